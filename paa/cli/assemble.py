@@ -1,0 +1,173 @@
+"""The cheap parts of an experiment, built from its configuration before any data or network is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from paa import checks
+from paa.anchors import AnchorGrid
+from paa.auxiliary import Auxiliary
+from paa.boxes import BoxCoder
+from paa.cli.build import build
+from paa.cli.messages import ConfigError
+from paa.criterion import Criterion
+from paa.data import Source, Transform
+from paa.detector import Detector
+from paa.engine.core import Assigner, TrainingCore
+from paa.engine.loop import LoopSettings
+from paa.engine.schedule import Schedule
+from paa.postprocess import PostProcess
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `assemble` builds; `detector(classes)` builds the rest. `config` is plain and resolved."""
+
+    config: Mapping[str, Any]
+    source: Source
+    grid: AnchorGrid
+    coder: BoxCoder
+    assigner: Assigner
+    auxiliary: Auxiliary
+    criterion: Criterion
+    postprocess: PostProcess
+    optim: Any
+    schedule: Schedule
+    loop: LoopSettings
+    train_transform: Callable[[nn.Module], Transform]
+    test_transform: Callable[[nn.Module], Transform]
+
+    def detector(self, classes: int) -> Detector:
+        """The network for so many classes, on the CPU, with the initial weights that the seed gives."""
+        torch.manual_seed(self.config["seed"])
+        node = self.config["detector"]
+        try:
+            backbone = build(self.config["backbone"], "backbone")
+            fpn = build(node["fpn"], "detector.fpn", in_channels=backbone.out_channels)
+            head = build(node["head"], "detector.head", classes=classes, auxiliary=self.auxiliary.has_head)
+            return Detector(backbone, fpn, head)
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"backbone, detector: {error}") from error
+
+    def core(self, detector: nn.Module) -> TrainingCore:
+        """Detector, anchors, assigner and criterion, joined for training."""
+        return TrainingCore(detector, self.grid, self.assigner, self.criterion, self.config["train"]["accumulate"])
+
+
+def assemble(config: Mapping[str, Any]) -> Parts:
+    """Builds every cheap object; ConfigError names the key whose value cannot be, and what can."""
+    coder = build(config["coder"], "coder")
+    auxiliary = build(config["auxiliary"], "auxiliary")
+    offers = {"coder": coder, "auxiliary": auxiliary}
+    images = config["images"]
+    parts = Parts(
+        config=config,
+        source=build(config["data"], "data"),
+        grid=build(config["anchors"], "anchors"),
+        coder=coder,
+        assigner=build(config["assign"], "assign", offers),
+        auxiliary=auxiliary,
+        criterion=build(config["criterion"], "criterion", offers),
+        postprocess=build(config["postprocess"], "postprocess", offers),
+        optim=build(config["optim"], "optim"),
+        schedule=build(config["schedule"], "schedule"),
+        loop=_loop_settings(config),
+        train_transform=lambda backbone: _transform(images, "train", backbone),
+        test_transform=lambda backbone: _transform(images, "test", backbone),
+    )
+    _check_scalars(config)
+    _check_splits(config, parts.source)
+    for phase in ("train", "test"):
+        _transform(images, phase, None)
+    return parts
+
+
+def device_of(config: Mapping[str, Any]) -> torch.device:
+    """The device that `device` and the machine give."""
+    name = config["device"]
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    elif name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda: torch sees no CUDA device here; say device=auto or device=cpu")
+    return torch.device(name)
+
+
+def apply_threads(config: Mapping[str, Any]) -> None:
+    """Sets torch's CPU threads; call before the first tensor is computed."""
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
+
+
+def _loop_settings(config: Mapping[str, Any]) -> LoopSettings:
+    names = {
+        "evaluate_every": "evaluate.every",
+        "log_every": "tracking.log_every",
+        "checkpoint_every": "checkpoint.every",
+        "checkpoint_every_s": "checkpoint.every_s",
+        "clip_norm": "train.clip_norm",
+    }
+    values = {name: config[key.split(".")[0]][key.split(".")[1]] for name, key in names.items()}
+    try:
+        return LoopSettings(**values)
+    except checks.OutOfRange as error:
+        raise ConfigError(f"{names[error.name]}{error.problem}") from error
+
+
+def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None) -> Transform:
+    node = images[phase]
+    convention = {} if backbone is None else {k: getattr(backbone, k) for k in ("mean", "std", "order", "scale")}
+    try:
+        return Transform(
+            short=node["short"],
+            long=node["long"],
+            flip=node.get("flip", 0.0),
+            size_rule=images["resize"],
+            legacy=images["legacy"],
+            **convention,
+        )
+    except checks.OutOfRange as error:
+        name = "images.resize" if error.name == "size_rule" else f"images.{phase}.{error.name}"
+        raise ConfigError(f"{name}{error.problem}") from error
+
+
+def _check_scalars(config: Mapping[str, Any]) -> None:
+    train, images, claim, debug = config["train"], config["images"], config["claim"], config["debug"]
+    try:
+        checks.integer("seed", config["seed"], low=0, high=2**31 - 1)
+        checks.choice("device", config["device"], ("auto", "cpu", "cuda"))
+        checks.integer("workers", config["workers"], low=0, high=256)
+        if config["threads"] is not None:
+            checks.integer("threads", config["threads"], low=1, high=1024)
+        checks.integer("train.batch_size", train["batch_size"], low=1)
+        checks.integer("train.accumulate", train["accumulate"], low=1, high=train["batch_size"])
+        checks.integer("images.test.batch_size", images["test"]["batch_size"], low=1)
+        checks.choice("images.empty", images["empty"], ("keep", "drop"))
+        checks.integer("images.min_side", images["min_side"], low=0)
+        checks.integer("checkpoint.keep", config["checkpoint"]["keep"], low=1)
+        checks.choice("claim.on_busy", claim["on_busy"], ("wait", "leave"))
+        checks.number("claim.heartbeat_s", claim["heartbeat_s"], above=0)
+        checks.number("claim.stale_s", claim["stale_s"], low=2 * claim["heartbeat_s"])
+        for key in ("images", "profile"):
+            if debug[key] is not None:
+                checks.integer(f"debug.{key}", debug[key], low=1)
+        if not isinstance(config["runs_dir"], str) or not Path(config["runs_dir"]).name:
+            raise checks.OutOfRange("runs_dir", f"={config['runs_dir']}: must be the path of a folder")
+    except checks.OutOfRange as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_splits(config: Mapping[str, Any], source: Source) -> None:
+    node = config["evaluate"]
+    if not isinstance(node["splits"], list):
+        raise ConfigError(f"evaluate.splits={node['splits']}: must be a list, e.g. evaluate.splits=[val]")
+    for split in node["splits"]:
+        if split not in source.splits:
+            raise ConfigError(f"evaluate.splits=[{split}]: must be of {', '.join(source.splits)}")
+    if not isinstance(node["voting"], list) or not node["voting"] or not all(isinstance(v, bool) for v in node["voting"]):
+        raise ConfigError(f"evaluate.voting={node['voting']}: must be a list of true and false, e.g. evaluate.voting=[true]")

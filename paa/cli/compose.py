@@ -1,0 +1,182 @@
+"""From a command line to checked configurations, before Hydra acts: every job of a sweep, or one clear line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+
+from paa.cli.folders import conf_dir
+from paa.cli.messages import ConfigError, explain_choice, explain_key, listed
+
+HYDRA_VERSION = "1.3"
+
+if not OmegaConf.has_resolver("paa.pid"):
+    OmegaConf.register_new_resolver("paa.pid", os.getpid)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A parsed command line: Hydra's own flags, and the overrides as typed."""
+
+    overrides: tuple[str, ...]
+    multirun: bool
+    config_dir: str | None
+    passive: bool  # --help, --info, --cfg, completion: nothing will run
+
+
+def parse(argv: Sequence[str]) -> Command:
+    """Reads the command line as Hydra will."""
+    args = get_args_parser().parse_args(list(argv))
+    passive = bool(
+        args.help or args.hydra_help or args.version or args.cfg or args.info or args.shell_completion
+    )
+    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, passive)
+
+
+@contextmanager
+def composer(config_dir: str | None = None) -> Iterator[Composer]:
+    """A composer over conf/, experiments/ and a folder of one's own."""
+    own = Path(config_dir).resolve() if config_dir else None
+    if own is not None and not own.is_dir():
+        raise ConfigError(f"--config-dir {config_dir}: no such folder")
+    was = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION, job_name="paa"):
+            yield Composer(own)
+    finally:
+        GlobalHydra.instance().clear()
+        if was is not None:
+            GlobalHydra.instance().initialize(was)
+
+
+class Composer:
+    """Composes jobs; made by `composer`."""
+
+    def __init__(self, own: Path | None) -> None:
+        self._extra = [f"hydra.searchpath=[file://{own}]"] if own else []
+        loader = compose_loader()
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._loader = loader
+
+    def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
+        """The overrides of each job, as Hydra's sweeper will split them."""
+        parsed = self._parse(overrides)
+        if not multirun:
+            for override in parsed:
+                if override.is_sweep_override():
+                    raise ConfigError(f"{override.input_line}: several values are a sweep; add -m")
+            return [list(overrides)]
+        try:
+            return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+        except HydraException as error:
+            raise ConfigError(str(error)) from error
+
+    def compose(self, overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
+        """One configuration; raises ConfigError saying which key or choice is wrong and which are right."""
+        try:
+            return compose("config", [*self._extra, *overrides], return_hydra_config=with_hydra)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(self._explain(overrides, error)) from error
+
+    def group(self, group: str, choice: str) -> DictConfig:
+        """The node that one choice of a group composes to, within an otherwise default configuration."""
+        node = OmegaConf.select(self.compose([f"{group}={choice}"]), group)
+        assert isinstance(node, DictConfig)
+        return node
+
+    def is_group(self, key: str) -> bool:
+        """Whether `key` names a config group."""
+        return bool(self._loader.get_group_options(key))
+
+    def groups(self) -> list[str]:
+        """The groups of paa, without Hydra's."""
+        return sorted(g for g in self._loader.list_groups("") if g != "hydra")
+
+    def _parse(self, overrides: Sequence[str]) -> list[Override]:
+        try:
+            return self._parser.parse_overrides(list(overrides))
+        except OverrideParseException as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"{error.override}: cannot be read as key=value ({reason}); values with brackets or spaces want quotes"
+            ) from error
+
+    def _explain(self, overrides: Sequence[str], error: Exception) -> str:
+        parsed, groups = self._parse(overrides), self.groups()
+        choices = [o for o in parsed if self.is_group(o.key_or_group)]
+        for override in choices:
+            options = self._loader.get_group_options(override.key_or_group)
+            problem = explain_choice(override.key_or_group, override.value(), options, groups)
+            if problem:
+                return problem
+        try:
+            cfg = compose("config", [*self._extra, *(o.input_line or "" for o in choices)])
+        except (HydraException, OmegaConfBaseException):
+            return self._explain_groups(choices) or _first_lines(error)
+        for override in parsed:
+            if override not in choices:
+                problem = explain_key(override, cfg, groups)
+                if problem:
+                    return problem
+        return _first_lines(error)
+
+    def _explain_groups(self, choices: list[Override]) -> str | None:
+        for override in choices:
+            key = override.key_or_group
+            rest = [o.input_line or "" for o in choices if o is not override]
+            try:
+                cfg = compose("config", [*self._extra, *rest])
+            except (HydraException, OmegaConfBaseException):
+                continue
+            if "." in key and OmegaConf.select(cfg, key) is None:
+                parent = key.split(".")[0]
+                chosen = next((o.value() for o in choices if o.key_or_group == parent), "the chosen one")
+                owners = [
+                    option
+                    for option in self._loader.get_group_options(parent)
+                    if OmegaConf.select(compose("config", [f"{parent}={option}"]), key) is not None
+                ]
+                return f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
+        return None
+
+
+def compose_loader() -> Any:
+    """Hydra's config loader of the composer in force."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    return hydra.config_loader
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values; ConfigError for a missing value or a broken reference."""
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True)
+    except InterpolationKeyError as error:
+        raise ConfigError(_first_lines(error)) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_lines(error)) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])

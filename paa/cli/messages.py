@@ -1,0 +1,55 @@
+"""What is wrong with a command line, in one line, with what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be composed or run. The message is for the person who typed it."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """"a, b, c"."""
+    return ", ".join(sorted(names))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """" Did you mean x?", or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def explain_choice(group: str, value: Any, options: list[str], groups: list[str]) -> str | None:
+    """Why the override group=value chooses nothing, or None if it is fine."""
+    if value is None or value in options:
+        return None
+    return f"{group}={value}: no such choice. Choices of {group}: {listed(options)}.{nearest(str(value), options)}"
+
+
+def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str | None:
+    """Why the override of a value names no key of `cfg` (composed without it), or None if it does."""
+    if override.is_add() or override.is_delete() or override.is_force_add():
+        return None
+    path = override.key_or_group.split(".")
+    node: Any = cfg
+    for depth, name in enumerate(path):
+        if not isinstance(node, DictConfig):
+            owner = ".".join(path[:depth])
+            return f"{override.key_or_group}: no such key. {owner} is a value, not a group of keys"
+        if name not in node:
+            owner = ".".join(path[:depth])
+            names = [str(key) for key in node if not str(key).startswith("_")]
+            full = {f"{owner}.{key}" if owner else key for key in names} | (set() if owner else set(groups))
+            what = f"Keys of {owner}" if owner else "Keys and groups"
+            hint = nearest(override.key_or_group, full)
+            return f"{override.key_or_group}: no such key. {what}: {listed(names if owner else full)}.{hint}"
+        node = node._get_node(name)
+        if OmegaConf.is_missing(cfg, ".".join(path[: depth + 1])):
+            node = None
+    return None

@@ -1,0 +1,103 @@
+"""Checkpoints: all that a training needs to go on as if it had never stopped, and the weights it ends with."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from paa import files
+
+
+def random_states() -> dict[str, Any]:
+    """State of every random generator of the process, in types that `weights_only=True` loads."""
+    kind, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - libraries may use the global one
+    states: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
+        "python": random.getstate(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Puts back what `random_states` gave."""
+    torch.set_rng_state(states["torch"])
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over the model's tensors: name, dtype, shape and bytes of each, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(path: Path, state: Any) -> None:
+    """Writes `state` whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    files.write_bytes(path, buffer.getvalue())
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> Any:
+    """Reads what `save` wrote; nothing in the file is executed."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); delete it to go on from the one before") from error
+
+
+class Checkpoints:
+    """The checkpoints of one run, `<folder>/<step>.pt`; the last `keep` stay.
+
+    `guard` is called before each write: it raises when this process may no longer write (its claim is lost).
+    """
+
+    def __init__(self, folder: Path, keep: int, guard: Callable[[], None] = lambda: None) -> None:
+        self.folder, self.keep, self.guard = folder, keep, guard
+
+    def _all(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(p for p in self.folder.iterdir() if re.fullmatch(r"\d{8}\.pt", p.name))
+
+    @property
+    def latest(self) -> Path | None:
+        """The newest checkpoint, or None."""
+        return self._all()[-1] if self._all() else None
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Writes the checkpoint of `step` and removes those beyond `keep`."""
+        self.guard()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{step:08d}.pt"
+        save(path, state)
+        for old in self._all()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def clear(self) -> None:
+        """Removes all: a finished run keeps its final weights alone."""
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                path.unlink()
+            self.folder.rmdir()

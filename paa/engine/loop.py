@@ -1,0 +1,174 @@
+"""The training loop: steps, checkpoints, numbers; and nothing else."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from paa import checks
+from paa.engine.checkpoint import Checkpoints, random_states, restore_random_states
+from paa.engine.core import NUMBERS, TrainingCore
+from paa.engine.metrics import Metrics
+from paa.engine.progress import TrainProgress
+from paa.engine.schedule import Schedule
+from paa.engine.signals import Interrupted, StopRequest
+from paa.structures import Batch
+
+
+class NonFiniteLoss(Exception):
+    """A loss is NaN or infinite. The weights are those before the step on the CPU; the last checkpoint stands."""
+
+    def __init__(self, step: int, image_ids: tuple[int, ...], parts: dict[str, float]) -> None:
+        listed = ", ".join(f"{name} {value:g}" for name, value in parts.items())
+        super().__init__(
+            f"the loss of step {step} is not finite: {listed}; image ids {', '.join(map(str, image_ids))}. "
+            "The last good checkpoint is kept; a lower optim.lr or train.clip_norm=10 usually helps"
+        )
+        self.step, self.image_ids, self.parts = step, image_ids, parts
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How often the loop does what is not training.
+
+    evaluate_every steps (0: never), log_every steps, checkpoint_every steps and checkpoint_every_s seconds,
+    whichever comes first; clip_norm is the largest norm of the gradient, or None.
+    """
+
+    evaluate_every: int = 0
+    log_every: int = 20
+    checkpoint_every: int = 500
+    checkpoint_every_s: float = 300
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.integer("evaluate_every", self.evaluate_every, low=0)
+        checks.integer("log_every", self.log_every, low=1)
+        checks.integer("checkpoint_every", self.checkpoint_every, low=1)
+        checks.number("checkpoint_every_s", self.checkpoint_every_s, above=0)
+        if self.clip_norm is not None:
+            checks.number("clip_norm", self.clip_norm, above=0)
+
+
+@dataclass
+class Loop:
+    """Trains `core` from step `start` to the schedule's end.
+
+    `evaluate(step)` returns numbers to log; `step_context()` wraps each step (a profiler's). A stop request ends the
+    loop after the step in hand with a checkpoint and raises Interrupted.
+    """
+
+    core: TrainingCore
+    optimiser: torch.optim.Optimizer
+    schedule: Schedule
+    settings: LoopSettings
+    checkpoints: Checkpoints
+    metrics: Metrics
+    progress: TrainProgress
+    stop: StopRequest
+    device: torch.device
+    evaluate: Callable[[int], dict[str, float]] | None = None
+    step_context: Callable[[], AbstractContextManager] = nullcontext
+    start: int = 0
+    random: dict[str, Any] | None = None
+    _pending: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Everything that the steps from `step` on depend on."""
+        return {
+            "step": step,
+            "model": self.core.detector.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": {"steps": self.schedule.steps, "next_factor": self.schedule.factor(step)},
+            "sampler": {"next_step": step},
+            "window": [numbers.cpu() for _, _, numbers in self._pending],  # steps since the last logged line
+            "random": random_states(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes back to what `state` gave."""
+        self.core.detector.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.start, self.random = state["step"], state["random"]
+        self._pending = [(-1, (), numbers.to(self.device)) for numbers in state["window"]]
+
+    def run(self, batches: Iterable[Batch]) -> None:
+        """The steps from `start` on; `batches` begins at that step."""
+        self.core.detector.train()
+        steps, stream = self.schedule.steps, iter(batches)
+        saved_at, logged_at, logged_step = time.monotonic(), time.monotonic(), self.start
+        for step in range(self.start, steps):
+            batch = next(stream).to(self.device, non_blocking=True)
+            if self.random is not None:
+                # Starting the workers drew from the generators: put them back where the checkpoint had them.
+                restore_random_states(self.random)
+                self.random = None
+            with self.step_context():
+                self._step(step, batch)
+            done = step + 1
+            self.progress.advance(done)
+            if done % self.settings.log_every == 0 or done == steps:
+                now = time.monotonic()
+                rate = (done - logged_step) * len(batch.image_ids) / max(now - logged_at, 1e-9)
+                self._log(done, rate)
+                logged_at, logged_step = now, done
+            if self.evaluate and self.settings.evaluate_every and done % self.settings.evaluate_every == 0 and done < steps:
+                self._check_finite()
+                self.metrics.write(step=done, **self.evaluate(done))
+                self.core.detector.train()
+                logged_at, logged_step = time.monotonic(), done
+            overdue = time.monotonic() - saved_at >= self.settings.checkpoint_every_s
+            stopping = self.stop.signum is not None
+            if done % self.settings.checkpoint_every == 0 or overdue or stopping or done == steps:
+                self._check_finite()
+                self.checkpoints.save(done, self.state(done))
+                saved_at = time.monotonic()
+            if stopping and done < steps:
+                raise Interrupted(self.stop.signum or 0, done)
+
+    def _step(self, step: int, batch: Batch) -> None:
+        factor = self.schedule.factor(step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        self.optimiser.zero_grad(set_to_none=True)
+        numbers = self.core.losses(batch, step / self.schedule.steps)
+        self._pending.append((step, batch.image_ids, numbers))
+        if self.device.type == "cpu":
+            # Elsewhere reading a number would wait for the device: there it waits for the next log line or checkpoint.
+            self._check_finite()
+        if self.settings.clip_norm is not None:
+            parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm, foreach=True)
+        self.optimiser.step()
+
+    def _check_finite(self) -> None:
+        if not self._pending:
+            return
+        unread = self._pending if self.device.type != "cpu" else self._pending[-1:]
+        values = torch.stack([numbers for _, _, numbers in unread]).tolist()
+        for (step, image_ids, _), row in zip(unread, values, strict=True):
+            parts = dict(zip(NUMBERS[:3], row[:3], strict=True))
+            if not all(map(math.isfinite, parts.values())):
+                raise NonFiniteLoss(step, image_ids, parts)
+
+    def _log(self, done: int, rate: float) -> None:
+        self._check_finite()
+        mean = torch.stack([numbers for _, _, numbers in self._pending]).double().mean(0).tolist()
+        named = dict(zip(NUMBERS, mean, strict=True))
+        self._pending.clear()
+        values = {f"loss_{name}": named[name] for name in NUMBERS[:3]}
+        values = {"loss": sum(values.values()), **values}
+        values["positives"] = named["positives"]
+        values["positives_per_gt"] = named["positives"] / max(named["ground_truths"], 1e-9)
+        values["without_positive"] = named["without_positive"]
+        values["lr"] = self.optimiser.param_groups[0]["lr"]
+        # The pace is for eyes alone: it would make two files of one training differ.
+        self.metrics.write(step=done, **values)
+        self.progress.report(done, {**values, "images_per_s": rate})

@@ -1,0 +1,54 @@
+"""metrics.jsonl: one JSON object a line, in the order of the steps, never two of one step."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from paa import files
+
+
+class Metrics:
+    """Appends to `path`. Opened at `step`, it drops what a cut-off run logged after the checkpoint of that step.
+
+    A line that a kill tore in two is dropped likewise. `guard` is called before each write and may raise.
+    """
+
+    def __init__(self, path: Path, step: int = 0, guard: Callable[[], None] = lambda: None) -> None:
+        self.path, self.guard = path, guard
+        kept = [line for line in read(path) if line["step"] <= step]
+        files.write_bytes(path, b"".join(_encode(line) for line in kept))
+        self._file: TextIO = path.open("a", encoding="utf-8")
+
+    def write(self, **values: Any) -> None:
+        """One line; `step` must be among the values. Numbers that are not finite become null."""
+        self.guard()
+        self._file.write(_encode(values).decode())
+        self._file.flush()
+
+    def close(self) -> None:
+        """Ends the writing."""
+        self._file.close()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a metrics file; none where there is no file."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
+
+
+def _encode(values: dict[str, Any]) -> bytes:
+    clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    return (json.dumps(clean, separators=(",", ":")) + "\n").encode()

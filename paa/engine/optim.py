@@ -1,0 +1,78 @@
+"""Optimisers. Biases have a learning rate and a decay of their own (authors' code, solver/build.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from paa import checks
+
+
+def parameter_groups(
+    model: nn.Module, lr: float, weight_decay: float, bias_lr_factor: float, bias_decay: bool
+) -> list[dict]:
+    """Two groups, `base_lr` in each: every trainable parameter with "bias" in its name, GroupNorm's too, and the rest."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    plain = [p for name, p in named if "bias" not in name]
+    biases = [p for name, p in named if "bias" in name]
+    bias_lr = lr * bias_lr_factor
+    groups = [
+        {"params": plain, "lr": lr, "base_lr": lr, "weight_decay": weight_decay},
+        {"params": biases, "lr": bias_lr, "base_lr": bias_lr, "weight_decay": weight_decay if bias_decay else 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+@dataclass(frozen=True)
+class SGD:
+    """SGD with momentum (paper, section 4.1: lr 0.01 at 16 images a step, momentum 0.9, weight decay 1e-4)."""
+
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    bias_lr_factor: float = 2.0
+    bias_decay: bool = False
+
+    def __post_init__(self) -> None:
+        checks.number("lr", self.lr, above=0, high=10)
+        checks.number("momentum", self.momentum, low=0, below=1)
+        _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of the model's trainable parameters."""
+        groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, foreach=True)
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """AdamW, for networks trained from scratch."""
+
+    lr: float = 1e-3
+    betas: Sequence[float] = (0.9, 0.999)
+    weight_decay: float = 0.05
+    bias_lr_factor: float = 1.0
+    bias_decay: bool = False
+
+    def __post_init__(self) -> None:
+        checks.number("lr", self.lr, above=0, high=1)
+        if len(self.betas) != 2:
+            raise checks.OutOfRange("betas", f"={list(self.betas)}: must be two numbers from 0 to below 1")
+        for beta in self.betas:
+            checks.number("betas", beta, low=0, below=1)
+        _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of the model's trainable parameters."""
+        groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
+        first, second = self.betas
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(first, second), foreach=True)
+
+
+def _check_common(weight_decay: float, bias_lr_factor: float, bias_decay: bool) -> None:
+    checks.number("weight_decay", weight_decay, low=0, high=1)
+    checks.number("bias_lr_factor", bias_lr_factor, above=0, high=100)
+    checks.flag("bias_decay", bias_decay)

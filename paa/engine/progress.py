@@ -1,0 +1,87 @@
+"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def duration(seconds: float) -> str:
+    """"1:02:03" or "2:03"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def describe(values: dict[str, float]) -> str:
+    """Loss parts, positives per ground truth, lr and images/s as one short text."""
+    losses = "  ".join(f"{k[5:]} {v:.3f}" for k, v in values.items() if k.startswith("loss_"))
+    parts = [f"loss {values['loss']:.3f} ({losses})", f"pos/GT {values['positives_per_gt']:.2f}", f"lr {values['lr']:.2g}"]
+    if "images_per_s" in values:
+        parts.append(f"{values['images_per_s']:.1f} img/s")
+    return "  ".join(parts)
+
+
+class TrainProgress:
+    """Progress of `steps` steps; `stream` decides the form by being a terminal or not. Also writes `log`, if given."""
+
+    def __init__(self, name: str, steps: int, start: int, stream: TextIO | None = None, log: TextIO | None = None) -> None:
+        self.name, self.steps, self.start = name, steps, start
+        self.stream, self._log = stream or sys.stdout, log
+        self._began = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> TrainProgress:
+        if self.stream.isatty():
+            console = Console(file=self.stream)
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[values]}"),
+            )
+            self._bar = Progress(*columns, console=console, transient=True, refresh_per_second=4)
+            self._bar.start()
+            self._task = self._bar.add_task(self.name, total=self.steps, completed=self.start, values="")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def advance(self, done: int) -> None:
+        """`done` steps of the whole are over."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done)
+
+    def report(self, done: int, values: dict[str, float]) -> None:
+        """Shows the numbers of a logged step."""
+        text = describe(values)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, values=text)
+        passed = time.monotonic() - self._began
+        left = passed / max(done - self.start, 1) * (self.steps - done)
+        line = f"{self.name}  {done}/{self.steps}  {text}  {duration(left)} left"
+        if self._bar is None:
+            print(line, file=self.stream, flush=True)
+        self._write(line)
+
+    def say(self, text: str) -> None:
+        """One line above the bar, and in the log."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=self.stream, flush=True)
+        self._write(text)
+
+    def _write(self, line: str) -> None:
+        if self._log is not None:
+            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+            self._log.write(f"{stamp}  {line}\n")
+            self._log.flush()

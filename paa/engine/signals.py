@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM end a run after the step in hand, with everything saved."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+
+
+class Interrupted(Exception):
+    """Training was asked to stop and has saved. `code` is the exit code of the process: 130 or 143."""
+
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; everything is saved")
+        self.signum, self.step, self.code = signum, step, 128 + signum
+
+
+class StopRequest:
+    """While entered, SIGINT and SIGTERM set `signum` and training goes on to the end of its step.
+
+    A second Ctrl-C ends the process at once, as users expect of one that hangs; the last checkpoint then stands.
+    Handlers are this process's alone: a DataLoader worker made by fork gets the default ones back. Outside of the
+    main thread Python allows no handlers, and the request is never set.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._pid = os.getpid()
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for signum in self.SIGNALS:
+                self._previous[signum] = signal.signal(signum, self._handle)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)  # type: ignore[arg-type]
+        self._previous.clear()
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            return
+        if signum == signal.SIGINT and self.signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signum = signum

@@ -1,0 +1,141 @@
+"""What the parts of the detector hand to one another.
+
+Legend: B images, A anchors over all levels, C classes, G ground-truth boxes of an image (padded to the
+batch's largest), L pyramid levels. Boxes are xyxy in pixels of the network's input, float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+NEGATIVE = -1
+"""`Assignment.gt_index` of an anchor that is trained as background."""
+
+IGNORED = -2
+"""`Assignment.gt_index` of an anchor that takes no part in the loss."""
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The anchor grid of a batch; every image of it has the same padded size.
+
+    boxes   [A, 4] float32, levels fine to coarse, each row-major (y, then x).
+    level   [A] int64, pyramid level of each anchor, 0 the finest.
+    inside  [B, A] bool, whether the anchor takes part in training on that image (padding policy).
+    shapes  per level (rows, columns).
+    strides per level, pixels.
+    """
+
+    boxes: Tensor
+    level: Tensor
+    inside: Tensor
+    shapes: tuple[tuple[int, int], ...]
+    strides: tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Anchors per level."""
+        return tuple(h * w for h, w in self.shapes)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Raw outputs of the head, flattened in the anchors' order.
+
+    logits [B, A, C], deltas [B, A, 4], auxiliary [B, A] (logit of the IoU or the centerness) or None.
+    """
+
+    logits: Tensor
+    deltas: Tensor
+    auxiliary: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Ground truth of a batch, padded: boxes [B, G, 4] float32, labels [B, G] int64 from 0, valid [B, G] bool."""
+
+    boxes: Tensor
+    labels: Tensor
+    valid: Tensor
+
+    @classmethod
+    def pad(cls, boxes: list[Tensor], labels: list[Tensor]) -> Targets:
+        """Joins per-image boxes [G_i, 4] and labels [G_i]; G is at least 1 so that no dimension is empty."""
+        if len(boxes) != len(labels):
+            raise ValueError(f"{len(boxes)} images have boxes but {len(labels)} have labels")
+        n, most = len(boxes), max([1, *(len(b) for b in boxes)])
+        device = boxes[0].device if boxes else torch.device("cpu")
+        out_boxes = torch.zeros(n, most, 4, device=device)
+        out_labels = torch.zeros(n, most, dtype=torch.int64, device=device)
+        valid = torch.zeros(n, most, dtype=torch.bool, device=device)
+        for i, (b, c) in enumerate(zip(boxes, labels, strict=True)):
+            out_boxes[i, : len(b)] = b
+            out_labels[i, : len(c)] = c
+            valid[i, : len(b)] = True
+        return cls(out_boxes, out_labels, valid)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Targets:
+        """The same targets on another device."""
+        move = {"device": device, "non_blocking": non_blocking}
+        return Targets(self.boxes.to(**move), self.labels.to(**move), self.valid.to(**move))
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which ground truth each anchor answers for.
+
+    gt_index [B, A] int64: index into the image's ground truths, or NEGATIVE (-1), or IGNORED (-2).
+    weights  [B, A] float or None: per-anchor factors of the loss, for soft schemes.
+    extras   whatever a figure wants: scores, candidates, mixture parameters. Never read by the loss.
+    """
+
+    gt_index: Tensor
+    weights: Tensor | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def positive(self) -> Tensor:
+        """[B, A] bool."""
+        return self.gt_index >= 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A training or test batch.
+
+    images       [B, 3, H, W] float32, normalised, zero-padded to a multiple of 32 (after normalisation).
+    sizes        [B, 2] int64 (h, w) of each image inside its padding.
+    original     [B, 2] int64 (h, w) of the image as stored: detections are scaled back to it.
+    targets      crowds left out.
+    image_ids    of the annotation file.
+    """
+
+    images: Tensor
+    sizes: Tensor
+    original: Tensor
+    targets: Targets
+    image_ids: tuple[int, ...]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device; sizes and original stay where the loader put them."""
+        images = self.images.to(device, non_blocking=non_blocking)
+        return Batch(images, self.sizes, self.original, self.targets.to(device, non_blocking), self.image_ids)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Detections of one image: boxes [D, 4], scores [D] (unified), labels [D] from 0, quality [D].
+
+    quality is the predicted IoU (or centerness) of the box, in [0, 1]; NaN where there is no auxiliary head.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    quality: Tensor
+
+    def __len__(self) -> int:
+        return len(self.scores)
