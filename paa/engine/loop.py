@@ -61,7 +61,8 @@ class LoopSettings:
 class Loop:
     """Trains `core` from step `start` to the schedule's end.
 
-    `evaluate(step)` returns numbers to log; `step_context()` wraps each step (a profiler's). A stop request ends the
+    `evaluate(step)` returns numbers to log; `step_context()` wraps each step (a profiler's);
+    `extra()` is kept in each checkpoint. A stop request ends the
     loop after the step in hand with a checkpoint and raises Interrupted.
     """
 
@@ -76,6 +77,7 @@ class Loop:
     device: torch.device
     evaluate: Callable[[int], dict[str, float]] | None = None
     step_context: Callable[[], AbstractContextManager] = nullcontext
+    extra: Callable[[], dict[str, Any]] = dict
     start: int = 0
     random: dict[str, Any] | None = None
     _pending: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
@@ -90,6 +92,7 @@ class Loop:
             "sampler": {"next_step": step},
             "window": [numbers.cpu() for _, _, numbers in self._pending],  # steps since the last logged line
             "random": random_states(),
+            "extra": self.extra(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -1,0 +1,168 @@
+"""The training of one experiment: data, network, optimiser and the loop, begun or taken up where it was cut off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import torch
+from torch import nn
+
+from paa.cli.assemble import Parts, device_of
+from paa.cli.evaluating import Evaluator
+from paa.cli.messages import ConfigError
+from paa.data import CocoIndex, TrainSampler, train_batches
+from paa.engine import checkpoint
+from paa.engine.loop import Loop
+from paa.engine.metrics import Metrics, read
+from paa.engine.progress import TrainProgress
+from paa.engine.signals import StopRequest
+from paa.runs.paths import RunPaths
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the network, its device, when it began, seconds of work, the last logged numbers."""
+
+    detector: nn.Module
+    device: torch.device
+    started: float
+    wall_s: float
+    final: dict[str, Any]
+
+
+class Training:
+    """Trains into the folder of `paths`; `guard` raises when this process may no longer write there."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        paths: RunPaths,
+        guard: Callable[[], None],
+        stop: StopRequest,
+        say: Callable[..., None],
+        log: TextIO,
+        resume: str,
+    ) -> None:
+        self.parts, self.paths, self.guard, self.stop, self.say, self.log = parts, paths, guard, stop, say, log
+        self.resume = resume
+        self.checkpoints = checkpoint.Checkpoints(paths.checkpoints, parts.config["checkpoint"]["keep"], guard)
+
+    def run(self) -> Trained:
+        """Trains to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to go on from."""
+        parts, config = self.parts, self.parts.config
+        device, index = device_of(config), self._training_index()
+        detector = parts.detector(index.num_classes).to(device)
+        optimiser = parts.optim.build(detector)
+        state = checkpoint.load(self.checkpoints.latest, device) if self.checkpoints.latest else None
+        start = state["step"] if state else 0
+        clock = _Clock(state)
+        if state:
+            self.say(f"{self.paths.train_id}  goes on at step {start} of {parts.schedule.steps}")
+        with ExitStack() as stack:
+            metrics = Metrics(self.paths.metrics, start, self.guard)
+            stack.callback(metrics.close)
+            progress = TrainProgress(self.paths.train_id, parts.schedule.steps, start, log=self.log)
+            profiler = _Profiler(config["debug"]["profile"], self.paths)
+            loop = Loop(
+                core=parts.core(detector),
+                optimiser=optimiser,
+                schedule=parts.schedule,
+                settings=parts.loop,
+                checkpoints=self.checkpoints,
+                metrics=metrics,
+                progress=stack.enter_context(progress),
+                stop=self.stop,
+                device=device,
+                evaluate=self._evaluate(detector, device),
+                step_context=stack.enter_context(profiler).step,
+                extra=clock.state,
+            )
+            if state:
+                loop.restore(state)
+            loop.run(self._batches(index, detector, start))
+        final = [line for line in read(self.paths.metrics) if "loss" in line][-1:]
+        return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {})
+
+    def _training_index(self) -> CocoIndex:
+        config = self.parts.config
+        index = self.parts.source.index("train")
+        if config["debug"]["images"] is not None:
+            index = index.first(config["debug"]["images"])
+        return index.for_training(
+            empty=config["images"]["empty"], min_side=config["images"]["min_side"], legacy=config["images"]["legacy"]
+        )
+
+    def _batches(self, index: CocoIndex, detector: nn.Module, start: int) -> Any:
+        config = self.parts.config
+        if len(index.image_ids) == 0:
+            raise ConfigError("data: the training split has no image to train on")
+        transform = self.parts.train_transform(detector.backbone)  # type: ignore[arg-type]
+        sampler = TrainSampler(index.widths, index.heights, config["train"]["batch_size"], config["seed"])
+        return train_batches(index, transform, sampler, start, self.parts.schedule.steps, config["workers"])
+
+    def _evaluate(self, detector: nn.Module, device: torch.device) -> Callable[[int], dict[str, Any]]:
+        node = self.parts.config["evaluate"]
+
+        def evaluate(step: int) -> dict[str, Any]:
+            evaluator = Evaluator(self.parts, detector, device, self.say)
+            split, voting = node["splits"][0], node["voting"][-1]
+            numbers = evaluator.split(split, [voting])[voting].numbers
+            self.say(f"{self.paths.train_id}  step {step}  {split}: AP {numbers['AP'] or 0:.1f}")
+            return {"split": split, "voting": voting, **numbers}
+
+        return evaluate
+
+
+class _Clock:
+    """Seconds of work over all parts of a training that was cut off and resumed."""
+
+    def __init__(self, state: dict[str, Any] | None) -> None:
+        before = state["extra"] if state else {"elapsed": 0.0, "started": time.time()}
+        self.started: float = before["started"]
+        self._before, self._began = before["elapsed"], time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def state(self) -> dict[str, float]:
+        return {"elapsed": self.elapsed, "started": self.started}
+
+
+class _Profiler(ExitStack):
+    """torch.profiler over the steps after the first ten; its table and trace go into the run's folder."""
+
+    WARM_UP = 10
+
+    def __init__(self, steps: int | None, paths: RunPaths) -> None:
+        super().__init__()
+        self._steps, self._paths, self._profile = steps, paths, None
+
+    def __enter__(self) -> _Profiler:
+        super().__enter__()
+        if self._steps is not None:
+            activities = [torch.profiler.ProfilerActivity.CPU]
+            if torch.cuda.is_available():
+                activities.append(torch.profiler.ProfilerActivity.CUDA)
+            schedule = torch.profiler.schedule(wait=self.WARM_UP - 1, warmup=1, active=self._steps, repeat=1)
+            self._profile = self.enter_context(
+                torch.profiler.profile(activities=activities, schedule=schedule, on_trace_ready=self._save)
+            )
+        return self
+
+    def step(self) -> AbstractContextManager:
+        """Wraps one step."""
+        if self._profile is None:
+            return nullcontext()
+        stack = ExitStack()
+        stack.callback(self._profile.step)
+        return stack
+
+    def _save(self, profile: Any) -> None:
+        table = profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=40)
+        (self._paths.folder / "profile.txt").write_text(table, encoding="utf-8")
+        profile.export_chrome_trace(str(self._paths.folder / "profile.json"))
