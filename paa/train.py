@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from paa.cli.compose import HYDRA_VERSION
 from paa.cli.folders import conf_dir
-from paa.cli.sweep import checked, finish, job_failed, run_job
+from paa.cli.sweep import checked, finish, run_job
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION)
@@ -21,12 +21,7 @@ def _job(cfg: DictConfig) -> None:
 def main() -> None:
     """Checks every job of the command line, then lets Hydra run them; exit codes: 0, 1 failed, 2 refused, 130, 143."""
     jobs = checked("paa.train", sys.argv[1:])
-    try:
-        _job()
-    except SystemExit:
-        raise
-    except job_failed():
-        pass
+    _job()
     finish(jobs)
 
 

@@ -17,12 +17,17 @@ from paa.boxes import BoxCoder
 from paa.cli.build import build
 from paa.cli.messages import ConfigError
 from paa.criterion import Criterion
-from paa.data import Source, Transform
+from paa.data.sources import Coco, Custom, Shapes
+from paa.data.targets import EMPTY_IMAGES, RULES
+from paa.data.transforms import Transform
 from paa.detector import Detector
 from paa.engine.core import Assigner, TrainingCore
 from paa.engine.loop import LoopSettings
 from paa.engine.schedule import Schedule
 from paa.postprocess import PostProcess
+
+
+Source = Shapes | Custom | Coco
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def assemble(config: Mapping[str, Any]) -> Parts:
     images = config["images"]
     parts = Parts(
         config=config,
-        source=build(config["data"], "data"),
+        source=build(config["data"], "data", {"cache_dir": Path(config["runs_dir"]) / ".cache"}),
         grid=build(config["anchors"], "anchors"),
         coder=coder,
         assigner=build(config["assign"], "assign", offers),
@@ -121,18 +126,20 @@ def _loop_settings(config: Mapping[str, Any]) -> LoopSettings:
 
 def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None) -> Transform:
     node = images[phase]
-    convention = {} if backbone is None else {k: getattr(backbone, k) for k in ("mean", "std", "order", "scale")}
+    own = {} if backbone is None else {k: getattr(backbone, k) for k in ("mean", "std", "scale")}
+    if backbone is not None:
+        own["channels"] = backbone.order
     try:
         return Transform(
             short=node["short"],
-            long=node["long"],
+            longest=node["longest"],
+            resize=images["resize"],
             flip=node.get("flip", 0.0),
-            size_rule=images["resize"],
             legacy=images["legacy"],
-            **convention,
+            **own,
         )
     except checks.OutOfRange as error:
-        name = "images.resize" if error.name == "size_rule" else f"images.{phase}.{error.name}"
+        name = f"images.{error.name}" if error.name in ("resize", "legacy") else f"images.{phase}.{error.name}"
         raise ConfigError(f"{name}{error.problem}") from error
 
 
@@ -147,7 +154,8 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
         checks.integer("train.batch_size", train["batch_size"], low=1)
         checks.integer("train.accumulate", train["accumulate"], low=1, high=train["batch_size"])
         checks.integer("images.test.batch_size", images["test"]["batch_size"], low=1)
-        checks.choice("images.empty", images["empty"], ("keep", "drop"))
+        checks.choice("images.empty", images["empty"], EMPTY_IMAGES)
+        checks.choice("images.boxes", images["boxes"], RULES)
         checks.integer("images.min_side", images["min_side"], low=0)
         checks.integer("checkpoint.keep", config["checkpoint"]["keep"], low=1)
         checks.choice("claim.on_busy", claim["on_busy"], ("wait", "leave"))

@@ -6,10 +6,9 @@ Hydra's `instantiate` would do, but for its messages: a refusal here names the k
 from __future__ import annotations
 
 import inspect
+import pkgutil
 from collections.abc import Mapping
 from typing import Any
-
-from hydra.utils import get_object
 
 from paa import checks
 from paa.cli.messages import ConfigError, listed, nearest
@@ -59,7 +58,7 @@ def _locate(node: Mapping[str, Any], path: str) -> Any:
     if not isinstance(name, str):
         raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
     try:
-        return get_object(name)
+        return pkgutil.resolve_name(name)
     except Exception as error:
         reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
         raise ConfigError(f"{path}.{TARGET}={name}: cannot be imported ({reason})") from error

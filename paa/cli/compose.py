@@ -42,7 +42,7 @@ def parse(argv: Sequence[str]) -> Command:
     """Reads the command line as Hydra will."""
     args = get_args_parser().parse_args(list(argv))
     passive = bool(
-        args.help or args.hydra_help or args.version or args.cfg or args.info or args.shell_completion
+        args.help or args.hydra_help or args.cfg or args.info or args.shell_completion
     )
     return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, passive)
 
@@ -75,7 +75,7 @@ class Composer:
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """The overrides of each job, as Hydra's sweeper will split them."""
-        parsed = self._parse(overrides)
+        parsed = self.parse(overrides)
         if not multirun:
             for override in parsed:
                 if override.is_sweep_override():
@@ -103,11 +103,16 @@ class Composer:
         """Whether `key` names a config group."""
         return bool(self._loader.get_group_options(key))
 
+    def options(self, group: str) -> list[str]:
+        """The choices of a group."""
+        return list(self._loader.get_group_options(group))
+
     def groups(self) -> list[str]:
         """The groups of paa, without Hydra's."""
         return sorted(g for g in self._loader.list_groups("") if g != "hydra")
 
-    def _parse(self, overrides: Sequence[str]) -> list[Override]:
+    def parse(self, overrides: Sequence[str]) -> list[Override]:
+        """Overrides as Hydra reads them; ConfigError for one that cannot be read."""
         try:
             return self._parser.parse_overrides(list(overrides))
         except OverrideParseException as error:
@@ -117,11 +122,11 @@ class Composer:
             ) from error
 
     def _explain(self, overrides: Sequence[str], error: Exception) -> str:
-        parsed, groups = self._parse(overrides), self.groups()
+        parsed, groups = self.parse(overrides), self.groups()
         choices = [o for o in parsed if self.is_group(o.key_or_group)]
         for override in choices:
-            options = self._loader.get_group_options(override.key_or_group)
-            problem = explain_choice(override.key_or_group, override.value(), options, groups)
+            options = self.options(override.key_or_group)
+            problem = explain_choice(override.key_or_group, override.value(), options)
             if problem:
                 return problem
         try:
@@ -148,7 +153,7 @@ class Composer:
                 chosen = next((o.value() for o in choices if o.key_or_group == parent), "the chosen one")
                 owners = [
                     option
-                    for option in self._loader.get_group_options(parent)
+                    for option in self.options(parent)
                     if OmegaConf.select(compose("config", [f"{parent}={option}"]), key) is not None
                 ]
                 return f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"

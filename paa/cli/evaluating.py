@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from paa import files
 from paa.auxiliary import IoUPrediction
 from paa.cli.assemble import Parts
-from paa.data import CocoIndex, test_batches
-from paa.evaluation import Evaluation, evaluate
+from paa.data.coco import CocoIndex
+from paa.data.loader import test_batches
+from paa.evaluation import Evaluation, Results, evaluate
 from paa.inference import Inference
 from paa.runs.identity import eval_id
 from paa.runs.origin import origin
@@ -58,17 +60,21 @@ class Evaluator:
     def split(self, split: str, votings: Sequence[bool]) -> dict[bool, Evaluation]:
         """Evaluations of a split for each of `votings`, from one pass of the network."""
         index = self.index(split)
+        predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
+        found = self.results(index, votings)
+        return {voting: evaluate(index, one, predicts_iou=predicts_iou) for voting, one in found.items()}
+
+    def results(self, index: CocoIndex, votings: Sequence[bool]) -> dict[bool, Results]:
+        """Detections on the images of an index for each of `votings`."""
         transform = self.parts.test_transform(self.detector.backbone)  # type: ignore[arg-type]
         batch_size, workers = self.parts.config["images"]["test"]["batch_size"], self.parts.config["workers"]
         inference = Inference(self.detector, self.parts.grid, self.parts.postprocess, self.parts.auxiliary, self.device)
-        results = inference.results(test_batches(index, transform, batch_size, workers), votings)
-        predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
-        return {voting: evaluate(index, found, predicts_iou=predicts_iou) for voting, found in results.items()}
+        return inference.results(test_batches(index, transform, batch_size, workers=workers), votings)
 
     def index(self, split: str) -> CocoIndex:
         """The annotations of a split, of as many images as debug.images says."""
         index, limit = self.parts.source.index(split), self.parts.config["debug"]["images"]
-        return index if limit is None else index.first(limit)
+        return index if limit is None else index.subset(np.arange(min(limit, len(index))))
 
     def record(
         self,

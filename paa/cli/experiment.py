@@ -40,8 +40,7 @@ def identify(parts: Parts) -> Identity:
     """Names the training. Reads the annotations (or what was remembered of them), nothing else."""
     config = parts.config
     splits = dict.fromkeys(["train", *config["evaluate"]["splits"]])
-    cache = Path(config["runs_dir"]) / ".cache"
-    digests = {f"data.{split}": parts.source.digest(split, cache) for split in splits}
+    digests = {f"data.{split}": parts.source.digest(split) for split in splits}
     weights = config["backbone"].get("weights")
     if weights and Path(weights).is_file():
         digests["backbone.weights"] = file_digest(Path(weights))
@@ -114,7 +113,7 @@ class Experiment:
             log = stack.enter_context(paths.log.open("a", encoding="utf-8"))
             speak = _both(say, log)
             speak(f"{self.identity.train_id}  {json.dumps(list(self.overrides))}", quiet=True)
-            self.parts.source.prepare(say)
+            self.parts.source.prepare()
             if paths.finished:
                 self._evaluate_only(claim, speak)
             else:
@@ -149,6 +148,7 @@ class Experiment:
             origin=origin(),
             choices=dict(self.choices),
             final=done.final,
+            categories=done.categories,
         )
         claim.check()
         record.write(paths.record)
@@ -163,7 +163,7 @@ class Experiment:
                 f"remove {paths.folder} to train it again"
             )
         device = device_of(self.parts.config)
-        detector = self.parts.detector(self.parts.source.index("train").num_classes)
+        detector = self.parts.detector(len(record.categories))
         detector.load_state_dict(checkpoint.load(paths.weights))
         evaluator = Evaluator(self.parts, detector.to(device), device, say)
         every = missing(paths, wanted(self.parts.config, self.identity.digests))

@@ -25,7 +25,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {close[0]}?" if close else ""
 
 
-def explain_choice(group: str, value: Any, options: list[str], groups: list[str]) -> str | None:
+def explain_choice(group: str, value: Any, options: list[str]) -> str | None:
     """Why the override group=value chooses nothing, or None if it is fine."""
     if value is None or value in options:
         return None

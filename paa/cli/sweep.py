@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from paa.cli.compose import composer, parse, resolved
 from paa.cli.experiment import Experiment, print_flushed
@@ -24,10 +24,6 @@ REFUSED = 2
 
 EXPECTED = (ConfigError, RunError, NonFiniteLoss, OSError, ValueError)
 """What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
-
-
-class JobFailed(Exception):
-    """A job of a sweep has failed and said why; the others go on."""
 
 
 @dataclass(frozen=True)
@@ -91,28 +87,18 @@ def run_job(cfg: DictConfig, hydra: Any) -> None:
         if experiment is not None and experiment.identity.paths.log.exists():
             with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
                 log.write(f"failed: {reason}\n")
-        if not multirun:
+        if not multirun:  # the other jobs of a sweep go on; `finish` gives its exit code
             raise SystemExit(1) from None
-        raise JobFailed(reason) from None
-
-
-def job_failed() -> type[Exception]:
-    """What a sweep raises in the end when a job of it has failed and has said so."""
-    return JobFailed
 
 
 def finish(jobs: Jobs) -> None:
-    """Prints what the jobs came to; exit code 1 if any has failed."""
+    """Prints what the jobs came to; exit code 1 if any has failed. One that was left to another process has not."""
     if jobs.all:
         print_flushed("\n" + table([(job.overrides, job.experiment) for job in jobs.all], _FAILED))
-    if any(not job.experiment.finished for job in jobs.all):
+    if _FAILED:
         raise SystemExit(1)
 
 
 def _program() -> list[str]:
     return ["python", "-m", "paa.train"] if os.path.basename(sys.argv[0]) in ("train.py", "-m") else [sys.argv[0]]
 
-
-def plain(cfg: DictConfig) -> Any:
-    """The configuration as plain values, unresolved."""
-    return OmegaConf.to_container(cfg)

@@ -8,13 +8,17 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+import numpy as np
 import torch
 from torch import nn
 
 from paa.cli.assemble import Parts, device_of
 from paa.cli.evaluating import Evaluator
 from paa.cli.messages import ConfigError
-from paa.data import CocoIndex, TrainSampler, train_batches
+from paa.data.coco import CocoIndex
+from paa.data.loader import train_batches
+from paa.data.sampler import TrainSampler
+from paa.data.targets import TrainingBoxes, training_boxes, training_images
 from paa.engine import checkpoint
 from paa.engine.loop import Loop
 from paa.engine.metrics import Metrics, read
@@ -25,13 +29,15 @@ from paa.runs.paths import RunPaths
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the network, its device, when it began, seconds of work, the last logged numbers."""
+    """A finished training: the network, its device, when it began, seconds of work, the last logged numbers, [id, name] of
+    each class."""
 
     detector: nn.Module
     device: torch.device
     started: float
     wall_s: float
     final: dict[str, Any]
+    categories: list[list[Any]]
 
 
 class Training:
@@ -54,8 +60,8 @@ class Training:
     def run(self) -> Trained:
         """Trains to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to go on from."""
         parts, config = self.parts, self.parts.config
-        device, index = device_of(config), self._training_index()
-        detector = parts.detector(index.num_classes).to(device)
+        device, (index, truths, chosen) = device_of(config), self._training_data()
+        detector = parts.detector(index.classes).to(device)
         optimiser = parts.optim.build(detector)
         state = checkpoint.load(self.checkpoints.latest, device) if self.checkpoints.latest else None
         start = state["step"] if state else 0
@@ -83,26 +89,41 @@ class Training:
             )
             if state:
                 loop.restore(state)
-            loop.run(self._batches(index, detector, start))
+            loop.run(self._batches(index, truths, chosen, detector.backbone, start))
         final = [line for line in read(self.paths.metrics) if "loss" in line][-1:]
-        return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {})
+        categories = [list(pair) for pair in zip(index.category_ids.tolist(), index.category_names, strict=True)]
+        return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {}, categories)
 
-    def _training_index(self) -> CocoIndex:
-        config = self.parts.config
+    def _training_data(self) -> tuple[CocoIndex, TrainingBoxes, np.ndarray]:
+        """The training split, its boxes, and the positions of the images to train on."""
+        images, limit = self.parts.config["images"], self.parts.config["debug"]["images"]
         index = self.parts.source.index("train")
-        if config["debug"]["images"] is not None:
-            index = index.first(config["debug"]["images"])
-        return index.for_training(
-            empty=config["images"]["empty"], min_side=config["images"]["min_side"], legacy=config["images"]["legacy"]
-        )
+        if limit is not None:
+            index = index.subset(np.arange(min(limit, len(index))))
+        truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
+        chosen = training_images(index, truths, empty_images=images["empty"], min_side=images["min_side"])
+        if not len(chosen):
+            raise ConfigError(f"{index.path}: no image to train on (images.empty={images['empty']} leaves none)")
+        left_out = f", {len(index) - len(chosen)} left out" if len(chosen) < len(index) else ""
+        crowds = f", {truths.crowds} crowds" if truths.crowds else ""
+        dropped = f", {truths.dropped} boxes without area" if truths.dropped else ""
+        text = f"trains on {len(chosen)} images{left_out}, {len(truths.boxes)} boxes{crowds}{dropped}"
+        self.say(f"{self.paths.train_id}  {text}, {index.classes} classes")
+        return index, truths, chosen
 
-    def _batches(self, index: CocoIndex, detector: nn.Module, start: int) -> Any:
+    def _batches(self, index: CocoIndex, truths: TrainingBoxes, chosen: np.ndarray, backbone: Any, start: int) -> Any:
         config = self.parts.config
-        if len(index.image_ids) == 0:
-            raise ConfigError("data: the training split has no image to train on")
-        transform = self.parts.train_transform(detector.backbone)  # type: ignore[arg-type]
-        sampler = TrainSampler(index.widths, index.heights, config["train"]["batch_size"], config["seed"])
-        return train_batches(index, transform, sampler, start, self.parts.schedule.steps, config["workers"])
+        sampler = TrainSampler(index.widths, index.heights, config["train"]["batch_size"], config["seed"], images=chosen)
+        return train_batches(
+            index,
+            self.parts.train_transform(backbone),
+            sampler,
+            start_step=start,
+            steps=self.parts.schedule.steps,
+            workers=config["workers"],
+            truths=truths,
+            pin_memory=device_of(config).type == "cuda",
+        )
 
     def _evaluate(self, detector: nn.Module, device: torch.device) -> Callable[[int], dict[str, Any]]:
         node = self.parts.config["evaluate"]

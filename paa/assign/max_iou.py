@@ -1,0 +1,52 @@
+"""Assignment by IoU thresholds: the baseline of Table 2 (RetinaNet's rule, on one anchor per location)."""
+
+from __future__ import annotations
+
+import torch
+
+from paa import checks
+from paa.assign.matching import LOW_QUALITY, gather_targets, match, non_empty
+from paa.boxes import centre_inside, centres
+from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Predictions, Targets
+
+
+class MaxIoU:
+    """Positive at positive_iou or more, negative below negative_iou, ignored between.
+
+    low_quality    "own", "claimed" or "none"; low_quality_at_zero: see `matching.match`. Such a match is positive.
+    centre_inside  a positive whose centre is not more than 0.01 pixels inside of its GT is ignored instead
+                   (the authors' code, for training with centerness).
+    legacy         inclusive-pixel IoU.
+    """
+
+    def __init__(
+        self,
+        positive_iou: float = 0.5,
+        negative_iou: float = 0.4,
+        low_quality: str = "own",
+        low_quality_at_zero: bool = False,
+        centre_inside: bool = False,
+        legacy: bool = False,
+    ) -> None:
+        self.positive_iou = checks.number("positive_iou", positive_iou, above=0, high=1)
+        self.negative_iou = checks.number("negative_iou", negative_iou, low=0, high=positive_iou)
+        self.low_quality = checks.choice("low_quality", low_quality, LOW_QUALITY)
+        self.low_quality_at_zero = checks.flag("low_quality_at_zero", low_quality_at_zero)
+        self.centre_inside = checks.flag("centre_inside", centre_inside)
+        self.legacy = checks.flag("legacy", legacy)
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 1.0
+    ) -> Assignment:
+        """Assigns the anchors of a batch; neither predictions nor progress matter. extras: iou [B, A], the best one."""
+        targets = non_empty(targets)
+        found = match(anchors, targets, self.low_quality, self.low_quality_at_zero, self.legacy)
+        positive = (found.iou >= self.positive_iou) | found.low
+        between = (found.iou >= self.negative_iou) & ~positive
+        if self.centre_inside:
+            boxes, _ = gather_targets(targets, found.gt)
+            far = positive & ~centre_inside(centres(anchors.boxes), boxes)
+            positive, between = positive & ~far, between | far
+        gt_index = torch.where(positive, found.gt, torch.where(between, IGNORED, NEGATIVE))
+        return Assignment(gt_index.where(anchors.inside, IGNORED), extras={"iou": found.iou})

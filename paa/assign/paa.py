@@ -1,0 +1,125 @@
+"""Probabilistic anchor assignment: Procedure 1 of the paper."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from paa import checks
+from paa.assign.candidates import all_of_each, best_per_level, spread
+from paa.assign.matching import LOW_QUALITY, gather_targets, match, non_empty
+from paa.assign.scores import anchor_scores
+from paa.boxes import BoxCoder
+from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
+
+
+class Boundary(Protocol):
+    """Separates the sorted candidates of each GT into positive, ignored and negative ones (see `paa.assign.boundary`).
+
+    scope says which: "candidates" (the best of each level) or all "anchors" of the GT.
+    """
+
+    @property
+    def scope(self) -> str:
+        """Either "candidates" or "anchors"."""
+
+    def __call__(self, scores: Tensor, valid: Tensor, progress: float = 0.0) -> Tensor:
+        """Labels int8 [N, M]: 1 positive, 0 negative, -1 ignored, of scores [N, M] that ascend."""
+
+
+class PAA:
+    """Assigns by the probability that an anchor is positive for its GT, given how well it detects it now.
+
+    boundary             separates a GT's candidates (Figure 3; `paa.assign.boundary`).
+    coder                decodes the predicted deltas.
+    lambda_score         weight of the localisation loss in the score (Eq. 3).
+    topk                 K of section 3.1: candidates per GT and level.
+    iou_floor            an anchor below this IoU with its GT is no candidate; at any floor it must overlap it.
+    low_quality          "own", "claimed" or "none"; low_quality_at_zero: see `matching.match`.
+    roundtrip            GTs pass encode and decode before the GIoU loss (authors' code).
+    giou                 see `boxes.giou_loss`.
+    legacy               inclusive-pixel IoU in the matching.
+    alpha, gamma         of the focal loss in the score.
+    """
+
+    def __init__(
+        self,
+        boundary: Boundary,
+        coder: BoxCoder,
+        lambda_score: float = 1.0,
+        topk: int = 9,
+        iou_floor: float = 0.1,
+        low_quality: str = "own",
+        low_quality_at_zero: bool = False,
+        roundtrip: bool = False,
+        giou: str = "add",
+        legacy: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+    ) -> None:
+        self.boundary = boundary
+        self.coder = coder
+        self.lambda_score = checks.number("lambda_score", lambda_score, low=0)
+        self.topk = checks.integer("topk", topk, low=1)
+        self.iou_floor = checks.number("iou_floor", iou_floor, low=0, high=1)
+        self.low_quality = checks.choice("low_quality", low_quality, LOW_QUALITY)
+        self.low_quality_at_zero = checks.flag("low_quality_at_zero", low_quality_at_zero)
+        self.roundtrip = checks.flag("roundtrip", roundtrip)
+        self.giou = checks.choice("giou", giou, ("add", "max"))
+        self.legacy = checks.flag("legacy", legacy)
+        self.alpha = checks.number("alpha", alpha, low=0, high=1)
+        self.gamma = checks.number("gamma", gamma, low=0)
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 1.0
+    ) -> Assignment:
+        """Assigns the anchors of a batch; `progress` in [0, 1] of training is for boundaries that change with it.
+
+        extras: scores [B, A]; matched [B, A], the GT whose anchor it is, or -1; candidates [B, G, M] with
+        candidate_scores, candidate_valid and candidate_labels.
+        """
+        targets = non_empty(targets)
+        scores, matched = self.score(anchors, predictions, targets)
+        num_gts = targets.boxes.shape[1]
+        if self.boundary.scope == "anchors":
+            found = all_of_each(scores, matched, num_gts)
+        else:
+            found = best_per_level(scores, matched, anchors.level, self.topk, num_gts, len(anchors.shapes))
+        labels = self.boundary(found.scores.flatten(0, 1), found.valid.flatten(0, 1), progress).view_as(found.index)
+        gt_index = spread(labels, found, scores.shape[1]).where(anchors.inside, IGNORED)
+        extras = {
+            "scores": scores,
+            "matched": matched,
+            "candidates": found.index,
+            "candidate_scores": found.scores,
+            "candidate_valid": found.valid,
+            "candidate_labels": labels,
+        }
+        return Assignment(gt_index, extras=extras)
+
+    @torch.no_grad()
+    def score(self, anchors: Anchors, predictions: Predictions, targets: Targets) -> tuple[Tensor, Tensor]:
+        """Scores [B, A] float32 and the GT that each anchor may become positive for [B, A] int64, -1 for none.
+
+        The score of an anchor of no GT means nothing.
+        """
+        found = match(anchors, targets, self.low_quality, self.low_quality_at_zero, self.legacy)
+        eligible = (found.iou >= self.iou_floor) & (found.iou > 0) | found.low
+        boxes, labels = gather_targets(targets, found.gt)
+        if self.roundtrip:
+            boxes = self.coder.decode(self.coder.encode(boxes, anchors.boxes), anchors.boxes)
+        scores = anchor_scores(
+            predictions,
+            anchors.boxes,
+            boxes,
+            labels,
+            self.coder,
+            lambda_score=self.lambda_score,
+            alpha=self.alpha,
+            gamma=self.gamma,
+            giou=self.giou,
+        )
+        return scores, found.gt.where(eligible, -1)

@@ -1,0 +1,72 @@
+"""Detections of a folder of images, as json and as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from paa import files
+from paa.cli.assemble import apply_threads, device_of
+from paa.cli.evaluating import Evaluator
+from paa.cli.experiment import Experiment
+from paa.cli.messages import ConfigError
+from paa.data.coco import CocoIndex
+from paa.data.folder import folder_index
+from paa.data.images import decode
+from paa.drawing import draw_detections
+from paa.engine import checkpoint
+from paa.evaluation import Results
+from paa.runs.record import TrainingRecord
+
+
+def predict(
+    experiment: Experiment, record: TrainingRecord, images: str, out: Path, score: float | None, say: Callable[[str], None]
+) -> None:
+    """Writes out/detections.json and, unless `score` is None, out/pictures/ with the detections of at least that score."""
+    parts, paths = experiment.parts, experiment.identity.paths
+    if not paths.weights.exists():
+        raise ConfigError(f"run={paths.train_id}: its weights were removed; remove {paths.folder} to train it again")
+    index = folder_index(images, record.categories)
+    apply_threads(parts.config)
+    device = device_of(parts.config)
+    detector = parts.detector(index.classes)
+    detector.load_state_dict(checkpoint.load(paths.weights))
+    voting = parts.config["evaluate"]["voting"][-1]
+    found = Evaluator(parts, detector.to(device), device, say).results(index, [voting])[voting]
+    files.write_json(out / "detections.json", _as_coco(index, found))
+    say(f"{out / 'detections.json'}: {len(found)} detections on {len(index)} images")
+    if score is not None:
+        _pictures(index, found, score, out / "pictures")
+        say(f"{out / 'pictures'}: {len(index)} pictures, detections of score {score:g} and above")
+
+
+def _as_coco(index: CocoIndex, found: Results) -> list[dict[str, object]]:
+    names = dict(zip(index.image_ids.tolist(), index.file_names.tolist(), strict=True))
+    rows = zip(found.image_ids.tolist(), found.labels.tolist(), found.boxes.tolist(), found.scores.tolist(), strict=True)
+    return [
+        {
+            "image_id": image,
+            "category_id": int(index.category_ids[label]),
+            "bbox": [round(value, 3) for value in box],
+            "score": score,
+            "file_name": names[image],
+        }
+        for image, label, box, score in rows
+    ]
+
+
+def _pictures(index: CocoIndex, found: Results, score: float, folder: Path) -> None:
+    for i, image_id in enumerate(index.image_ids):
+        rows = np.flatnonzero((found.image_ids == image_id) & (found.scores >= score))
+        picture = draw_detections(
+            decode(index, i),
+            found.boxes[rows].tolist(),
+            found.labels[rows].tolist(),
+            found.scores[rows].tolist(),
+            index.category_names,
+        )
+        target = (folder / str(index.file_names[i])).with_suffix(".png")
+        with files.replacing(target, durable=False) as file:
+            picture.save(file, "PNG")

@@ -1,0 +1,72 @@
+"""A finished run, opened again to evaluate or predict: its own configuration, and what the command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from paa.cli.assemble import assemble, device_of
+from paa.cli.compose import Composer, resolved
+from paa.cli.experiment import Experiment, Identity
+from paa.cli.messages import ConfigError, explain_choice, explain_key, listed
+from paa.runs.paths import RunPaths, find
+from paa.runs.record import TrainingRecord
+
+OPEN = ("postprocess", "images.test", "evaluate", "data.root", "device", "threads", "workers", "claim")
+"""Keys that may change once the weights are there; all others made the weights what they are."""
+
+
+def settings(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[str, Any], list[Override]]:
+    """Splits off the command's own keys (`run`, `runs_dir`, ...) from overrides of the run's configuration."""
+    own = {o.key_or_group: o.value() for o in overrides if o.key_or_group in names}
+    return own, [o for o in overrides if o.key_or_group not in names]
+
+
+def reopen(runs_dir: Path, prefix: str, overrides: Sequence[Override], composer: Composer) -> tuple[Experiment, TrainingRecord]:
+    """The run whose id begins with `prefix`, with `overrides` merged into its recorded configuration; never into today's.
+
+    RunNotFound, BadRecord, and ConfigError where it is not finished or a key may not change.
+    """
+    paths = find(runs_dir, prefix)
+    if not paths.finished:
+        raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows where it stands")
+    record = TrainingRecord.read(paths.record)
+    cfg = OmegaConf.create(record.config)
+    assert isinstance(cfg, DictConfig)
+    cfg.runs_dir = str(runs_dir)
+    for override in overrides:
+        _merge(cfg, override, composer)
+    config = resolved(cfg)
+    parts = assemble(config)
+    device_of(config)
+    digests = dict(record.digests)
+    for split in config["evaluate"]["splits"]:
+        digests[f"data.{split}"] = parts.source.digest(split)
+    identity = Identity(digests, record.train_id, RunPaths(runs_dir, record.train_id))
+    lines = [o.input_line or "" for o in overrides]
+    return Experiment(parts, identity, lines, record.choices, ""), replace(record, config=config)
+
+
+def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:
+    key = override.key_or_group
+    if override.is_add() or override.is_delete() or override.is_force_add():
+        raise ConfigError(f"{override.input_line}: a finished run takes key=value alone")
+    if not any(key == name or key.startswith(f"{name}.") for name in OPEN):
+        raise ConfigError(f"{key}: cannot change once a run is trained; what can: {listed(OPEN)}")
+    if composer.is_group(key):
+        problem = explain_choice(key, override.value(), composer.options(key))
+        if problem:
+            raise ConfigError(problem)
+        OmegaConf.update(cfg, key, composer.group(key, override.value()), merge=False)
+        return
+    problem = explain_key(override, cfg, [])
+    if problem:
+        raise ConfigError(problem)
+    OmegaConf.update(cfg, key, override.value(), merge=False)
+    if key == "postprocess.voting":
+        cfg.evaluate.voting = [override.value()]

@@ -1,0 +1,157 @@
+"""The training loss of an assignment: L = L_cls + lambda_1 L_IoU + lambda_2 L_IoUP (paper, section 4.1).
+
+B images, A anchors, C classes. The sums run over whole [B, A] grids under masks, so that nothing waits for the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from paa import checks
+from paa.assign.matching import gather_targets, non_empty
+from paa.auxiliary import Auxiliary
+from paa.boxes import BoxCoder, giou_loss
+from paa.losses import focal_loss, quality_loss
+from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
+
+_MMDET_EPS = 1.19209290e-07  # float32's, added to every average factor in MMDetection's weight_reduce_loss
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """What the positives of a batch [B, A] train on; labels are -1 where not positive, the rest means nothing there."""
+
+    positive: Tensor
+    labels: Tensor
+    boxes: Tensor
+    decoded: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+class Criterion:
+    """Loss parts of a batch, normalised over a whole optimiser step.
+
+    coder        decodes the predicted deltas.
+    auxiliary    the auxiliary task: its target, the weights of the localisation loss, lambda_1 and lambda_2.
+    alpha, gamma of the focal loss.
+    giou         see `boxes.giou_loss`.
+    roundtrip    GTs pass encode and decode before the GIoU loss and the auxiliary target (authors' code).
+    normaliser   of the three sums; P positives, W the sum of the localisation weights, N images:
+                 "modern"    L_cls, L_IoUP by max(P, 1); L_IoU by max(W, 1).
+                 "official"  the same, but L_IoU by W without a floor; where W is 0 its elements go unweighted (authors'
+                             code) and are divided by P (there by 0). Without a head L_IoU by max(P, 1).
+                 "mmdet"     L_cls by max(P, N), L_IoUP by P, L_IoU by W with weights of 1e-12 or more; each + 1.19e-7.
+    average      "processes": P, W and N are averaged over the processes; "local": each process has its own. The caller
+                 acts on it, by what it passes as `statistics` and `world`.
+    """
+
+    def __init__(
+        self,
+        coder: BoxCoder,
+        auxiliary: Auxiliary,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        giou: str = "add",
+        roundtrip: bool = False,
+        normaliser: str = "modern",
+        average: str = "processes",
+    ) -> None:
+        self.coder = coder
+        self.auxiliary = auxiliary
+        self.alpha = checks.number("alpha", alpha, low=0, high=1)
+        self.gamma = checks.number("gamma", gamma, low=0)
+        self.giou = checks.choice("giou", giou, ("add", "max"))
+        self.roundtrip = checks.flag("roundtrip", roundtrip)
+        self.normaliser = checks.choice("normaliser", normaliser, ("modern", "official", "mmdet"))
+        self.average = checks.choice("average", average, ("processes", "local"))
+
+    @torch.no_grad()
+    def statistics(
+        self, predictions: Predictions, anchors: Anchors, targets: Targets, assignment: Assignment
+    ) -> Tensor:
+        """Statistics [3] float32: positives, sum of the localisation weights, images.
+
+        Summed over an optimiser step they normalise it. The sum is the caller's: over the micro-batches of gradient
+        accumulation, and over processes (`average`).
+        """
+        return self._count(self._match(predictions, anchors, targets, assignment))
+
+    def __call__(
+        self,
+        predictions: Predictions,
+        anchors: Anchors,
+        targets: Targets,
+        assignment: Assignment,
+        statistics: Tensor | None = None,
+        world: int = 1,
+    ) -> dict[str, Tensor]:
+        """Loss parts "cls", "box" and, with a head, "aux": scalars with lambda_1 and lambda_2 in, to be added.
+
+        statistics  of the whole step (see `statistics`); None: of this batch. world: over how many processes they were
+                    summed; they are divided by it, since gradients are averaged over processes.
+        """
+        found = self._match(predictions, anchors, targets, assignment)
+        counts = self._count(found) if statistics is None else statistics
+        weights = assignment.weights
+        by_class, by_box, by_aux = self._normalisers(counts / world)
+
+        classification = focal_loss(predictions.logits, found.labels, self.alpha, self.gamma).sum(-1)
+        trained = assignment.gt_index != IGNORED
+        losses = {"cls": _masked_sum(classification, trained, weights) / by_class}
+
+        localisation = giou_loss(found.decoded, found.boxes, self.giou) * self._box_weights(found.weight, counts)
+        losses["box"] = self.auxiliary.lambda_1 * _masked_sum(localisation, found.positive, weights) / by_box
+
+        if self.auxiliary.has_head:
+            if predictions.auxiliary is None:
+                raise ValueError(
+                    f"{type(self.auxiliary).__name__} trains the detector's auxiliary logit, and it has none"
+                )
+            quality = quality_loss(predictions.auxiliary, found.target)
+            losses["aux"] = self.auxiliary.lambda_2 * _masked_sum(quality, found.positive, weights) / by_aux
+        return losses
+
+    def _match(self, predictions: Predictions, anchors: Anchors, targets: Targets, assignment: Assignment) -> _Matched:
+        positive = assignment.positive
+        boxes, labels = gather_targets(non_empty(targets), assignment.gt_index)
+        if self.roundtrip:
+            boxes = self.coder.decode(self.coder.encode(boxes, anchors.boxes), anchors.boxes)
+        decoded = self.coder.decode(predictions.deltas, anchors.boxes)
+        target = self.auxiliary.target(decoded.detach(), boxes, anchors.boxes)
+        weight = self.auxiliary.weight(target)
+        return _Matched(positive, labels.where(positive, -1), boxes, decoded, target, weight)
+
+    def _count(self, found: _Matched) -> Tensor:
+        positive = found.positive
+        weight = found.weight.where(positive, 0).sum()
+        images = torch.full_like(weight, len(positive))
+        return torch.stack((positive.sum().to(weight.dtype), weight, images))
+
+    def _normalisers(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Divisors of the class, box and auxiliary sums, from the statistics per process."""
+        positives, weight, images = counts.unbind()
+        if self.normaliser == "mmdet":
+            return torch.maximum(positives, images) + _MMDET_EPS, weight + _MMDET_EPS, positives + _MMDET_EPS
+        floored = positives.clamp(min=1)
+        if self.normaliser == "modern" or not self.auxiliary.has_head:
+            return floored, weight.clamp(min=1), floored
+        return floored, torch.where(weight > 0, weight, floored), floored
+
+    def _box_weights(self, weight: Tensor, counts: Tensor) -> Tensor:
+        """Weights [B, A] of the localisation loss; `counts` tell whether those of the whole step sum to 0."""
+        if self.normaliser == "mmdet":
+            return weight.clamp(min=1e-12)
+        if self.normaliser == "official":
+            return torch.where(counts[1] > 0, weight, torch.ones_like(weight))
+        return weight
+
+
+def _masked_sum(losses: Tensor, mask: Tensor, weights: Tensor | None) -> Tensor:
+    """Sum of element losses [B, A] under a mask, times per-anchor weights where given."""
+    if weights is not None:
+        losses = losses * weights
+    return losses.where(mask, 0).sum()

@@ -1,0 +1,196 @@
+"""A COCO annotation file as compact arrays: the one form in which the project knows a data set.
+
+Legend: I images, N annotations, C categories. Boxes are xywh in pixels of the stored image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paa.data import annotations as reading
+from paa.data.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class CocoIndex:
+    """Images, annotations and categories of one split. Arrays, so that forked workers share them at no cost.
+
+    path, image_dir  the annotation file, and the folder that file names are relative to.
+    image_ids [I] int64 ascending, file_names [I] str, widths [I] and heights [I] int64 as the file states them.
+    offsets [I + 1] int64: the annotations of image i stand at offsets[i] ... offsets[i + 1] - 1, in the file's order.
+    boxes [N, 4] float64 xywh, areas [N] float64, labels [N] int64 in 0 ... C - 1, crowd [N] bool,
+    annotation_ids [N] int64, all as stored.
+    category_ids [C] int64 ascending, with the file's gaps; category_names of the same order.
+    """
+
+    path: Path
+    image_dir: Path
+    image_ids: np.ndarray
+    file_names: np.ndarray
+    widths: np.ndarray
+    heights: np.ndarray
+    offsets: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    annotation_ids: np.ndarray
+    category_ids: np.ndarray
+    category_names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, annotation_file: str | Path, image_dir: str | Path, *, labelled: bool = True) -> CocoIndex:
+        """Reads a COCO json file. `labelled=False` takes files without annotations (COCO's test sets) as well.
+
+        Images are put in the order of their ids, labels count the category ids in ascending order, `area` falls back
+        to that of the box and `iscrowd` to 0. Raises AnnotationError with one line: file, id, what would be right.
+        """
+        path = Path(annotation_file)
+        lists = reading.load(path, labelled=labelled)
+        images, entries, categories = lists["images"], lists["annotations"], lists["categories"]
+
+        image_ids = reading.integers(path, "image", images, "id")
+        category_ids = reading.integers(path, "category", categories, "id")
+        annotation_ids = reading.integers(path, "annotation", entries, "id")
+        for kind, ids in (("image", image_ids), ("category", category_ids), ("annotation", annotation_ids)):
+            reading.unique(path, kind, ids)
+        if not len(images):
+            raise AnnotationError(f"{path}: lists no image")
+        if not len(categories):
+            raise AnnotationError(f"{path}: lists no category")
+
+        by_id = np.argsort(image_ids, kind="stable")
+        image_ids = image_ids[by_id]
+        names = [str(name) for name in reading.column(path, "image", images, "file_name")]
+        sides = [reading.integers(path, "image", images, key)[by_id] for key in ("width", "height")]
+        if (np.minimum(*sides) < 1).any():
+            first = image_ids[(np.minimum(*sides) < 1).argmax()]
+            raise AnnotationError(f"{path}: image id {first} has a side below 1 pixel")
+        by_category = np.argsort(category_ids, kind="stable")
+        category_ids = category_ids[by_category]
+        category_names = [str(name) for name in reading.column(path, "category", categories, "name")]
+
+        of_image = reading.integers(path, "annotation", entries, "image_id")
+        of_category = reading.integers(path, "annotation", entries, "category_id")
+        image = reading.positions(path, "image", image_ids, of_image, annotation_ids)
+        labels = reading.positions(path, "category", category_ids, of_category, annotation_ids)
+        boxes = reading.bounding_boxes(path, entries)
+        order = np.argsort(image, kind="stable")
+        return cls(
+            path=path,
+            image_dir=Path(image_dir),
+            image_ids=image_ids,
+            file_names=np.array(names)[by_id],
+            widths=sides[0],
+            heights=sides[1],
+            offsets=np.concatenate([[0], np.cumsum(np.bincount(image, minlength=len(images)))]).astype(np.int64),
+            boxes=boxes[order],
+            areas=reading.areas(path, entries, boxes)[order],
+            labels=labels[order].astype(np.int64),
+            crowd=reading.integers(path, "annotation", entries, "iscrowd", 0)[order] != 0,
+            annotation_ids=annotation_ids[order],
+            category_ids=category_ids,
+            category_names=tuple(category_names[i] for i in by_category),
+        )
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.image_ids)
+
+    @property
+    def classes(self) -> int:
+        """Number of categories."""
+        return len(self.category_ids)
+
+    @property
+    def image_of(self) -> np.ndarray:
+        """[N] int64: position of the image of each annotation."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def image_path(self, i: int) -> Path:
+        """Of the image at position i."""
+        return self.image_dir / str(self.file_names[i])
+
+    def subset(self, keep: np.ndarray) -> CocoIndex:
+        """The index of the images at positions `keep` (ascending int64) alone, with all categories."""
+        keep = np.unique(np.asarray(keep, dtype=np.int64))
+        counts = np.diff(self.offsets)
+        rows = np.isin(self.image_of, keep)
+        return CocoIndex(
+            path=self.path,
+            image_dir=self.image_dir,
+            image_ids=self.image_ids[keep],
+            file_names=self.file_names[keep],
+            widths=self.widths[keep],
+            heights=self.heights[keep],
+            offsets=np.concatenate([[0], np.cumsum(counts[keep])]).astype(np.int64),
+            boxes=self.boxes[rows],
+            areas=self.areas[rows],
+            labels=self.labels[rows],
+            crowd=self.crowd[rows],
+            annotation_ids=self.annotation_ids[rows],
+            category_ids=self.category_ids,
+            category_names=self.category_names,
+        )
+
+    def to_coco(self) -> Any:
+        """The ground truth as a `pycocotools.coco.COCO`: values as stored, crowds marked; prints and reads nothing.
+
+        Annotations carry box, area and crowd flag but no segmentation: what box evaluation reads.
+        """
+        from pycocotools.coco import COCO
+
+        image_of = self.image_of
+        coco = COCO()
+        coco.dataset = {
+            "images": [
+                {"id": i, "file_name": name, "width": w, "height": h}
+                for i, name, w, h in zip(
+                    self.image_ids.tolist(),
+                    self.file_names.tolist(),
+                    self.widths.tolist(),
+                    self.heights.tolist(),
+                    strict=True,
+                )
+            ],
+            "annotations": [
+                {"id": a, "image_id": i, "category_id": c, "bbox": box, "area": area, "iscrowd": int(crowd)}
+                for a, i, c, box, area, crowd in zip(
+                    self.annotation_ids.tolist(),
+                    self.image_ids[image_of].tolist(),
+                    self.category_ids[self.labels].tolist(),
+                    self.boxes.tolist(),
+                    self.areas.tolist(),
+                    self.crowd.tolist(),
+                    strict=True,
+                )
+            ],
+            "categories": [
+                {"id": i, "name": name} for i, name in zip(self.category_ids.tolist(), self.category_names, strict=True)
+            ],
+        }
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+        return coco
+
+    def digest(self) -> str:
+        """SHA-256 of all that training or evaluation reads of the file: image list, annotations, categories.
+
+        The order of images and categories in the file does not count, nor do paths and what the index leaves out.
+        """
+        sha = hashlib.sha256(b"coco index 1\n")
+        for name in (*self.file_names.tolist(), "", *self.category_names, ""):
+            sha.update(name.encode("utf-8", "surrogatepass") + b"\0")
+        whole = (self.image_ids, self.widths, self.heights, self.offsets, self.labels, self.crowd)
+        for array in (*whole, self.annotation_ids, self.category_ids):
+            sha.update(array.astype("<i8").tobytes())
+        for array in (self.boxes, self.areas):
+            sha.update(array.astype("<f8").tobytes())
+        return sha.hexdigest()

@@ -1,0 +1,195 @@
+"""Batches from an index: the same, bit for bit, on any number of worker processes.
+
+An image's randomness depends on (seed, epoch, its position) alone, and the order of batches on the sampler alone, so it
+does not matter which process prepares what.
+"""
+
+# ruff: noqa: PT028  `test_batches` is no test
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from paa import checks
+from paa.data.coco import CocoIndex
+from paa.data.draws import AUGMENT, Draws
+from paa.data.errors import DataError
+from paa.data.images import decode
+from paa.data.sampler import Sample, TrainSampler
+from paa.data.targets import TrainingBoxes, training_boxes
+from paa.data.transforms import Transform, pad
+from paa.structures import Batch, Targets
+
+_TEST = -1  # the epoch of a test image, which draws nothing
+
+
+@dataclass(frozen=True)
+class _Item:
+    image: Tensor
+    original: tuple[int, int]
+    boxes: Tensor
+    labels: Tensor
+    image_id: int
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A DataError on its way out of a worker, where an exception would arrive with the worker's traceback."""
+
+    message: str
+    kind: type[DataError]
+
+
+class _Images(Dataset[Any]):
+    def __init__(self, index: CocoIndex, truths: TrainingBoxes, transform: Transform, seed: int) -> None:
+        self.index, self.truths, self.transform, self.seed = index, truths, transform, seed
+
+    def __getitem__(self, sample: Sample) -> _Item | _Refusal:
+        epoch, i = sample
+        try:
+            image = decode(self.index, i)
+        except DataError as error:
+            return _Refusal(str(error), type(error))
+        draws = None if epoch == _TEST else Draws(AUGMENT, self.seed, epoch, i)
+        boxes, labels = self.truths.of(i)
+        pixels, boxes = self.transform(image, boxes, draws)
+        return _Item(pixels, (image.height, image.width), boxes, labels, int(self.index.image_ids[i]))
+
+
+def collate(items: Sequence[_Item | _Refusal]) -> dict[str, Any] | _Refusal:
+    """One batch in transit. Only the images travel as a tensor, through shared memory; the small rest travels by value
+    and so holds no file descriptor, however many batches a caller keeps.
+    """
+    for item in items:
+        if isinstance(item, _Refusal):
+            return item
+    good = [item for item in items if isinstance(item, _Item)]
+    targets = Targets.pad([item.boxes for item in good], [item.labels for item in good])
+    return {
+        "images": pad([item.image for item in good]),
+        "sizes": np.array([item.image.shape[1:] for item in good], dtype=np.int64),
+        "original": np.array([item.original for item in good], dtype=np.int64),
+        "boxes": targets.boxes.numpy(),
+        "labels": targets.labels.numpy(),
+        "valid": targets.valid.numpy(),
+        "ids": tuple(item.image_id for item in good),
+    }
+
+
+def train_batches(
+    index: CocoIndex,
+    transform: Transform,
+    sampler: TrainSampler,
+    *,
+    start_step: int = 0,
+    steps: int,
+    workers: int = 0,
+    truths: TrainingBoxes | None = None,
+    pin_memory: bool = False,
+    context: str | None = None,
+) -> Iterator[Batch]:
+    """Training batches `start_step` ... `steps` - 1 of the sampler.
+
+    truths   the boxes to train on; `training_boxes(index, legacy=transform.legacy)` where None.
+    workers  processes that prepare batches, started by this call; 0: the caller's own.
+    pin_memory  page-locks images on their way to a GPU.
+    context  how workers start; None: "fork" on Linux, else the platform's way.
+    Iterating raises DataError, one line with file and id, for an image that cannot be read.
+    """
+    checks.integer("steps", steps, low=0)
+    checks.integer("start_step", start_step, low=0, high=steps)
+    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), transform, sampler.seed)
+    batches = _Slice(sampler, start_step, steps)
+    return _run(data, batches, workers, pin_memory, context)
+
+
+def test_batches(
+    index: CocoIndex,
+    transform: Transform,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    truths: TrainingBoxes | None = None,
+    pin_memory: bool = False,
+    context: str | None = None,
+) -> Iterator[Batch]:
+    """Every image of `index` once, unmirrored; wide images first, then the others, so that little is padded.
+
+    The last batch of either kind may be smaller. Other arguments and errors as `train_batches`.
+    """
+    checks.integer("batch_size", batch_size, low=1)
+    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), transform, 0)
+    batches: list[list[Sample]] = []
+    for group in (np.flatnonzero(index.heights < index.widths), np.flatnonzero(index.heights >= index.widths)):
+        positions = [(_TEST, int(i)) for i in group]
+        batches += [positions[at : at + batch_size] for at in range(0, len(positions), batch_size)]
+    return _run(data, batches, workers, pin_memory, context)
+
+
+test_batches.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """The batches start ... stop - 1 of a sampler, made as they are asked for."""
+
+    sampler: TrainSampler
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        return islice(self.sampler.iter_from(self.start), len(self))
+
+
+def _run(data: _Images, batches: Any, workers: int, pin_memory: bool, context: str | None) -> Iterator[Batch]:
+    checks.integer("workers", workers, low=0)
+    if context is None and sys.platform == "linux":
+        context = "fork"
+    loader = DataLoader(
+        data,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_quiet_worker,
+        multiprocessing_context=context if workers else None,
+        generator=torch.Generator(),  # else starting workers would draw from the training's own random state
+    )
+    return _unpacked(iter(loader))
+
+
+def _quiet_worker(_: int) -> None:
+    """One thread, and deaf to the signals with which a run is ended or told to save: its main process sees to them, and
+    needs its workers for the step that it finishes. A worker ends when its main process does, however that ends.
+    """
+    torch.set_num_threads(1)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _unpacked(arriving: Iterator[Any]) -> Iterator[Batch]:
+    for content in arriving:
+        if isinstance(content, _Refusal):
+            raise content.kind(content.message)
+        boxes, labels, valid = (torch.from_numpy(content[key]) for key in ("boxes", "labels", "valid"))
+        yield Batch(
+            images=content["images"],
+            sizes=torch.from_numpy(content["sizes"]),
+            original=torch.from_numpy(content["original"]),
+            targets=Targets(boxes, labels, valid),
+            image_ids=content["ids"],
+        )

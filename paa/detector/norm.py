@@ -1,0 +1,24 @@
+"""Group normalisation for any width."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from paa import checks
+
+
+def group_count(channels: int, groups: int = 32) -> int:
+    """Groups for `channels`: their largest divisor that is at most `groups` and leaves 8 channels or more a group.
+
+    At the paper's width of 256 this is 32 (groups of 8 channels). Narrower layers keep groups of about 8 channels
+    rather than 32 groups: statistics over one or two channels of a 1 x 1 level would be those of single values.
+    """
+    checks.integer("channels", channels, low=1)
+    checks.integer("groups", groups, low=1)
+    most = min(groups, max(1, channels // 8))
+    return next(n for n in range(most, 0, -1) if channels % n == 0)
+
+
+def group_norm(channels: int, groups: int = 32) -> nn.GroupNorm:
+    """GroupNorm over `channels` in `group_count(channels, groups)` groups."""
+    return nn.GroupNorm(group_count(channels, groups), channels)

@@ -1,0 +1,52 @@
+"""Evaluates a finished run again: `python -m paa.evaluate run=ID [key=value]`, or a sweep of such with -m."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from paa.cli.compose import composer
+from paa.cli.experiment import Experiment, print_flushed
+from paa.cli.reopen import reopen, settings
+from paa.cli.report import table
+from paa.cli.simple import command_line, refusing, required
+
+USAGE = """\
+usage: python -m paa.evaluate run=ID [key=value ...]
+       python -m paa.evaluate -m run=ID key=value,value ...
+
+Evaluates a finished run with other test-time settings. Its own configuration holds, and of it what is named here
+changes; an evaluation that exists is printed at once.
+
+  run=ID                      the run; the first letters of an id will do (python -m paa.runs lists them)
+  runs_dir=runs               where runs lie
+  evaluate.splits=[val,test]  splits to evaluate
+  postprocess.voting=true     score voting;  postprocess.sigma_t=0.025  its width
+  postprocess.nms_iou=0.6     and every other key of postprocess
+  images.test.short=800       short side of the images
+  data.root=DIR               where the data lie now
+
+examples
+  python -m paa.evaluate -m run=t3f9a postprocess.voting=false,true
+  python -m paa.evaluate -m run=t3f9a postprocess.sigma_t=0.0025,0.025 evaluate.splits=[test]
+"""
+
+
+def main() -> None:
+    """Exit codes: 0, 1 failed, 2 refused."""
+    overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
+    jobs: list[tuple[list[str], Experiment]] = []
+    with refusing("paa.evaluate", 2), composer(config_dir) as compose:
+        for job in compose.jobs(overrides, multirun):
+            own, rest = settings(compose.parse(job), ("run", "runs_dir"))
+            run = required(own, "run", "the id of a finished run, or its first letters")
+            experiment, _ = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
+            jobs.append((job, experiment))
+    with refusing("paa.evaluate", 1):
+        for _, experiment in jobs:
+            experiment.run(print_flushed)
+    print_flushed("\n" + table(jobs, {}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Evaluation by pycocotools: the twelve COCO numbers, AP of each class, and the error of the predicted IoU.
+
+Legend: D detections, K classes, T = 10 IoU thresholds, A = 4 ranges of ground-truth area (see `matches`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pycocotools.cocoeval import COCOeval
+
+from paa.evaluation.matches import AREAS, THRESHOLDS, Array, Matches, mean
+
+if TYPE_CHECKING:
+    from paa.data.coco import CocoIndex
+
+NUMBERS = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
+"""The twelve COCO numbers, in pycocotools' order."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Detections of a data set, in any order.
+
+    image_ids [D] int64; labels [D] int64 from 0, in the order of the index's categories; boxes [D, 4] float, (x, y, w,
+    h) in pixels of the ORIGINAL image; scores [D] float; quality [D] float, the predicted IoU or NaN.
+    """
+
+    image_ids: Array
+    labels: Array
+    boxes: Array
+    scores: Array
+    quality: Array
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        for name, shape in {"image_ids": (), "labels": (), "boxes": (4,), "scores": (), "quality": ()}.items():
+            if getattr(self, name).shape != (count, *shape):
+                raise ValueError(f"results: {name} has shape {getattr(self, name).shape}, not {(count, *shape)}")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def join(cls, parts: Sequence[Results]) -> Results:
+        """All detections of `parts`, in their order; no parts give no detections."""
+        none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4), np.float32))
+        empty = cls(*none, np.zeros(0, np.float32), np.zeros(0, np.float32))
+        names = ("image_ids", "labels", "boxes", "scores", "quality")
+        return cls(**{n: np.concatenate([getattr(p, n) for p in (parts or [empty])]) for n in names})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation found.
+
+    numbers      the twelve of NUMBERS, in percent; None where there is no ground truth of that size (COCO's -1).
+    per_class    AP in percent of each class name; None where the class has no ground truth.
+    iou_error    mean |predicted - true IoU|, from 0 to 1, over the detections that are true positives at IoU 0.5; None
+                 without an IoU prediction or without a true positive.
+    images, detections, matched  how many; matched counts the true positives at IoU 0.5.
+    matches      per detection, for later statistics.
+    """
+
+    numbers: dict[str, float | None]
+    per_class: dict[str, float | None]
+    iou_error: float | None
+    images: int
+    detections: int
+    matched: int
+    matches: Matches
+
+
+def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -> Evaluation:
+    """COCO evaluation of `results` on all images of `index`; crowds are ignored, as COCO has it.
+
+    predicts_iou=False says that `results.quality` is something else than a predicted IoU (centerness): no iou_error.
+    ValueError names a detection whose image or class the annotations lack, or whose numbers are not finite.
+    """
+    category_ids, image_ids = [int(c) for c in index.category_ids], [int(i) for i in index.image_ids]
+    _check(results, image_ids, len(category_ids))
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
+        truth = index.to_coco().dataset.get("annotations", [])
+        worker = _Worker(truth, results, image_ids, category_ids)
+        worker.evaluate()
+        worker.accumulate()
+        worker.summarize()
+    matches = worker.matches(predicts_iou)
+    found = matches.true[:, 0, 0]
+    errors = np.abs(matches.predicted[found].astype(np.float64) - matches.iou[found])
+    precision = worker.eval["precision"][..., 0, -1]
+    return Evaluation(
+        numbers={n: None if v == -1 else 100.0 * float(v) for n, v in zip(NUMBERS, worker.stats, strict=True)},
+        per_class={name: mean(precision[:, :, worker.position[label]]) for label, name in enumerate(index.category_names)},
+        iou_error=float(errors.mean()) if len(errors) and np.isfinite(errors).all() else None,
+        images=len(image_ids),
+        detections=len(results),
+        matched=int(found.sum()),
+        matches=matches,
+    )
+
+
+def _check(results: Results, image_ids: list[int], classes: int) -> None:
+    known = np.isin(results.image_ids, image_ids)
+    if not known.all():
+        raise ValueError(f"results: image id {results.image_ids[~known][0]} is not in the annotations")
+    wrong = (results.labels < 0) | (results.labels >= classes)
+    if wrong.any():
+        raise ValueError(f"results: label {results.labels[wrong][0]} must be from 0 to {classes - 1}")
+    finite = np.isfinite(results.boxes).all(axis=1) & np.isfinite(results.scores)
+    if not finite.all():
+        raise ValueError(f"results: image id {results.image_ids[~finite][0]} has a box or score that is not finite")
+
+
+class _Worker(COCOeval):
+    """COCOeval fed from arrays.
+
+    `COCO.loadRes` would fail on no detections and build a polygon for each. Ground truths get ids from 1: COCOeval
+    takes a match with the ground truth of id 0 for none.
+    """
+
+    def __init__(
+        self, truth: list[dict[str, Any]], results: Results, image_ids: list[int], category_ids: list[int]
+    ) -> None:
+        super().__init__(iouType="bbox")
+        self.params.imgIds, self.params.catIds = sorted(image_ids), sorted(category_ids)
+        self.position = [self.params.catIds.index(c) for c in category_ids]
+        self._label = [category_ids.index(c) for c in self.params.catIds]
+        self._category_ids, self._truth, self._results = category_ids, truth, results
+        self._truth_boxes = np.array([gt["bbox"] for gt in truth], dtype=np.float64).reshape(-1, 4)
+
+    def _prepare(self) -> None:
+        self._gts, self._dts = defaultdict(list), defaultdict(list)
+        for number, gt in enumerate(self._truth, start=1):
+            crowd = int(gt.get("iscrowd", 0))
+            own = {"id": number, "ignore": crowd, "iscrowd": crowd, "area": gt["area"], "bbox": list(gt["bbox"])}
+            self._gts[gt["image_id"], gt["category_id"]].append(own)
+        boxes, scores = self._results.boxes.astype(np.float64), self._results.scores.astype(np.float64)
+        kinds = np.array(self._category_ids, dtype=np.int64)[self._results.labels]
+        columns = (self._results.image_ids, kinds, scores, boxes[:, 2] * boxes[:, 3], boxes)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for number, (image, kind, score, area, box) in enumerate(rows, start=1):
+            self._dts[image, kind].append({"id": number, "score": score, "area": area, "bbox": box})
+
+    def matches(self, predicts_iou: bool) -> Matches:
+        """What `evaluate` found, as arrays."""
+        images, kinds, areas = len(self.params.imgIds), len(self.params.catIds), len(AREAS)
+        # Laid out as [class, area, image]; an image without detections and ground truth of a class has no entry.
+        by_label = np.argsort(self._label)
+        entries = [(i, k) for i in range(images) for k in by_label if self.evalImgs[k * areas * images + i]]
+        parts: dict[str, list[Array]] = defaultdict(list)
+        for i, k in entries:
+            found = [self.evalImgs[(k * areas + a) * images + i] for a in range(areas)]
+            parts["row"].append(np.array(found[0]["dtIds"], dtype=np.int64) - 1)
+            parts["truth"].append(found[0]["dtMatches"][0].astype(np.int64) - 1)
+            parts["hit"].append(np.stack([f["dtMatches"].T > 0 for f in found], axis=-1))
+            parts["ignored"].append(np.stack([f["dtIgnore"].T for f in found], axis=-1).astype(bool))
+            parts["count"].append(np.array([[np.count_nonzero(f["gtIgnore"] == 0) for f in found]], dtype=np.int64))
+        bits = (0, len(THRESHOLDS), areas)
+        row, truth = (np.concatenate([np.zeros(0, np.int64), *parts[name]]) for name in ("row", "truth"))
+        hit, ignored = (np.concatenate([np.zeros(bits, bool), *parts[name]]) for name in ("hit", "ignored"))
+        count = np.concatenate([np.zeros((0, areas), np.int64), *parts["count"]])
+        places = np.array([(i, self._label[k]) for i, k in entries], dtype=np.int64).reshape(-1, 2)
+        lengths = np.array([len(part) for part in parts["row"]], dtype=np.int64)
+        held = count.any(axis=1)
+        true = hit & ~ignored
+        found = true[:, 0, 0]
+        predicted, iou = np.full((2, len(row)), np.nan, dtype=np.float32)
+        iou[found] = _iou(self._results.boxes[row[found]].astype(np.float64), self._truth_boxes[truth[found]])
+        if predicts_iou:
+            predicted[found] = self._results.quality[row[found]]
+        return Matches(
+            image_ids=np.array(self.params.imgIds, dtype=np.int64),
+            classes=kinds,
+            image=np.repeat(places[:, 0], lengths),
+            label=np.repeat(places[:, 1], lengths),
+            score=self._results.scores[row],
+            true=true,
+            ignored=ignored,
+            gt_image=places[held, 0],
+            gt_label=places[held, 1],
+            gt_count=count[held],
+            predicted=predicted,
+            iou=iou,
+        )
+
+
+def _iou(a: Array, b: Array) -> Array:
+    """IoU [N] of pairs of (x, y, w, h) boxes [N, 4], in float64."""
+    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
+    shared = np.clip(high - low, 0.0, None).prod(axis=1)
+    return shared / (a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - shared)

@@ -1,0 +1,220 @@
+"""From raw predictions to detections: threshold, best of each level, decoding, NMS, voting (paper, section 3.2, 3.3).
+
+Legend: B images, A anchors, C classes, N candidates of all images together (what goes into NMS), D detections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from paa import checks
+from paa.auxiliary import Auxiliary
+from paa.boxes import BoxCoder, clip
+from paa.structures import Anchors, Detections, Predictions
+from paa.voting import WEIGHTS, score_voting
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A batch's candidates, and which of them NMS kept: all that does not hang on voting.
+
+    boxes [N, 4] (clipped), scores [N] (unified), labels [N], quality [N]: image after image.
+    offsets  B + 1 positions: candidates of image i are [offsets[i], offsets[i + 1]).
+    kept     per image [D] positions in the above, best score first.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    quality: Tensor
+    offsets: tuple[int, ...]
+    kept: tuple[Tensor, ...]
+
+
+class PostProcess:
+    """Turns predictions into detections.
+
+    score_threshold  what a candidate's score must exceed.
+    threshold_on     "class": the class score; at most `pre_nms` (location, class) pairs a level (authors' code).
+                     "unified": the unified score; of at most `pre_nms` locations a level, the ones whose best class
+                     has the best unified score (MMDetection).
+    nms_iou          NMS drops a box whose IoU with a better one of its class is above this.
+    max_detections   of an image.
+    keep_ties        keeps all detections that tie the last of `max_detections` (authors' code).
+    unified          "sqrt" of class score x predicted quality (both codes), or "product" (paper, Eq. 8).
+    voting           score voting, with `voting_weight`, `sigma_t`, `voting_iou`: see `paa.voting.score_voting`.
+    legacy, clamp    box convention of decoding, clipping, NMS and voting: see `paa.boxes.BoxCoder`.
+    """
+
+    def __init__(
+        self,
+        score_threshold: float = 0.05,
+        threshold_on: str = "class",
+        pre_nms: int = 1000,
+        nms_iou: float = 0.6,
+        max_detections: int = 100,
+        keep_ties: bool = True,
+        unified: str = "sqrt",
+        voting: bool = True,
+        voting_weight: str = "ps",
+        sigma_t: float = 0.025,
+        voting_iou: float = 0.01,
+        legacy: bool = False,
+        clamp: str = "upper",
+    ) -> None:
+        self.score_threshold = checks.number("score_threshold", score_threshold, low=0, below=1)
+        self.threshold_on = checks.choice("threshold_on", threshold_on, ("class", "unified"))
+        self.pre_nms = checks.integer("pre_nms", pre_nms, low=1)
+        self.nms_iou = checks.number("nms_iou", nms_iou, low=0, high=1)
+        self.max_detections = checks.integer("max_detections", max_detections, low=1)
+        self.keep_ties = checks.flag("keep_ties", keep_ties)
+        self.unified = checks.choice("unified", unified, ("sqrt", "product"))
+        self.voting = checks.flag("voting", voting)
+        self.voting_weight = checks.choice("voting_weight", voting_weight, WEIGHTS)
+        self.sigma_t = checks.number("sigma_t", sigma_t, above=0)
+        self.voting_iou = checks.number("voting_iou", voting_iou, low=0, below=1)
+        self.legacy = checks.flag("legacy", legacy)
+        self.coder = BoxCoder(legacy=legacy, clamp=clamp)
+
+    def __call__(
+        self, predictions: Predictions, anchors: Anchors, sizes: Tensor, auxiliary: Auxiliary
+    ) -> list[Detections]:
+        """Detections of each image, best score first, in pixels of the network's input; arguments as in `select`."""
+        return self.finish(self.select(predictions, anchors, sizes, auxiliary))
+
+    @torch.no_grad()
+    def select(self, predictions: Predictions, anchors: Anchors, sizes: Tensor, auxiliary: Auxiliary) -> Selection:
+        """Everything but the voting, for `finish` with and without it.
+
+        sizes      [B, 2] (h, w) of each image inside its padding: boxes are clipped to it.
+        auxiliary  the auxiliary task that the head was trained for: makes the unified score.
+
+        Anchors over the padding count too: their boxes may reach into the image.
+        """
+        logits = predictions.logits.float()
+        quality = None if predictions.auxiliary is None else predictions.auxiliary.float()
+        choose = self._by_class if self.threshold_on == "class" else self._by_unified
+        image, anchor, label, scores = choose(logits, quality, anchors, auxiliary)
+
+        sizes = sizes.to(logits.device)
+        boxes = self.coder.decode(predictions.deltas[image, anchor], anchors.boxes[anchor])
+        boxes = clip(boxes.unsqueeze(1), sizes[image], self.legacy).squeeze(1)
+        offsets = torch.searchsorted(image, torch.arange(len(logits) + 1, device=image.device)).tolist()
+        return Selection(
+            boxes=boxes,
+            scores=scores,
+            labels=label,
+            quality=torch.full_like(scores, torch.nan) if quality is None else quality[image, anchor].sigmoid(),
+            offsets=tuple(offsets),
+            kept=self._suppress(boxes, scores, label, offsets, sizes),
+        )
+
+    @torch.no_grad()
+    def finish(self, selection: Selection, voting: bool | None = None) -> list[Detections]:
+        """Detections of each image of a selection; `voting` overrides the constructor's."""
+        found = []
+        for i, kept in enumerate(selection.kept):
+            boxes, labels = selection.boxes[kept], selection.labels[kept]
+            if len(kept) and (self.voting if voting is None else voting):
+                own = slice(selection.offsets[i], selection.offsets[i + 1])
+                boxes = score_voting(
+                    boxes,
+                    labels,
+                    selection.boxes[own],
+                    selection.labels[own],
+                    selection.scores[own],
+                    sigma_t=self.sigma_t,
+                    voting_iou=self.voting_iou,
+                    voting_weight=self.voting_weight,
+                    legacy=self.legacy,
+                )
+            found.append(Detections(boxes, selection.scores[kept], labels, selection.quality[kept]))
+        return found
+
+    def _score(self, prob: Tensor, quality: Tensor | None, auxiliary: Auxiliary) -> Tensor:
+        """Unified score [N] of class probabilities [N] and quality logits [N]."""
+        return auxiliary.score(prob.unsqueeze(-1), quality, self.unified).squeeze(-1)
+
+    def _by_class(
+        self, logits: Tensor, quality: Tensor | None, anchors: Anchors, auxiliary: Auxiliary
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Candidates whose class score exceeds the threshold: image, anchor, class, unified score, each [N]."""
+        prob = logits.sigmoid()
+        image, anchor, label = (prob > self.score_threshold).nonzero(as_tuple=True)
+        of = None if quality is None else quality[image, anchor]
+        scores = self._score(prob[image, anchor, label], of, auxiliary)
+        best = within_top(scores, image * len(anchors.shapes) + anchors.level[anchor], self.pre_nms)
+        return image[best], anchor[best], label[best], scores[best]
+
+    def _by_unified(
+        self, logits: Tensor, quality: Tensor | None, anchors: Anchors, auxiliary: Auxiliary
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Candidates whose unified score exceeds the threshold: image, anchor, class, unified score, each [N].
+
+        Locations below the threshold in every class never displace one above it: only the others need a rank.
+        """
+        unified = auxiliary.score(logits.sigmoid(), quality, self.unified)
+        peak = unified.amax(-1)
+        image, anchor = (peak > self.score_threshold).nonzero(as_tuple=True)
+        groups = image * len(anchors.shapes) + anchors.level[anchor]
+        best = within_top(peak[image, anchor], groups, self.pre_nms)
+        image, anchor = image[best], anchor[best]
+        row, label = (unified[image, anchor] > self.score_threshold).nonzero(as_tuple=True)
+        image, anchor = image[row], anchor[row]
+        return image, anchor, label, unified[image, anchor, label]
+
+    def _suppress(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor, offsets: list[int], sizes: Tensor
+    ) -> tuple[Tensor, ...]:
+        """NMS of each image, class by class, then its best `max_detections` -> per image positions [D], best first.
+
+        One call of NMS does all classes of an image, each class moved to a strip of its own. `batched_nms` does so in
+        float32, where a move by tens of thousands of pixels changes IoUs in the fourth digit; in float64 it does not.
+        """
+        moved = boxes.double()
+        if self.legacy:
+            moved[:, 2:] += 1
+        moved[:, 0::2] += (labels * (sizes.max() + 1)).unsqueeze(1)
+        kept = []
+        for start, end in pairwise(offsets):
+            order = nms(moved[start:end], scores[start:end].double(), self.nms_iou) + start
+            if self.keep_ties and len(order) > self.max_detections:
+                last = scores[order[self.max_detections - 1]]
+                order = order[scores[order] >= last]
+            else:
+                order = order[: self.max_detections]
+            kept.append(order)
+        return tuple(kept)
+
+
+def within_top(values: Tensor, groups: Tensor, k: int) -> Tensor:
+    """Which of `values` [N] are among the k largest of their group -> bool [N]; of equal values the earlier is in.
+
+    groups [N] int64: the group of each value.
+    """
+    if len(values) <= k:
+        return torch.ones_like(groups, dtype=torch.bool)
+    order = values.argsort(descending=True, stable=True)
+    order = order[groups[order].argsort(stable=True)]
+    ascending = groups[order]
+    rank = torch.arange(len(order), device=order.device) - torch.searchsorted(ascending, ascending)
+    inside = torch.empty_like(groups, dtype=torch.bool)
+    inside[order] = rank < k
+    return inside
+
+
+def to_original(detections: Detections, size: Tensor, original: Tensor, legacy: bool = False) -> Tensor:
+    """Boxes [D, 4] as (x, y, w, h) in pixels of the image as stored, as COCO results hold them.
+
+    size, original [2] (h, w): of the network's input inside its padding, and of the stored image; rows and columns
+    scale each by their own ratio. Legacy: w = x2 - x1 + 1 after scaling (authors' code).
+    """
+    ratio = (original.double() / size.double()).flip(0).repeat(2)
+    boxes = detections.boxes.double() * ratio.to(detections.boxes.device)
+    sides = boxes[:, 2:] - boxes[:, :2] + (1 if legacy else 0)
+    return torch.cat((boxes[:, :2], sides), 1).to(detections.boxes.dtype)

@@ -1,0 +1,50 @@
+"""Detects on a folder of images with a finished run: `python -m paa.predict run=ID images=DIR out=DIR`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from paa.cli.compose import composer
+from paa.cli.experiment import print_flushed
+from paa.cli.predicting import predict
+from paa.cli.reopen import reopen, settings
+from paa.cli.simple import command_line, refusing, required
+
+USAGE = """\
+usage: python -m paa.predict run=ID images=DIR out=DIR [key=value ...]
+
+Writes out/detections.json (COCO results, with file names) and out/pictures/, each image with its detections.
+
+  run=ID                    a finished run; the first letters of an id will do (python -m paa.runs lists them)
+  images=DIR                a folder of images, or one image
+  out=DIR                   where to write
+  runs_dir=runs             where runs lie
+  score=0.3                 least score of a detection in the pictures; the json holds them all
+  pictures=true             false writes the json alone
+  postprocess.voting=true   score voting, and every other key of postprocess
+  images.test.short=800     short side of the images
+
+example
+  python -m paa.predict run=t3f9a images=photos out=found score=0.4
+"""
+
+
+def main() -> None:
+    """Exit codes: 0, 1 failed, 2 refused."""
+    overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
+    with refusing("paa.predict", 2), composer(config_dir) as compose:
+        if multirun:
+            raise ValueError("-m: one run at a time")
+        own, rest = settings(compose.parse(overrides), ("run", "runs_dir", "images", "out", "score", "pictures"))
+        run = required(own, "run", "the id of a finished run, or its first letters")
+        images = required(own, "images", "a folder of images")
+        out = Path(required(own, "out", "a folder to write into"))
+        experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
+    with refusing("paa.predict", 1):
+        score = float(own.get("score", 0.3)) if own.get("pictures", True) else None
+        predict(experiment, record, images, out, score, print_flushed)
+
+
+if __name__ == "__main__":
+    main()

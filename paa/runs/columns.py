@@ -1,0 +1,144 @@
+"""The columns of a table of runs: what each is, its type, and where in the records it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paa.evaluation.coco import NUMBERS
+from paa.runs.record import EvaluationRecord, TrainingRecord
+
+_NAMES = {
+    "paa.assign.PAA": "paa",
+    "paa.assign.MaxIoU": "max_iou",
+    "paa.assign.ATSS": "atss",
+    "paa.assign.boundary.A": "a",
+    "paa.assign.boundary.B": "b",
+    "paa.assign.boundary.B2020": "b_2020",
+    "paa.assign.boundary.C": "paa",
+    "paa.assign.boundary.D": "d",
+    "paa.assign.boundary.FNP": "fnp",
+    "paa.assign.boundary.FSR": "fsr",
+    "paa.auxiliary.NoAuxiliary": "none",
+    "paa.auxiliary.Centerness": "centerness",
+    "paa.auxiliary.IoUPrediction": "iou",
+    "paa.detector.Tiny": "tiny",
+    "paa.data.Shapes": "shapes",
+    "paa.data.Coco": "coco",
+    "paa.data.Custom": "custom",
+}
+
+
+def name_of(node: Any) -> str | None:
+    """What people call the choice that `node` of a configuration is: "fnp", "resnet50"; a foreign `_target_` in full.
+
+    It follows from what is built, not from the word on the command line: `c` and `paa` are one boundary, named "paa".
+    """
+    target = node.get("_target_") if isinstance(node, Mapping) else None
+    if target == "paa.detector.ResNet":
+        return f"resnet{node.get('depth')}"
+    return _NAMES.get(str(target), str(target)) if target else None
+
+
+def value_at(config: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key; None where a node on the way is missing."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{dotted key: value} of all leaves; lists and empty nodes are leaves."""
+    out: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            out |= flat(value, f"{prefix}{name}.")
+        else:
+            out[f"{prefix}{name}"] = value
+    return out
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column. `kind` is str, int, float or bool; `get` takes it from a training and an evaluation of it, or None."""
+
+    name: str
+    kind: type
+    text: str
+    get: Callable[[TrainingRecord, EvaluationRecord | None], Any]
+
+    def value(self, training: TrainingRecord, evaluation: EvaluationRecord | None) -> Any:
+        """The value, or None where there is none of that kind: a record may come from anywhere."""
+        value = self.get(training, evaluation)
+        if self.kind is float and type(value) is int:
+            return float(value)
+        return value if type(value) is self.kind else None
+
+
+def _key(name: str, kind: type, key: str, text: str) -> Column:
+    return Column(name, kind, f"{text} ({key})", lambda training, _: value_at(training.config, key))
+
+
+def _choice(name: str, key: str, text: str) -> Column:
+    return Column(name, str, text, lambda training, _: name_of(value_at(training.config, key)))
+
+
+def _training(name: str, kind: type, text: str, field: str | None = None) -> Column:
+    return Column(name, kind, text, lambda training, _: getattr(training, field or name))
+
+
+def _evaluation(name: str, kind: type, text: str, field: str | None = None) -> Column:
+    return Column(name, kind, text, lambda _, evaluation: evaluation and getattr(evaluation, field or name))
+
+
+def _origin(name: str, kind: type, key: str, text: str) -> Column:
+    return Column(name, kind, text, lambda training, _: value_at(training.origin, key))
+
+
+def _number(name: str) -> Column:
+    return Column(name, float, f"COCO {name}, percent", lambda _, e: e and e.numbers.get(name))
+
+
+COLUMNS: tuple[Column, ...] = (
+    _training("train_id", str, "identity of the training"),
+    _evaluation("eval_id", str, "identity of the evaluation; missing where a training has none yet"),
+    _key("recipe", str, "recipe.name", "recipe that the training was asked for with"),
+    Column("compat", str, "compat preset that it was asked for with", lambda t, _: t.choices.get("compat")),
+    _choice("data", "data", "data set"),
+    _choice("backbone", "backbone", "backbone"),
+    _choice("assigner", "assign", "assigner: paa, max_iou, atss"),
+    _choice("boundary", "assign.boundary", "separation boundary of PAA; (c) is paa"),
+    _key("n", int, "assign.boundary.n", "positives of each ground truth, fnp"),
+    _key("n_end", int, "assign.boundary.n_end", "to which n decays, fnp"),
+    _key("t", float, "assign.boundary.t", "least score S, fsr"),
+    _key("over", str, "assign.boundary.over", "what t is a threshold over, fsr"),
+    _key("topk", int, "assign.topk", "K, candidates of a ground truth on a level"),
+    _key("scale", float, "anchors.scale", "anchor side in strides"),
+    _choice("auxiliary", "auxiliary", "auxiliary task: none, centerness, iou"),
+    _key("lambda_score", float, "assign.lambda_score", "weight of the localisation loss in the anchor score"),
+    _key("legacy", bool, "compat.legacy", "box widths with +1"),
+    _key("batch_size", int, "train.batch_size", "images of an optimiser step"),
+    _key("lr", float, "optim.lr", "learning rate"),
+    _training("steps", int, "optimiser steps"),
+    _training("seed", int, "seed of the training"),
+    _evaluation("split", str, "split that was evaluated"),
+    _evaluation("voting", bool, "whether score voting was on"),
+    Column("sigma_t", float, "width of score voting", lambda _, e: e and e.postprocess.get("sigma_t")),
+    *(_number(name) for name in NUMBERS),
+    _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
+    _evaluation("images", int, "images evaluated"),
+    _evaluation("detections", int, "detections evaluated"),
+    _training("wall_s", float, "seconds of training"),
+    _evaluation("eval_wall_s", float, "seconds of detection and evaluation", "wall_s"),
+    _training("started", float, "Unix time at which the training began"),
+    _training("device", str, "cpu or cuda"),
+    _training("threads", int, "CPU threads; missing where torch chose"),
+    _origin("cpu", str, "hardware.cpu", "processor"),
+    _origin("gpu", str, "hardware.gpu", "GPU"),
+    _origin("commit", str, "commit", "commit of the code"),
+    _origin("clean", bool, "clean", "whether nothing differed from that commit"),
+    _training("weights_sha256", str, "digest of the final weights"),
+)
+"""All columns, in order."""

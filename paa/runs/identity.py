@@ -1,0 +1,204 @@
+"""Identities: a run is named after what its numbers depend on.
+
+`train_id` is a digest of everything that can change the weights, `eval_id` of everything that can change a detection
+once the weights are there. Both are pure functions of plain (resolved) configurations.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from paa import NUMERICS
+from paa.runs.errors import IdentityError
+from paa.runs.sources import LIBRARIES, source_digest
+
+TRAINING = frozenset(
+    {
+        "seed",
+        "data",
+        "images",
+        "backbone",
+        "detector",
+        "anchors",
+        "assign",
+        "auxiliary",
+        "coder",
+        "criterion",
+        "optim",
+        "schedule",
+        "train",
+        "debug",
+    }
+)
+"""Top-level nodes that can change the weights."""
+
+TESTING = frozenset({"data", "images", "postprocess", "debug"})
+"""Top-level nodes that can change a detection once the weights are there."""
+
+NEITHER = frozenset(
+    {
+        "device",  # the same computation elsewhere
+        "threads",
+        "workers",
+        "runs_dir",
+        "compat",  # its values reach what uses them by interpolation, and count there
+        "recipe",
+        "evaluate",  # which evaluations are asked for; each has an id of its own
+        "checkpoint",
+        "claim",
+        "tracking",
+    }
+)
+"""Top-level nodes that can change no number."""
+
+# Keys inside of the nodes above that count on neither side or on one side alone.
+_NEVER = (
+    "data.root",  # in its place stands the digest of what lies there
+    "data.train",
+    "data.val",
+    "data.test",
+    "train.accumulate",  # the same step in smaller parts
+    "debug.profile",
+)
+_NOT_TRAINING = ("images.test",)
+_NOT_TESTING = ("images.train", "images.empty", "images.min_side")
+
+INERT: dict[str, Any] = {}
+"""Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
+value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
+and stay."""
+
+_DIGITS = 10
+
+
+def train_id(config: Mapping[str, Any], digests: Mapping[str, str]) -> str:
+    """Name of the training that `config` describes: "t" and 10 hex digits.
+
+    config   resolved configuration in plain types (dict, list, str, int, float, bool, None), without Hydra's own node.
+    digests  content digests: "data.train" of the training split (required), and one for each key that holds a path to a
+             local file ("backbone.weights"), which takes the place of the path.
+    IdentityError: an unknown top-level node, a missing digest, a value that is not plain.
+    """
+    return _name("t", _payload(config, digests, TRAINING, _NOT_TRAINING, "train"))
+
+
+def eval_id(config: Mapping[str, Any], digests: Mapping[str, str], split: str, voting: bool | None = None) -> str:
+    """Name of an evaluation of a training on `split`: "e" and 10 hex digits.
+
+    digests  must hold "data.<split>", the content digest of the split's annotations and images.
+    voting   takes the place of `postprocess.voting`; None leaves it. Errors as in `train_id`.
+    """
+    if voting is not None:
+        config = {**config, "postprocess": {**config["postprocess"], "voting": voting}}
+    return _name("e", _payload(config, digests, TESTING, _NOT_TESTING, split))
+
+
+def canonical(value: Any) -> str:
+    """`value` as the text that is digested: JSON with sorted keys; 1 and 1.0 are equal, tuples are lists.
+
+    Other floats are written as the shortest text that reads back as the same float. IdentityError names the key of a
+    value that is not plain.
+    """
+    return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex; for local weights."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _name(letter: str, payload: Mapping[str, Any]) -> str:
+    # A letter that is no hex digit: a bare hex name can read as a number (4e074085 is infinity in YAML).
+    return letter + hashlib.sha256(canonical(payload).encode()).hexdigest()[:_DIGITS]
+
+
+def _payload(
+    config: Mapping[str, Any], digests: Mapping[str, str], nodes: frozenset[str], left_out: tuple[str, ...], split: str
+) -> dict[str, Any]:
+    for node in config:
+        if node not in TRAINING | TESTING | NEITHER:
+            raise IdentityError(f"{node}: unknown top-level node; paa/runs/identity.py must say what it can change")
+    content = digests.get(f"data.{split}")
+    if content is None:
+        raise IdentityError(f"data.{split}: no content digest of this split; it stands in the identity for data.root")
+    counted = copy.deepcopy({node: config[node] for node in config if node in nodes})
+    for key, digest in digests.items():
+        if not key.startswith("data.") and _has(counted, key):
+            _put(counted, key, {"content": digest})
+    _refuse_files(counted)
+    for key in (*_NEVER, *left_out):
+        _drop(counted, key)
+    for key, before in INERT.items():
+        if _has(counted, key) and canonical(_get(counted, key)) == canonical(before):
+            _drop(counted, key, prune=True)
+    foreign = {t: source_digest(t) for t in _targets(counted) if t.split(".")[0] not in LIBRARIES}
+    payload: dict[str, Any] = {"config": counted, "content": content, "numerics": NUMERICS}
+    return payload | ({"sources": foreign} if foreign else {})
+
+
+def _refuse_files(counted: Mapping[str, Any]) -> None:
+    weights = counted["backbone"].get("weights") if isinstance(counted.get("backbone"), Mapping) else None
+    if isinstance(weights, str) and (Path(weights).suffix or len(Path(weights).parts) > 1):
+        raise IdentityError(f"backbone.weights={weights}: a local file counts by its content, and there is no digest of it")
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Every `_target_` in `node`, in the order of the tree; one may come twice."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get("_target_"), str):
+            yield node["_target_"]
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _targets(value)
+
+
+def _plain(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise IdentityError(f"{key}: key {name!r} must be text")
+        return {name: _plain(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{key}.{i}") for i, item in enumerate(value)]
+    if type(value) is float:
+        return int(value) if value.is_integer() else value
+    if value is None or type(value) in (str, bool, int):
+        return value
+    raise IdentityError(f"{key}: a {type(value).__name__} is not a plain value")
+
+
+def _parent(tree: Any, key: str) -> Any:
+    for name in key.split(".")[:-1]:
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, dict) else {}
+
+
+def _has(tree: dict[str, Any], key: str) -> bool:
+    return key.split(".")[-1] in _parent(tree, key)
+
+
+def _get(tree: dict[str, Any], key: str) -> Any:
+    return _parent(tree, key)[key.split(".")[-1]]
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    _parent(tree, key)[key.split(".")[-1]] = value
+
+
+def _drop(tree: dict[str, Any], key: str, prune: bool = False) -> None:
+    """Removes `key`; with `prune`, also the nodes that this leaves empty: before the key, they did not exist."""
+    parent = _parent(tree, key)
+    parent.pop(key.split(".")[-1], None)
+    if prune and not parent and "." in key:
+        _drop(tree, key.rpartition(".")[0], prune=True)

@@ -1,0 +1,74 @@
+"""Tables as text: aligned, Markdown, CSV, or drawn on a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+Rows = Sequence[Sequence[Any]]
+
+
+def cell(value: Any) -> str:
+    """`value` as a table shows it: nothing for None, yes and no, floats with as many digits as matter."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def aligned(header: Sequence[str], rows: Rows) -> str:
+    """Columns by width, numbers to the right; two spaces between, none at line ends."""
+    body = [[cell(value) for value in row] for row in rows]
+    widths = [max(len(line[i]) for line in [list(header), *body]) for i in range(len(header))]
+    right = [_numeric([row[i] for row in rows]) for i in range(len(header))]
+    lines = []
+    for line in [list(header), *body]:
+        cells = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def markdown(header: Sequence[str], rows: Rows) -> str:
+    """A Markdown table."""
+    right = [_numeric([row[i] for row in rows]) for i in range(len(header))]
+    body = [[cell(value).replace("|", "\\|") for value in row] for row in rows]
+    lines = [list(header), ["--:" if r else "---" for r in right], *body]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def comma_separated(header: Sequence[str], rows: Rows) -> str:
+    """CSV, numbers in full."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow(["" if cell(v) == "" else cell(v) if isinstance(v, bool) else v for v in row])
+    return out.getvalue()
+
+
+def show(header: Sequence[str], rows: Rows) -> None:
+    """Prints the table: drawn with rich on a terminal, aligned text elsewhere, so that it can be cut and searched."""
+    if not sys.stdout.isatty():
+        sys.stdout.write(aligned(header, rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if _numeric([row[i] for row in rows]) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    Console().print(table)
+
+
+def _numeric(values: Sequence[Any]) -> bool:
+    present = [v for v in values if cell(v)]
+    return bool(present) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in present)

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from scenes import scene
+from torch.nn import functional as F
+from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_loss
+
+from paa.assign import PAA, C
+from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary
+from paa.boxes import BoxCoder
+from paa.criterion import Criterion
+from paa.structures import Anchors, Assignment, Predictions, Targets
+
+TASKS = (NoAuxiliary(), Centerness(), IoUPrediction())
+NORMALISERS = ("modern", "official", "mmdet")
+Step = tuple[Predictions, Anchors, Targets, Assignment]
+
+
+def _step(seed: int = 0, kind: str = "random", counts: tuple[int, ...] = (4, 0, 3, 6)) -> Step:
+    anchors, predictions, targets = scene(kind, seed, counts)
+    assignment = PAA(C(), BoxCoder())(anchors, predictions, targets)
+    for tensor in (predictions.logits, predictions.deltas, predictions.auxiliary):
+        assert tensor is not None
+        tensor.requires_grad_()
+    return predictions, anchors, targets, assignment
+
+
+def _image(step: Step, images: slice) -> Step:
+    predictions, anchors, targets, assignment = step
+    assert predictions.auxiliary is not None
+    return (
+        Predictions(predictions.logits[images], predictions.deltas[images], predictions.auxiliary[images]),
+        replace(anchors, inside=anchors.inside[images]),
+        Targets(targets.boxes[images], targets.labels[images], targets.valid[images]),
+        replace(assignment, gt_index=assignment.gt_index[images]),
+    )
+
+
+def _literal(step: Step, task: Auxiliary, normaliser: str) -> dict[str, float]:
+    """The loss from torchvision's functions, positive by positive."""
+    predictions, anchors, targets, assignment = step
+    assert predictions.auxiliary is not None
+    images, classes = len(predictions.logits), predictions.logits.shape[-1]
+    cls, boxes, weights, aux, positives = 0.0, [], [], [], 0
+    for b in range(images):
+        wanted = torch.zeros_like(predictions.logits[b])
+        for a, g in enumerate(assignment.gt_index[b].tolist()):
+            if g < 0:
+                continue
+            positives += 1
+            wanted[a] = F.one_hot(targets.labels[b, g], classes)
+            box = BoxCoder().decode(predictions.deltas[b, a], anchors.boxes[a])
+            gt = targets.boxes[b, g]
+            if isinstance(task, IoUPrediction):
+                target = box_iou(box[None], gt[None]).item()
+            else:
+                target = task.target(box, gt, anchors.boxes[a]).item()
+            boxes.append(generalized_box_iou_loss(box, gt).item())
+            weights.append(target)
+            aux.append(F.binary_cross_entropy_with_logits(predictions.auxiliary[b, a], torch.tensor(target)).item())
+        kept = assignment.gt_index[b] != -2
+        cls += sigmoid_focal_loss(predictions.logits[b][kept], wanted[kept], 0.25, 2.0, "sum").item()
+    weighted = sum(w * x for w, x in zip(weights, boxes, strict=True))
+    by_class, by_box = max(positives, 1), max(sum(weights), 1)
+    if normaliser == "official":
+        by_box = sum(weights)
+    if normaliser == "mmdet":
+        by_class, by_box = max(positives, images), sum(weights)
+    losses = {"cls": cls / by_class, "box": task.lambda_1 * weighted / by_box}
+    return losses | ({"aux": task.lambda_2 * sum(aux) / positives} if task.has_head else {})
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+def test_loss_is_the_literal_one(task: Auxiliary, normaliser: str) -> None:
+    for seed, kind in enumerate(("random", "huge", "nested")):
+        step = _step(seed, kind)
+        criterion = Criterion(BoxCoder(), task, normaliser=normaliser)
+        losses = criterion(*step)
+        assert {k: v.item() for k, v in losses.items()} == pytest.approx(_literal(step, task, normaliser), rel=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+def test_micro_batches_add_up_to_the_joint_batch(task: Auxiliary, normaliser: str) -> None:
+    step = _step(5)
+    criterion = Criterion(BoxCoder(), task, normaliser=normaliser)
+    joint = criterion(*step)
+    parts = [_image(step, s) for s in (slice(0, 1), slice(1, 2), slice(2, 4))]
+    statistics = sum(criterion.statistics(*part) for part in parts)
+    assert isinstance(statistics, torch.Tensor)
+    torch.testing.assert_close(statistics, criterion.statistics(*step), rtol=1e-6, atol=0)
+    split = [criterion(*part, statistics=statistics) for part in parts]
+    for key, whole in joint.items():
+        torch.testing.assert_close(sum(part[key] for part in split), whole, rtol=1e-6, atol=1e-6)
+
+    leaves = [t for t in (step[0].logits, step[0].deltas, step[0].auxiliary) if t is not None][: 2 + task.has_head]
+    right = torch.autograd.grad(sum(joint.values()), leaves)  # type: ignore[arg-type]
+    total = sum(sum(part.values()) for part in split)
+    for ours, theirs in zip(torch.autograd.grad(total, leaves), right, strict=True):  # type: ignore[arg-type]
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8)
+
+
+def test_statistics_are_positives_weights_and_images() -> None:
+    step = _step(2)
+    predictions, anchors, targets, assignment = step
+    criterion = Criterion(BoxCoder(), IoUPrediction())
+    found = criterion.statistics(*step)
+    assert not found.requires_grad
+    decoded = BoxCoder().decode(predictions.deltas, anchors.boxes)
+    total = sum(
+        box_iou(decoded[b, a][None], targets.boxes[b, assignment.gt_index[b, a]][None]).item()
+        for b, a in assignment.positive.nonzero().tolist()
+    )
+    assert found.tolist() == pytest.approx([int(assignment.positive.sum()), total, 4], rel=1e-5)
+
+
+def test_normalisers_of_several_processes_are_averages() -> None:
+    step = _step(3)
+    for normaliser in NORMALISERS:
+        criterion = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser)
+        alone, own = criterion(*step), criterion.statistics(*step)
+        # two processes with the same batch: each divides by the same as alone
+        both = criterion(*step, statistics=2 * own, world=2)
+        for key in alone:
+            torch.testing.assert_close(both[key], alone[key])
+        # the other three have four times as much in all: the average is 13 / 4
+        more = criterion(*step, statistics=13 * own, world=4)
+        for key in alone:
+            torch.testing.assert_close(more[key], alone[key] * 4 / 13)
+
+
+@pytest.mark.parametrize(
+    ("normaliser", "task", "divisors"),
+    [
+        ("modern", IoUPrediction(), (1, 1, 1)),
+        ("official", IoUPrediction(), (1, 0.1, 1)),
+        ("official", NoAuxiliary(), (1, 1, 1)),
+        ("mmdet", IoUPrediction(), (0.75, 0.1, 0.5)),
+    ],
+)
+def test_floors_of_the_normalisers(normaliser: str, task: Auxiliary, divisors: tuple[float, ...]) -> None:
+    step = _step(4)
+    criterion = Criterion(BoxCoder(), task, normaliser=normaliser)
+    few, many = torch.tensor([0.5, 0.1, 0.75]), torch.tensor([1024.0, 1024.0, 1024.0])
+    ours, scale = criterion(*step, statistics=few), criterion(*step, statistics=many)
+    for key, divisor in zip(ours, divisors, strict=False):
+        assert (scale[key] * 1024 / ours[key]).item() == pytest.approx(divisor, rel=1e-5)
+
+
+def _without_overlap(step: Step) -> Step:
+    """The same step with every predicted box so far away that its IoU is 0."""
+    predictions = step[0]
+    far = torch.cat((torch.full_like(predictions.deltas[..., :2], 300.0), predictions.deltas[..., 2:] * 0), -1)
+    return Predictions(predictions.logits, far.detach().requires_grad_(), predictions.auxiliary), *step[1:]
+
+
+def test_weights_that_sum_to_0() -> None:
+    step = _without_overlap(_step(6))
+    losses = {n: Criterion(BoxCoder(), IoUPrediction(), normaliser=n)(*step)["box"] for n in NORMALISERS}
+    unweighted = Criterion(BoxCoder(), NoAuxiliary())(*step)["box"]
+    assert losses["modern"] == 0
+    torch.testing.assert_close(losses["official"], unweighted)
+    # weights of 1e-12 over a normaliser of 1.19e-7
+    positives = int(step[3].positive.sum())
+    assert losses["mmdet"].item() == pytest.approx(unweighted.item() * positives * 1e-12 / 1.19209290e-07, rel=1e-4)
+
+
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+def test_a_batch_without_positives_trains_its_negatives(normaliser: str) -> None:
+    step = _step(0, counts=(0, 0))
+    losses = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser)(*step)
+    assert losses["cls"] > 0
+    assert losses["box"] == 0
+    assert losses["aux"] == 0
+    sum(losses.values()).backward()  # type: ignore[union-attr]
+    assert step[0].logits.grad is not None
+    assert step[0].logits.grad.abs().sum() > 0
+    assert step[0].deltas.grad is not None
+    assert (step[0].deltas.grad == 0).all()
+
+
+def test_ignored_anchors_train_nothing() -> None:
+    step = _step(1)
+    predictions, anchors, targets, assignment = step
+    gt_index = assignment.gt_index.clone()
+    gt_index[:, ::3] = -2
+    losses = Criterion(BoxCoder(), IoUPrediction())(predictions, anchors, targets, Assignment(gt_index))
+    sum(losses.values()).backward()  # type: ignore[union-attr]
+    for tensor in (predictions.logits, predictions.deltas, predictions.auxiliary):
+        assert tensor is not None
+        assert tensor.grad is not None
+        assert (tensor.grad[gt_index == -2] == 0).all()
+    assert (predictions.logits.grad[gt_index == -1] != 0).any()  # type: ignore[index]
+
+
+def test_weights_of_the_assignment_multiply_each_element() -> None:
+    predictions, anchors, targets, assignment = _step(7)
+    criterion = Criterion(BoxCoder(), IoUPrediction())
+    parts = []
+    for weights in (None, torch.full(assignment.gt_index.shape, 0.5), assignment.positive.float()):
+        parts.append(criterion(predictions, anchors, targets, replace(assignment, weights=weights)))
+    for key in parts[0]:
+        torch.testing.assert_close(parts[1][key], 0.5 * parts[0][key])
+    torch.testing.assert_close(parts[2]["box"], parts[0]["box"])
+    assert parts[2]["cls"] < parts[0]["cls"]
+
+
+def test_iou_weights_and_targets_carry_no_gradient() -> None:
+    predictions, anchors, targets, assignment = _step(8)
+    (grad,) = torch.autograd.grad(
+        Criterion(BoxCoder(), IoUPrediction())(predictions, anchors, targets, assignment)["aux"],
+        predictions.deltas,
+        allow_unused=True,
+    )
+    assert grad is None
+    one_gt = (assignment.gt_index == 0) & (torch.arange(4).view(-1, 1) == 0)
+    only = Assignment(torch.where(one_gt.cumsum(1).eq(1) & one_gt, 0, -1))
+    assert only.positive.sum() == 1
+    weighted = Criterion(BoxCoder(), IoUPrediction(), normaliser="official")(predictions, anchors, targets, only)["box"]
+    plain = Criterion(BoxCoder(), NoAuxiliary(), normaliser="official")(predictions, anchors, targets, only)["box"]
+    ours, right = (torch.autograd.grad(loss, predictions.deltas)[0] for loss in (weighted, plain))
+    torch.testing.assert_close(ours, right)  # one positive: its weight cancels, in the gradient as well
+
+
+def test_ground_truths_may_pass_the_coder_first() -> None:
+    predictions, anchors, _, _ = _step(9, counts=(1,))
+    last = Assignment(torch.where(torch.arange(341) == 340, 0, -1).view(1, -1))
+    # an anchor of 1024 pixels, with both sides of the clamp on, cannot make a box smaller than 1024 / 62.5 pixels
+    small, coded = (torch.tensor([[64 - s / 2, 64 - s / 2, 64 + s / 2, 64 + s / 2]]) for s in (2.0, 16.384))
+    label = torch.tensor([1])
+    losses = []
+    for box, roundtrip in ((small, True), (coded, False), (small, False)):
+        criterion = Criterion(BoxCoder(clamp="both"), IoUPrediction(), roundtrip=roundtrip, normaliser="official")
+        losses.append(criterion(predictions, anchors, Targets.pad([box], [label]), last))
+    for key, loss in losses[0].items():
+        torch.testing.assert_close(loss, losses[1][key], rtol=1e-4, atol=1e-6)
+    assert losses[2]["aux"] != losses[0]["aux"]
+
+
+def test_a_missing_head_is_said() -> None:
+    predictions, *rest = _step(0)
+    bare = Predictions(predictions.logits, predictions.deltas)
+    assert set(Criterion(BoxCoder(), NoAuxiliary())(bare, *rest)) == {"cls", "box"}
+    with pytest.raises(ValueError, match="IoUPrediction trains the detector's auxiliary logit, and it has none"):
+        Criterion(BoxCoder(), IoUPrediction())(bare, *rest)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("normaliser", "sum"), ("average", "all"), ("alpha", 2), ("gamma", -1), ("giou", "diou")]
+)
+def test_arguments_out_of_range_are_refused(argument: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{argument}={value}"):
+        Criterion(BoxCoder(), NoAuxiliary(), **{argument: value})  # type: ignore[arg-type]
