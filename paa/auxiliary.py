@@ -28,7 +28,7 @@ class Auxiliary:
         self.lambda_2 = checks.number("lambda_2", lambda_2, low=0)
 
     def target(self, decoded: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
-        """Training target [...] in [0, 1], without gradient, of decoded boxes, their GTs and their anchors [..., 4]."""
+        """Training target [...] in [0, 1] of decoded boxes (detached), their GTs and their anchors, each [..., 4]."""
         raise NotImplementedError
 
     def weight(self, target: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class IoUPrediction(Auxiliary):
 
     def target(self, decoded: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
         """IoU [...] of decoded boxes [..., 4] with their GTs [..., 4]."""
-        return iou_pairs(decoded.detach(), boxes, self.legacy)
+        return iou_pairs(decoded, boxes, self.legacy)
 
 
 class Centerness(Auxiliary):

@@ -69,7 +69,7 @@ def giou_loss(pred: Tensor, target: Tensor, eps: str = "add") -> Tensor:
     """
     near, far = pred[..., :2], torch.maximum(pred[..., :2], pred[..., 2:])
     target_near, target_far = target[..., :2], target[..., 2:]
-    # relu and not clamp: its gradient is 0 where boxes only touch, as where they are apart
+    # relu and not clamp: in every version of torch its gradient is 0 where boxes only touch, as where they are apart
     inter = (torch.minimum(far, target_far) - torch.maximum(near, target_near)).relu()
     enclosing = torch.maximum(far, target_far) - torch.minimum(near, target_near)
     wh = torch.stack((inter, enclosing, far - near, target_far - target_near))

@@ -79,8 +79,8 @@ class Targets:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Targets:
         """The same targets on another device."""
-        move = {"device": device, "non_blocking": non_blocking}
-        return Targets(self.boxes.to(**move), self.labels.to(**move), self.valid.to(**move))
+        boxes, labels, valid = (t.to(device, non_blocking=non_blocking) for t in (self.boxes, self.labels, self.valid))
+        return Targets(boxes, labels, valid)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,12 @@ def test_giou_loss_is_finite_where_boxes_have_no_area() -> None:
     assert giou_loss(flat[:1], flat[:1]).item() == pytest.approx(1.0)
 
 
+def test_a_far_corner_before_the_near_one_lies_on_it() -> None:
+    target = torch.tensor([0.0, 0, 10, 10])
+    turned, flat = torch.tensor([4.0, 4, 3, 8]), torch.tensor([4.0, 4, 4, 8])
+    assert giou_loss(turned, target) == giou_loss(flat, target)
+
+
 def test_boxes_that_only_touch_have_the_gradient_of_boxes_apart() -> None:
     target = torch.tensor([2.0, 0, 4, 2])
     touching = torch.tensor([0.0, 0, 2, 2], requires_grad=True)

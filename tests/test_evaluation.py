@@ -34,7 +34,7 @@ class Index:
         return coco
 
 
-def world(seed, images=12, per_image=6, false=8, ties=False, classes=len(CATEGORIES)):
+def world(seed, images=12, per_image=6, false=8, ties=False, classes=4):
     """Ground truths of all sizes, some crowds; detections near them, doubled, and anywhere."""
     rng = np.random.default_rng(seed)
     image_ids = [int(i) for i in rng.permutation(1000)[:images] + 5]

@@ -37,9 +37,14 @@ def test_permissions_are_the_umask_s(tmp_path):
 def test_a_failing_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "a"
     files.write_bytes(path, b"old")
-    with pytest.raises(RuntimeError, match="boom"), files.replacing(path) as file:
-        file.write(b"half")
-        raise RuntimeError("boom")
+
+    def half():
+        with files.replacing(path) as file:
+            file.write(b"half")
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        half()
     with pytest.raises(TypeError, match="set"):
         files.write_json(path, {"a": {1}})
     assert path.read_bytes() == b"old"

@@ -25,7 +25,7 @@ class ATSS:
 
     @torch.no_grad()
     def __call__(
-        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 1.0
+        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 0.0
     ) -> Assignment:
         """Assigns the anchors of a batch; neither predictions nor progress matter.
 

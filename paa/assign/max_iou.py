@@ -37,13 +37,13 @@ class MaxIoU:
 
     @torch.no_grad()
     def __call__(
-        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 1.0
+        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 0.0
     ) -> Assignment:
         """Assigns the anchors of a batch; neither predictions nor progress matter. extras: iou [B, A], the best one."""
         targets = non_empty(targets)
         found = match(anchors, targets, self.low_quality, self.low_quality_at_zero, self.legacy)
         positive = (found.iou >= self.positive_iou) | found.low
-        between = (found.iou >= self.negative_iou) & ~positive
+        between = found.iou >= self.negative_iou
         if self.centre_inside:
             boxes, _ = gather_targets(targets, found.gt)
             far = positive & ~centre_inside(centres(anchors.boxes), boxes)

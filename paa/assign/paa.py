@@ -74,7 +74,7 @@ class PAA:
 
     @torch.no_grad()
     def __call__(
-        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 1.0
+        self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 0.0
     ) -> Assignment:
         """Assigns the anchors of a batch; `progress` in [0, 1] of training is for boundaries that change with it.
 
@@ -106,6 +106,7 @@ class PAA:
 
         The score of an anchor of no GT means nothing.
         """
+        targets = non_empty(targets)
         found = match(anchors, targets, self.low_quality, self.low_quality_at_zero, self.legacy)
         eligible = (found.iou >= self.iou_floor) & (found.iou > 0) | found.low
         boxes, labels = gather_targets(targets, found.gt)

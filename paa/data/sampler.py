@@ -2,8 +2,8 @@
 
 Images of a group (wider than high, or not) form one endless stream: the group's part of the permutation of epoch 0,
 then of epoch 1, and so on. Batch k of a group is elements k B ... (k + 1) B - 1 of its stream, so that all batches are
-full and what an epoch leaves over begins the next. A batch takes its turn when its last image comes up in the permutation.
-All of it follows from (seed, epoch): any step can be asked for without the steps before it.
+full and what an epoch leaves over begins the next. A batch takes its turn when its last image comes up in the
+permutation. All of it follows from (seed, epoch): any step can be asked for without the steps before it.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ class Tiny(nn.Module):
             checks.integer(f"widths[{i}]", width, low=1)
             checks.integer(f"depths[{i}]", depth, low=0 if i == 0 else 1)
         checks.choice("stem", stem, STEMS)
+        checks.integer("norm_groups", norm_groups, low=1)
         self.out_channels = tuple(widths[1:])
         first = widths[0]
         if stem == "conv7":

@@ -97,7 +97,9 @@ def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -
     precision = worker.eval["precision"][..., 0, -1]
     return Evaluation(
         numbers={n: None if v == -1 else 100.0 * float(v) for n, v in zip(NUMBERS, worker.stats, strict=True)},
-        per_class={name: mean(precision[:, :, worker.position[label]]) for label, name in enumerate(index.category_names)},
+        per_class={
+            name: mean(precision[:, :, worker.position[label]]) for label, name in enumerate(index.category_names)
+        },
         iou_error=float(errors.mean()) if len(errors) and np.isfinite(errors).all() else None,
         images=len(image_ids),
         detections=len(results),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -23,19 +24,22 @@ _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit code: 0, 1 where a run could not be found or read, 2 for a wrong command line."""
     options = _parser().parse_args(arguments)
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-    try:
-        if options.command == "show":
-            _show(find(options.runs_dir, options.id))
-        elif options.command == "diff":
-            _diff(find(options.runs_dir, options.first), find(options.runs_dir, options.second))
-        else:
-            _list(options.runs_dir)
-    except RunError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        sys.stderr.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        try:
+            if options.command == "show":
+                _show(find(options.runs_dir, options.id))
+            elif options.command == "diff":
+                _diff(find(options.runs_dir, options.first), find(options.runs_dir, options.second))
+            else:
+                _list(options.runs_dir)
+            sys.stdout.flush()
+        except RunError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except BrokenPipeError:  # the reader, `head` say, has seen enough; Python would complain at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -112,7 +116,7 @@ def _config(paths: RunPaths) -> dict[str, Any]:
     import yaml
 
     try:
-        config = yaml.safe_load(paths.config.read_bytes())
+        config = yaml.load(paths.config.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         return {}
     except (OSError, yaml.YAMLError) as error:
@@ -150,22 +154,35 @@ def _diff(first: RunPaths, second: RunPaths) -> None:
     ours, theirs = (flat(_config(paths)) for paths in both)
     keys = [k for k in sorted(ours | theirs) if _text(ours.get(k, "(none)")) != _text(theirs.get(k, "(none)"))]
     rows = [[key, _text(ours.get(key, "(none)")), _text(theirs.get(key, "(none)"))] for key in keys]
-    show(header, rows) if rows else print("The configurations do not differ.")
-    scores = [{_title(e): e for e in evaluations(paths)} for paths in both]
-    scored: list[list[Any]] = []
-    for title in [t for t in scores[0] if t in scores[1]]:
-        pair = [score[title] for score in scores]
-        for name in [*pair[0].numbers, "iou_error"]:
-            values = [_score(e, name) for e in pair]
-            if values[0] != values[1]:
-                before, after = values
-                change = None if before is None or after is None else round(after - before, 4)
-                scored.append([f"{title} {name}", before, after, change])
+    if rows:
+        show(header, rows)
+    else:
+        print("The configurations do not differ.")
+    scored = [row for pair in _pairs(first, second) for row in _changes(*pair)]
     print()
     if scored:
         show([*header, "change"], scored)
     else:
         print("No evaluation of both, or none whose numbers differ.")
+
+
+def _pairs(first: RunPaths, second: RunPaths) -> list[tuple[EvaluationRecord, EvaluationRecord]]:
+    """Evaluations of the two runs that can be compared: of one identity, or else of one split and voting."""
+    theirs = list(evaluations(second))
+    named = {_title(e): e for e in theirs} | {e.eval_id: e for e in theirs}
+    both = ((ours, named.get(ours.eval_id) or named.get(_title(ours))) for ours in evaluations(first))
+    return [(ours, other) for ours, other in both if other is not None]
+
+
+def _changes(first: EvaluationRecord, second: EvaluationRecord) -> list[list[Any]]:
+    """A row for each number that differs: its name, both values, their difference."""
+    rows: list[list[Any]] = []
+    for name in [*first.numbers, "iou_error"]:
+        before, after = _score(first, name), _score(second, name)
+        if before != after:
+            change = None if before is None or after is None else round(after - before, 4)
+            rows.append([f"{_title(first)} {name}", before, after, change])
+    return rows
 
 
 def _text(value: Any) -> str:

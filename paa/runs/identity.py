@@ -66,7 +66,7 @@ _NEVER = (
     "debug.profile",
 )
 _NOT_TRAINING = ("images.test",)
-_NOT_TESTING = ("images.train", "images.empty", "images.min_side")
+_NOT_TESTING = ("images.train", "images.boxes", "images.empty", "images.min_side")
 
 INERT: dict[str, Any] = {}
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
@@ -148,7 +148,9 @@ def _payload(
 def _refuse_files(counted: Mapping[str, Any]) -> None:
     weights = counted["backbone"].get("weights") if isinstance(counted.get("backbone"), Mapping) else None
     if isinstance(weights, str) and (Path(weights).suffix or len(Path(weights).parts) > 1):
-        raise IdentityError(f"backbone.weights={weights}: a local file counts by its content, and there is no digest of it")
+        raise IdentityError(
+            f"backbone.weights={weights}: a local file counts by its content, and there is no digest of it"
+        )
 
 
 def _targets(node: Any) -> Iterator[str]:

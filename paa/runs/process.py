@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-
 # Places in /proc/<pid>/stat, counted from the state on.
 _STATE, _THREADS, _STARTED = 0, 17, 19
 

@@ -5,26 +5,30 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Rows = Sequence[Sequence[Any]]
+_NONE: Mapping[str, int] = {}
 
 
-def cell(value: Any) -> str:
-    """`value` as a table shows it: nothing for None, yes and no, floats with as many digits as matter."""
+def cell(value: Any, digits: int | None = None) -> str:
+    """`value` as a table shows it: nothing for None, yes and no, floats with `digits` or as many as matter."""
     if value is None or value != value:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if digits is None else f"{value:.{digits}f}"
     return str(value)
 
 
-def aligned(header: Sequence[str], rows: Rows) -> str:
-    """Columns by width, numbers to the right; two spaces between, none at line ends."""
-    body = [[cell(value) for value in row] for row in rows]
+def aligned(header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE) -> str:
+    """Columns by width, numbers to the right; two spaces between, none at line ends.
+
+    digits  {column: digits after the point}; of others, as many as matter.
+    """
+    body = _cells(header, rows, digits)
     widths = [max(len(line[i]) for line in [list(header), *body]) for i in range(len(header))]
     right = [_numeric([row[i] for row in rows]) for i in range(len(header))]
     lines = []
@@ -34,10 +38,10 @@ def aligned(header: Sequence[str], rows: Rows) -> str:
     return "\n".join(lines) + "\n"
 
 
-def markdown(header: Sequence[str], rows: Rows) -> str:
-    """A Markdown table."""
+def markdown(header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE) -> str:
+    """A Markdown table; digits as in `aligned`."""
     right = [_numeric([row[i] for row in rows]) for i in range(len(header))]
-    body = [[cell(value).replace("|", "\\|") for value in row] for row in rows]
+    body = [[text.replace("|", "\\|") for text in row] for row in _cells(header, rows, digits)]
     lines = [list(header), ["--:" if r else "---" for r in right], *body]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
@@ -67,6 +71,10 @@ def show(header: Sequence[str], rows: Rows) -> None:
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
     Console().print(table)
+
+
+def _cells(header: Sequence[str], rows: Rows, digits: Mapping[str, int]) -> list[list[str]]:
+    return [[cell(value, digits.get(name)) for name, value in zip(header, row, strict=True)] for row in rows]
 
 
 def _numeric(values: Sequence[Any]) -> bool:

@@ -144,6 +144,13 @@ def test_one_candidate_is_positive_and_the_rest_of_the_image_negative() -> None:
     assert (answer.gt_index == NEGATIVE).sum() == len(anchors.boxes) - 1
 
 
+def test_an_anchor_at_the_floor_is_a_candidate() -> None:
+    anchors, predictions, _ = scene("random", 0, counts=(1,), strides=(64,), scale=1.0)
+    half = Targets.pad([torch.tensor([[0.0, 0, 64, 64], [64, 0, 96, 64], [0, 64, 30, 128]])], [torch.tensor([0, 1, 2])])
+    matched = PAA(C(), BoxCoder(), iou_floor=0.5, low_quality="none").score(anchors, predictions, half)[1]
+    assert matched.tolist() == [[0, 1, -1, -1]]
+
+
 def test_anchors_over_the_padding_are_ignored_and_take_no_part() -> None:
     paa = PAA(FNP(1000), BoxCoder(), topk=1000)
     anchors, predictions, targets = scene("huge", 1, counts=(2, 2, 2))

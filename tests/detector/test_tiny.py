@@ -53,7 +53,7 @@ def test_input_convention() -> None:
         ({"depths": (0, 1, 0, 1)}, r"depths\[2\]=0 is out of range: must be an integer from 1"),
         ({"depths": (-1, 1, 1, 1)}, r"depths\[0\]=-1"),
         ({"stem": "conv3"}, "stem=conv3: must be one of conv7, two_convs"),
-        ({"norm_groups": 0}, "groups=0"),
+        ({"norm_groups": 0}, "norm_groups=0"),
     ],
 )
 def test_refusals(arguments: dict[str, Any], message: str) -> None:

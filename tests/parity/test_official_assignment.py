@@ -122,7 +122,7 @@ def test_atss(name: str, shared: Path) -> None:
     gt_index = ATSS(legacy=True)(case.anchors, UNUSED, case.targets).gt_index
     theirs = case.arrays["matched_gt_atss"]
     wrong = gt_index.clamp(min=-1).numpy() != theirs
-    # a ground truth whose 9th and 10th anchor are equally far has candidates of choice: theirs, the sort's; ours, the lowest
+    # where the 9th and the 10th anchor are equally far from a ground truth, theirs is any of them, ours the lower
     tied = np.flatnonzero(case.arrays["gt_distance_gap"] == 0)
     offsets = case.arrays["gt_offsets"]
     for b, a in zip(*np.nonzero(wrong), strict=True):

@@ -1,4 +1,4 @@
-"""Recorded runs keep their names: ten frozen configurations and their ids, and the same ten as conf/ composes them now."""
+"""Recorded runs keep their names: ten frozen configurations and their ids, as frozen and as conf/ composes them now."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_frozen_configurations_keep_their_ids(name):
 def test_today_s_configurations_have_the_frozen_ids(name):
     entry = ENTRIES[name]
     assert ids(composed(entry["overrides"])) == entry["ids"], (
-        f"{' '.join(entry['overrides']) or 'the default'} composes to something that has another id than before: give a "
+        f"{' '.join(entry['overrides']) or 'the default'} composes to something of another id than before: give a "
         "new key its place in paa.runs.identity.INERT, or, where numbers change, see tests/runs/freeze_ids.py"
     )
 

@@ -25,19 +25,31 @@ def config():
         "runs_dir": "runs",
         "compat": {"legacy": False},
         "recipe": {"name": "mini"},
-        "data": {"_target_": "paa.data.Shapes", "root": "runs/.data", "seed": 0, "train": 4000, "val": 500, "test": 500},
+        "data": {
+            "_target_": "paa.data.Shapes",
+            "root": "runs/.data",
+            "seed": 0,
+            "train": 4000,
+            "val": 500,
+            "test": 500,
+        },
         "images": {
             "train": {"short": None, "flip": 0.5},
             "test": {"short": None, "batch_size": 50},
             "resize": "round",
             "legacy": False,
+            "boxes": "clip",
             "empty": "keep",
             "min_side": 0,
         },
         "backbone": {"_target_": "paa.detector.ResNet", "depth": 50, "weights": "torchvision"},
         "detector": {"head": {"depth": 4}},
         "anchors": {"scale": 8.0},
-        "assign": {"_target_": "paa.assign.PAA", "topk": 9, "boundary": {"_target_": "paa.assign.boundary.FNP", "n": 3}},
+        "assign": {
+            "_target_": "paa.assign.PAA",
+            "topk": 9,
+            "boundary": {"_target_": "paa.assign.boundary.FNP", "n": 3},
+        },
         "auxiliary": {"_target_": "paa.auxiliary.IoUPrediction", "lambda_2": 0.5},
         "coder": {"weights": [10.0, 10.0, 5.0, 5.0]},
         "criterion": {"alpha": 0.25},
@@ -70,6 +82,7 @@ def ids(config, digests=DIGESTS):
 TRAINING_ALONE = {
     "seed": 1,
     "images.train.flip": 0.0,
+    "images.boxes": "mmdet",
     "images.empty": "drop",
     "images.min_side": 32,
     "backbone.depth": 101,
@@ -94,7 +107,13 @@ EVALUATION_ALONE = {
     "images.test.short": 800,
     "images.test.batch_size": 1,
 }
-BOTH = {"images.legacy": True, "images.resize": "truncate", "debug.images": 16, "data.seed": 5, "data._target_": "paa.data.Coco"}
+BOTH = {
+    "images.legacy": True,
+    "images.resize": "truncate",
+    "debug.images": 16,
+    "data.seed": 5,
+    "data._target_": "paa.data.Coco",
+}
 NEITHER = {
     "device": "cuda",
     "threads": 8,
@@ -167,7 +186,9 @@ def test_asking_leaves_the_configuration_alone(config):
 
 
 def test_canonical():
-    assert canonical({"b": (1.0, -0.0, 1e-4, 0.1 + 0.2), "a": None}) == '{"a":null,"b":[1,0,0.0001,0.30000000000000004]}'
+    assert (
+        canonical({"b": (1.0, -0.0, 1e-4, 0.1 + 0.2), "a": None}) == '{"a":null,"b":[1,0,0.0001,0.30000000000000004]}'
+    )
     assert canonical({"a": True}) != canonical({"a": 1})
     assert canonical({"a": "1"}) != canonical({"a": 1})
     assert canonical(float("inf")) != canonical("inf")
@@ -182,7 +203,7 @@ def test_values_that_are_not_plain_are_refused_by_key(config, value):
 
 def test_an_unknown_node_is_refused(config):
     for function in (lambda c: train_id(c, DIGESTS), lambda c: eval_id(c, DIGESTS, "val")):
-        with pytest.raises(IdentityError, match="^novelty: unknown top-level node"):
+        with pytest.raises(IdentityError, match=r"^novelty: unknown top-level node"):
             function({**config, "novelty": 1})
 
 
@@ -253,7 +274,12 @@ print(train_id(config, {"data.train": "a1"}))
 def foreign_id(folder, config, target):
     config = changed(config, "assign.boundary._target_", target)
     done = subprocess.run(
-        [sys.executable, "-c", FOREIGN], input=json.dumps(config), cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", FOREIGN],
+        input=json.dumps(config),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -263,7 +289,9 @@ def test_source_of_foreign_targets_counts(config, tmp_path):
     package = tmp_path / "mine"
     package.mkdir()
     (package / "__init__.py").write_text("from mine.boundary import Mine\n")
-    (package / "boundary.py").write_text("import json\nimport mine.rule\nfrom mine.base import Base\nclass Mine(Base): ...\n")
+    (package / "boundary.py").write_text(
+        "import json\nimport mine.rule\nfrom mine.base import Base\nclass Mine(Base): ...\n"
+    )
     (package / "base.py").write_text("class Base: ...\n")
     (package / "rule.py").write_text("LIMIT = 1\n")
     (package / "plot.py").write_text("COLOUR = 1\n")

@@ -48,7 +48,7 @@ def test_find_takes_a_unique_beginning(tmp_path):
     with pytest.raises(RunNotFound, match=r"run=ta: 3 runs .* begin so \(tab1, tab12, tac3\)"):
         find(tmp_path, "ta")
     for absent in ("x", "", "tad"):
-        with pytest.raises(RunNotFound, match="no run in|runs in"):
+        with pytest.raises(RunNotFound, match=r"no run in|runs in"):
             find(tmp_path, absent)
 
 
@@ -148,7 +148,13 @@ def test_torn_and_foreign_files_are_named_and_left_out(tmp_path):
     assert frame["train_id"].unique().tolist() == [good.train_id]
     assert len(frame) == 2
     said = [str(w.message) for w in caught if w.category is UnreadableRecord]
-    for path in (torn.record, foreign.record, tmp_path / "copy-of-mine", good.evals / "e123.json", good.evals / "e778.json"):
+    for path in (
+        torn.record,
+        foreign.record,
+        tmp_path / "copy-of-mine",
+        good.evals / "e123.json",
+        good.evals / "e778.json",
+    ):
         assert sum(str(path) in text for text in said) == 1, path
     assert len(said) == 5
 
@@ -219,14 +225,22 @@ def test_commit_is_that_of_the_code_or_unknown(tmp_path, monkeypatch):
 
 def test_nothing_of_runs_imports_torch_or_pandas():
     names = ["identity", "claim", "paths", "record", "collect", "state", "columns", "origin", "text", "__main__"]
-    code = f"import sys\nfor n in {names}: __import__('paa.runs.' + n)\nprint([m for m in ('torch', 'pandas') if m in sys.modules])"
+    code = f"import sys\nfor name in {names}: __import__('paa.runs.' + name)\n"
+    code += "print([m for m in ('torch', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_an_evaluation_record_takes_what_the_evaluation_knows():
     from types import SimpleNamespace
 
-    own = {"numbers": {"AP": 1.0}, "per_class": {"a": None}, "iou_error": None, "images": 1, "detections": 2, "matched": 0}
+    own = {
+        "numbers": {"AP": 1.0},
+        "per_class": {"a": None},
+        "iou_error": None,
+        "images": 1,
+        "detections": 2,
+        "matched": 0,
+    }
     given = asdict(evaluation("t1", 1))
     rest = {f.name: given[f.name] for f in fields(EvaluationRecord) if f.name not in own}
     record = EvaluationRecord.of(SimpleNamespace(**own, matches=None), **rest)

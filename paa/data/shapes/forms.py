@@ -1,7 +1,7 @@
 """The classes of the embedded data set: ten forms, each an integer inequality in the form's own axes.
 
 A form is drawn within the circle of radius `r` around its centre. `unit` is the length of half a pixel in the same
-units, which keeps strokes of small forms at two pixels or more, and `k` in 0 ... 255 varies the proportions.
+units, which keeps strokes of small forms at a pixel and a half or more, and `k` in 0 ... 255 varies the proportions.
 Every function takes int64 arrays (u, v) of one shape and returns the bool mask of that shape.
 """
 
@@ -36,12 +36,12 @@ def triangle(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
 def bar(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
     """A thin rectangle, 4 to 8 times as long as wide."""
     half = max(r // (4 + k % 5), 3 * unit)
-    return (np.abs(u) <= r) & (np.abs(v) <= half)
+    return (np.abs(u) <= 15 * r // 16) & (np.abs(v) <= half)
 
 
 def angle(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
     """The letter L."""
-    a, b = 3 * r // 4, 3 * r * (4 + k % 3) // 24
+    a, b = 11 * r // 16, 11 * r * (4 + k % 3) // 96
     stroke = max(3 * r // 8, 4 * unit)
     return (np.abs(u) <= a) & (np.abs(v) <= b) & ((u <= stroke - a) | (v >= b - stroke))
 
@@ -59,15 +59,15 @@ def star(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
 
 
 def cross(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
-    """A plus sign, arms of 1/4 to 3/8 of its width."""
+    """A plus sign, arms of 2/7 to 3/7 of its width."""
     a, b = np.abs(u), np.abs(v)
-    return (np.maximum(a, b) <= 15 * r // 16) & (np.minimum(a, b) <= r * (4 + k % 3) // 16)
+    return (np.maximum(a, b) <= 7 * r // 8) & (np.minimum(a, b) <= r * (4 + k % 3) // 16)
 
 
 def frame(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
     """A rectangle with a rectangular hole."""
-    a, b = 3 * r // 4, 3 * r * (5 + k % 3) // 28
-    stroke = max(r // 5, 3 * unit // 2)
+    a, b = 11 * r // 16, 11 * r * (5 + k % 3) // 112
+    stroke = max(r // 5, 3 * unit)
     u, v = np.abs(u), np.abs(v)
     return (u <= a) & (v <= b) & ((u >= a - stroke) | (v >= b - stroke))
 
@@ -80,7 +80,7 @@ def crescent(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
 
 def block(u: np.ndarray, v: np.ndarray, r: int, unit: int, k: int) -> Mask:
     """A full rectangle: a form of no class, for distractors."""
-    return (np.abs(u) <= 3 * r // 4) & (np.abs(v) <= 3 * r * (4 + k % 3) // 24)
+    return (np.abs(u) <= 11 * r // 16) & (np.abs(v) <= 11 * r * (4 + k % 3) // 96)
 
 
 @dataclass(frozen=True)

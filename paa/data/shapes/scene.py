@@ -71,7 +71,7 @@ class _Canvas:
         self.visible = np.zeros(1, dtype=np.int64)
 
     def place(self, stamp: _Stamp, x: int, y: int, near: int | None) -> bool:
-        """Paints `stamp` centred on pixel (x, y) if all stay visible; with `near`, if it overlaps that one above 0.3."""
+        """Paints `stamp` centred on pixel (x, y) if all stay visible and, with `near`, it overlaps that one."""
         n, size = len(stamp.mask), self.size
         left, top = x - n // 2, y - n // 2
         rows, columns = slice(max(top, 0), min(top + n, size)), slice(max(left, 0), min(left + n, size))

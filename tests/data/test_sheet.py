@@ -1,0 +1,22 @@
+import numpy as np
+from coco_files import content, write
+from PIL import Image
+
+from paa.data.coco import CocoIndex
+from paa.data.sheet import sheet
+
+
+def test_sheet_shows_boxes_and_appears_whole(tmp_path):
+    index = CocoIndex.read(write(tmp_path, content()), tmp_path / "images")
+    path = sheet(index, tmp_path / "out" / "sheet.png", 24, columns=2, tile=96)
+    assert [p.name for p in path.parent.iterdir()] == ["sheet.png"]
+    page = np.asarray(Image.open(path))
+    assert page.shape == (200, 200, 3)
+    top = page[2, 30:46]  # upper edge of the crowd box, drawn in white on the noise of the first image
+    assert (top == 255).all()
+    assert (page[150:, 110:] == 24).all()  # there is no fourth image
+
+
+def test_sheet_takes_as_many_as_asked(tmp_path):
+    index = CocoIndex.read(write(tmp_path, content()), tmp_path / "images")
+    assert Image.open(sheet(index, tmp_path / "s.png", 1, columns=1, tile=50)).size == (54, 54)
