@@ -25,7 +25,7 @@ class Index:
     def to_coco(self):
         coco = COCO()
         coco.dataset = {
-            "images": [{"id": int(i), "width": 640, "height": 480} for i in self.image_ids],
+            "images": [{"id": int(i), "file_name": f"{i}.png", "width": 640, "height": 480} for i in self.image_ids],
             "categories": [{"id": c, "name": n} for c, n in zip(self.category_ids, self.category_names, strict=True)],
             "annotations": [dict(a) for a in self.annotations],
         }
@@ -268,3 +268,18 @@ def test_five_hundred_images_take_at_most_200_kb(tmp_path):
     found.matches.save(tmp_path / "e.npz")
     assert (tmp_path / "e.npz").stat().st_size <= 200_000
     same(Matches.load(tmp_path / "e.npz"), found.matches)
+
+
+def test_the_project_s_own_index_is_evaluated_alike(tmp_path):
+    from paa.data.coco import CocoIndex
+    from paa.files import write_json
+
+    index, results = world(3)
+    write_json(tmp_path / "val.json", index.to_coco().dataset)
+    read = CocoIndex.read(tmp_path / "val.json", tmp_path)
+    ours = np.array([list(read.category_ids).index(c) for c in index.category_ids])  # labels follow the category ids
+    moved = Results(results.image_ids, ours[results.labels], results.boxes, results.scores, results.quality)
+    found, wanted = evaluate(read, moved), evaluate(index, results)
+    assert found.numbers == wanted.numbers
+    assert found.per_class == wanted.per_class
+    assert found.iou_error == wanted.iou_error

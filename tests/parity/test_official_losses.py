@@ -51,7 +51,7 @@ def test_iou_targets(name: str, shared: Path) -> None:
     coder, assignment = BoxCoder(legacy=True), _theirs(case)
     boxes = case.targets.boxes.gather(1, assignment.gt_index.clamp(min=0).unsqueeze(-1).expand(-1, -1, 4))
     boxes = coder.decode(coder.encode(boxes, case.anchors.boxes), case.anchors.boxes)
-    decoded = coder.decode(case.predictions.deltas, case.anchors.boxes)
+    decoded = coder.decode(case.predictions.deltas.detach(), case.anchors.boxes)
     targets = IoUPrediction(legacy=True).target(decoded, boxes, case.anchors.boxes)[assignment.positive]
     np.testing.assert_allclose(targets.numpy(), case.arrays["iou_targets"], rtol=1e-5, atol=1e-7)
 

@@ -16,7 +16,7 @@ from records import evaluation, write_run
 from paa import files
 from paa.evaluation.coco import NUMBERS
 from paa.runs.collect import UnreadableRecord, collect, scan
-from paa.runs.columns import COLUMNS
+from paa.runs.columns import COLUMNS, name_of
 from paa.runs.errors import BadRecord, RunNotFound
 from paa.runs.origin import LIBRARIES, commit, hardware, origin, versions
 from paa.runs.paths import RunPaths, find, runs
@@ -245,3 +245,19 @@ def test_an_evaluation_record_takes_what_the_evaluation_knows():
     rest = {f.name: given[f.name] for f in fields(EvaluationRecord) if f.name not in own}
     record = EvaluationRecord.of(SimpleNamespace(**own, matches=None), **rest)
     assert {name: getattr(record, name) for name in own} == own
+
+
+def test_every_choice_of_conf_has_a_short_name():
+    import yaml
+
+    for group in ("data", "backbone", "assign", "assign.boundary", "auxiliary"):
+        files_of_group = sorted((REPO / "conf" / group).glob("*.yaml"))
+        assert files_of_group, group
+        for path in files_of_group:
+            node = yaml.safe_load(path.read_text())
+            assert name_of(node) == {"c": "paa"}.get(path.stem, path.stem), path
+
+
+def test_a_foreign_choice_is_named_in_full():
+    assert name_of({"_target_": "mine.Boundary"}) == "mine.Boundary"
+    assert name_of(None) is name_of({}) is None
