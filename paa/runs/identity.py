@@ -6,7 +6,6 @@ once the weights are there. Both are pure functions of plain (resolved) configur
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -68,6 +67,9 @@ _NEVER = (
 _NOT_TRAINING = ("images.test",)
 _NOT_TESTING = ("images.train", "images.boxes", "images.empty", "images.min_side")
 
+VOTING = ("voting_weight", "sigma_t", "voting_iou")
+"""Keys of `postprocess` that count only where voting is on."""
+
 INERT: dict[str, Any] = {}
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
@@ -93,8 +95,12 @@ def eval_id(config: Mapping[str, Any], digests: Mapping[str, str], split: str, v
     digests  must hold "data.<split>", the content digest of the split's annotations and images.
     voting   takes the place of `postprocess.voting`; None leaves it. Errors as in `train_id`.
     """
+    node = dict(config["postprocess"])
     if voting is not None:
-        config = {**config, "postprocess": {**config["postprocess"], "voting": voting}}
+        node["voting"] = voting
+    if not node["voting"]:
+        node = {key: value for key, value in node.items() if key not in VOTING}
+    config = {**config, "postprocess": node}
     return _name("e", _payload(config, digests, TESTING, _NOT_TESTING, split))
 
 
@@ -130,7 +136,7 @@ def _payload(
     content = digests.get(f"data.{split}")
     if content is None:
         raise IdentityError(f"data.{split}: no content digest of this split; it stands in the identity for data.root")
-    counted = copy.deepcopy({node: config[node] for node in config if node in nodes})
+    counted = _arguments({node: config[node] for node in config if node in nodes})
     for key, digest in digests.items():
         if not key.startswith("data.") and _has(counted, key):
             _put(counted, key, {"content": digest})
@@ -143,6 +149,13 @@ def _payload(
     foreign = {t: source_digest(t) for t in _targets(counted) if t.split(".")[0] not in LIBRARIES}
     payload: dict[str, Any] = {"config": counted, "content": content, "numerics": NUMERICS}
     return payload | ({"sources": foreign} if foreign else {})
+
+
+def _arguments(node: Any) -> Any:
+    """A copy without the keys that are for other nodes to read ("_name_", `_target_` aside): they are no arguments."""
+    if isinstance(node, Mapping):
+        return {k: _arguments(v) for k, v in node.items() if k == "_target_" or not str(k).startswith("_")}
+    return [_arguments(item) for item in node] if isinstance(node, list | tuple) else node
 
 
 def _refuse_files(counted: Mapping[str, Any]) -> None:
