@@ -7,8 +7,8 @@ from collections.abc import Collection
 from typing import Any
 
 
-class OutOfRange(ValueError):
-    """An argument has a value that it cannot have. `name` is the argument, `problem` what is wrong and what is right."""
+class OutOfRange(ValueError):  # noqa: N818 - it reads as what happened
+    """An argument has a value that it cannot have. `name` is the argument, `problem` what is wrong, what is right."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}{problem}")

@@ -18,7 +18,11 @@ def colour(label: int) -> tuple[int, int, int]:
 
 
 def draw_detections(
-    image: Image.Image, boxes: Sequence[Sequence[float]], labels: Sequence[int], scores: Sequence[float], names: Sequence[str]
+    image: Image.Image,
+    boxes: Sequence[Sequence[float]],
+    labels: Sequence[int],
+    scores: Sequence[float],
+    names: Sequence[str],
 ) -> Image.Image:
     """A copy of `image` with boxes (x, y, w, h), class names and scores; the best drawn last, on top."""
     factor = max(1, round(_SMALL / max(image.size)))

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from paa.cli.compose import composer
-from paa.cli.experiment import Experiment, print_flushed
+from paa.cli.experiment import Experiment
 from paa.cli.reopen import reopen, settings
 from paa.cli.report import table
 from paa.cli.simple import command_line, refusing, required
+from paa.cli.sweep import EXPECTED, report_failure
+from paa.engine.progress import print_line
 
 USAGE = """\
 usage: python -m paa.evaluate run=ID [key=value ...]
@@ -42,10 +44,16 @@ def main() -> None:
             run = required(own, "run", "the id of a finished run, or its first letters")
             experiment, _ = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
             jobs.append((job, experiment))
+    failed: dict[int, str] = {}
     with refusing("paa.evaluate", 1):
-        for _, experiment in jobs:
-            experiment.run(print_flushed)
-    print_flushed("\n" + table(jobs, {}))
+        for number, (_, experiment) in enumerate(jobs):
+            try:
+                experiment.run(print_line)
+            except EXPECTED as error:
+                failed[number] = report_failure(experiment, error)
+    print_line("\n" + table(jobs, failed))
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -59,5 +59,7 @@ def _joined(images: list[list[Tensor]]) -> Results:
     if not images:
         empty = np.zeros(0)
         return Results(empty.astype(np.int64), empty.astype(np.int64), np.zeros((0, 4)), empty, empty)
-    ids, labels, boxes, scores, quality = (torch.cat(list(column)).cpu().numpy() for column in zip(*images, strict=True))
+    ids, labels, boxes, scores, quality = (
+        torch.cat(list(column)).cpu().numpy() for column in zip(*images, strict=True)
+    )
     return Results(ids, labels, boxes, scores, quality)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from paa import checks
 from paa.cli.compose import composer
-from paa.cli.experiment import print_flushed
 from paa.cli.predicting import predict
 from paa.cli.reopen import reopen, settings
 from paa.cli.simple import command_line, refusing, required
+from paa.engine.progress import print_line
 
 USAGE = """\
 usage: python -m paa.predict run=ID images=DIR out=DIR [key=value ...]
@@ -40,10 +41,11 @@ def main() -> None:
         run = required(own, "run", "the id of a finished run, or its first letters")
         images = required(own, "images", "a folder of images")
         out = Path(required(own, "out", "a folder to write into"))
+        score = checks.number("score", own.get("score", 0.3), low=0, high=1)
+        pictures = checks.flag("pictures", own.get("pictures", True))
         experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
     with refusing("paa.predict", 1):
-        score = float(own.get("score", 0.3)) if own.get("pictures", True) else None
-        predict(experiment, record, images, out, score, print_flushed)
+        predict(experiment, record, images, out, score if pictures else None, print_line)
 
 
 if __name__ == "__main__":

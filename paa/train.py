@@ -20,9 +20,12 @@ def _job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Checks every job of the command line, then lets Hydra run them; exit codes: 0, 1 failed, 2 refused, 130, 143."""
-    jobs = checked("paa.train", sys.argv[1:])
-    _job()
-    finish(jobs)
+    try:
+        jobs = checked("paa.train", sys.argv[1:])
+        _job()
+        finish(jobs)
+    except KeyboardInterrupt:  # between two jobs
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from paa.engine.loop import LoopSettings
 from paa.engine.schedule import Schedule
 from paa.postprocess import PostProcess
 
-
 Source = Shapes | Custom | Coco
 
 
@@ -56,9 +55,16 @@ class Parts:
             backbone = build(self.config["backbone"], "backbone")
             fpn = build(node["fpn"], "detector.fpn", in_channels=backbone.out_channels)
             head = build(node["head"], "detector.head", classes=classes, auxiliary=self.auxiliary.has_head)
-            return Detector(backbone, fpn, head)
+            detector = Detector(backbone, fpn, head)
         except (ValueError, OSError) as error:
             raise ConfigError(f"backbone, detector: {error}") from error
+        if head.channels != fpn.channels:
+            problem = f"detector.head.channels={head.channels}: must be that of the pyramid"
+            raise ConfigError(f"{problem}, detector.fpn.channels={fpn.channels}")
+        if tuple(self.grid.strides) != tuple(fpn.strides):
+            problem = f"anchors.strides={list(self.grid.strides)}: must be those of the pyramid"
+            raise ConfigError(f"{problem}, {list(fpn.strides)}")
+        return detector
 
     def core(self, detector: nn.Module) -> TrainingCore:
         """Detector, anchors, assigner and criterion, joined for training."""
@@ -67,6 +73,7 @@ class Parts:
 
 def assemble(config: Mapping[str, Any]) -> Parts:
     """Builds every cheap object; ConfigError names the key whose value cannot be, and what can."""
+    _check_scalars(config)
     coder = build(config["coder"], "coder")
     auxiliary = build(config["auxiliary"], "auxiliary")
     offers = {"coder": coder, "auxiliary": auxiliary}
@@ -86,10 +93,11 @@ def assemble(config: Mapping[str, Any]) -> Parts:
         train_transform=lambda backbone: _transform(images, "train", backbone),
         test_transform=lambda backbone: _transform(images, "test", backbone),
     )
-    _check_scalars(config)
     _check_splits(config, parts.source)
     for phase in ("train", "test"):
         _transform(images, phase, None)
+    with torch.device("meta"):  # checks the network's keys, at no cost: no data is held, no file is read
+        parts.detector(1)
     return parts
 
 
@@ -174,8 +182,16 @@ def _check_splits(config: Mapping[str, Any], source: Source) -> None:
     node = config["evaluate"]
     if not isinstance(node["splits"], list):
         raise ConfigError(f"evaluate.splits={node['splits']}: must be a list, e.g. evaluate.splits=[val]")
+    if config["evaluate"]["every"] and not node["splits"]:
+        raise ConfigError("evaluate.splits=[]: evaluate.every needs a split to evaluate on; or say evaluate.every=0")
     for split in node["splits"]:
         if split not in source.splits:
             raise ConfigError(f"evaluate.splits=[{split}]: must be of {', '.join(source.splits)}")
-    if not isinstance(node["voting"], list) or not node["voting"] or not all(isinstance(v, bool) for v in node["voting"]):
-        raise ConfigError(f"evaluate.voting={node['voting']}: must be a list of true and false, e.g. evaluate.voting=[true]")
+    if (
+        not isinstance(node["voting"], list)
+        or not node["voting"]
+        or not all(isinstance(v, bool) for v in node["voting"])
+    ):
+        raise ConfigError(
+            f"evaluate.voting={node['voting']}: must be a list of true and false, e.g. evaluate.voting=[true]"
+        )

@@ -31,7 +31,7 @@ def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | Non
             nested = isinstance(value, Mapping) and TARGET in value
             arguments[key] = build(value, f"{path}.{key}", offers) if nested else value
     try:
-        parameters = inspect.signature(target).parameters
+        parameters = dict(inspect.signature(target).parameters)
     except (TypeError, ValueError):
         parameters = {}
     arguments.update({k: v for k, v in (offers or {}).items() if k in parameters and k not in arguments})
@@ -45,7 +45,11 @@ def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | Non
                     f"{path}.{key}: {node[TARGET]} has no such argument. It has: {listed(names)}.{nearest(key, names)}"
                 )
         for name, parameter in parameters.items():
-            if parameter.default is inspect.Parameter.empty and name not in arguments and not parameter.kind.name.startswith("VAR"):
+            if (
+                parameter.default is inspect.Parameter.empty
+                and name not in arguments
+                and not parameter.kind.name.startswith("VAR")
+            ):
                 raise ConfigError(f"{path}.{name} is missing: {node[TARGET]} needs it")
     try:
         return target(**arguments)

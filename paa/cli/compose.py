@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
+from hydra import version as hydra_version
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from paa.cli.folders import conf_dir
-from paa.cli.messages import ConfigError, explain_choice, explain_key, listed
+from paa.cli.messages import ConfigError, explain_choice, explain_key, explain_stranger, listed
 
 HYDRA_VERSION = "1.3"
 
@@ -35,16 +39,20 @@ class Command:
     overrides: tuple[str, ...]
     multirun: bool
     config_dir: str | None
-    passive: bool  # --help, --info, --cfg, completion: nothing will run
+    passive: bool  # --help, --info, --cfg: something is shown, nothing runs
+    completing: bool  # the overrides are a shell's, half typed
 
 
 def parse(argv: Sequence[str]) -> Command:
-    """Reads the command line as Hydra will."""
+    """Reads the command line as Hydra will; ConfigError for flags of Hydra's that name another configuration."""
     args = get_args_parser().parse_args(list(argv))
-    passive = bool(
-        args.help or args.hydra_help or args.cfg or args.info or args.shell_completion
-    )
-    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, passive)
+    for flag in ("config_name", "config_path", "experimental_rerun"):
+        if getattr(args, flag) is not None:
+            raise ConfigError(
+                f"--{flag.replace('_', '-')}: not here; --config-dir DIR adds groups and choices of your own"
+            )
+    passive = bool(args.help or args.hydra_help or args.cfg or args.info)
+    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, passive, bool(args.shell_completion))
 
 
 @contextmanager
@@ -55,9 +63,13 @@ def composer(config_dir: str | None = None) -> Iterator[Composer]:
         raise ConfigError(f"--config-dir {config_dir}: no such folder")
     was = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
+    hydra_version.setbase(HYDRA_VERSION)
+    search_path = create_config_search_path(str(conf_dir()))
+    if own is not None:  # where Hydra puts it
+        search_path.prepend("command-line", f"file://{own}", SearchPathQuery(provider="schema"))
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION, job_name="paa"):
-            yield Composer(own)
+        Hydra.create_main_hydra2("paa", search_path)
+        yield Composer()
     finally:
         GlobalHydra.instance().clear()
         if was is not None:
@@ -67,11 +79,10 @@ def composer(config_dir: str | None = None) -> Iterator[Composer]:
 class Composer:
     """Composes jobs; made by `composer`."""
 
-    def __init__(self, own: Path | None) -> None:
-        self._extra = [f"hydra.searchpath=[file://{own}]"] if own else []
-        loader = compose_loader()
-        self._parser = OverridesParser.create(config_loader=loader)
-        self._loader = loader
+    def __init__(self) -> None:
+        self._loader = compose_loader()
+        self._parser = OverridesParser.create(config_loader=self._loader)
+        self._default: DictConfig | None = None
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """The overrides of each job, as Hydra's sweeper will split them."""
@@ -88,10 +99,17 @@ class Composer:
 
     def compose(self, overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
         """One configuration; raises ConfigError saying which key or choice is wrong and which are right."""
+        self._refuse(self.parse(overrides))
         try:
-            return compose("config", [*self._extra, *overrides], return_hydra_config=with_hydra)
+            cfg = compose("config", list(overrides), return_hydra_config=with_hydra)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
+        if self._default is None:
+            self._default = compose("config", [])
+        problem = explain_stranger(cfg, self._default)
+        if problem:
+            raise ConfigError(problem)
+        return cfg
 
     def group(self, group: str, choice: str) -> DictConfig:
         """The node that one choice of a group composes to, within an otherwise default configuration."""
@@ -121,20 +139,33 @@ class Composer:
                 f"{error.override}: cannot be read as key=value ({reason}); values with brackets or spaces want quotes"
             ) from error
 
+    def _refuse(self, overrides: Sequence[Override]) -> None:
+        """What Hydra accepts and an experiment has no use for."""
+        for override in overrides:
+            key = override.key_or_group
+            if is_hydras(key):
+                continue
+            if not key:
+                raise ConfigError(f"{override.input_line}: cannot be read as key=value")
+            if override.is_delete():
+                raise ConfigError(f"{override.input_line}: no key can be left out; say {key}=VALUE")
+            if isinstance(override.value(), list) and self.is_group(key):
+                raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
+
     def _explain(self, overrides: Sequence[str], error: Exception) -> str:
         parsed, groups = self.parse(overrides), self.groups()
         choices = [o for o in parsed if self.is_group(o.key_or_group)]
         for override in choices:
-            options = self.options(override.key_or_group)
-            problem = explain_choice(override.key_or_group, override.value(), options)
+            group, value = override.key_or_group, override.value()
+            problem = explain_choice(group, value, self.options(group))
             if problem:
                 return problem
         try:
-            cfg = compose("config", [*self._extra, *(o.input_line or "" for o in choices)])
+            cfg = compose("config", [o.input_line or "" for o in choices])
         except (HydraException, OmegaConfBaseException):
             return self._explain_groups(choices) or _first_lines(error)
         for override in parsed:
-            if override not in choices:
+            if override not in choices and not is_hydras(override.key_or_group):
                 problem = explain_key(override, cfg, groups)
                 if problem:
                     return problem
@@ -145,7 +176,7 @@ class Composer:
             key = override.key_or_group
             rest = [o.input_line or "" for o in choices if o is not override]
             try:
-                cfg = compose("config", [*self._extra, *rest])
+                cfg = compose("config", rest)
             except (HydraException, OmegaConfBaseException):
                 continue
             if "." in key and OmegaConf.select(cfg, key) is None:
@@ -156,7 +187,9 @@ class Composer:
                     for option in self.options(parent)
                     if OmegaConf.select(compose("config", [f"{parent}={option}"]), key) is not None
                 ]
-                return f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
+                return (
+                    f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
+                )
         return None
 
 
@@ -169,17 +202,20 @@ def compose_loader() -> Any:
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values; ConfigError for a missing value or a broken reference."""
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
     try:
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        if missing:
+            raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
         plain = OmegaConf.to_container(cfg, resolve=True)
-    except InterpolationKeyError as error:
-        raise ConfigError(_first_lines(error)) from error
     except OmegaConfBaseException as error:
-        raise ConfigError(_first_lines(error)) from error
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def is_hydras(key: str) -> bool:
+    """Whether a key or group is Hydra's own: hydra.sweep.dir, hydra/launcher."""
+    return re.split(r"[./]", key)[0] == "hydra"
 
 
 def _first_lines(error: Exception) -> str:

@@ -38,7 +38,7 @@ def wanted(config: Mapping[str, Any], digests: Mapping[str, str]) -> list[Wanted
     node = config["evaluate"]
     return [
         Wanted(split, voting, eval_id(config, digests, split, voting))
-        for split in node["splits"]
+        for split in dict.fromkeys(node["splits"])
         for voting in dict.fromkeys(node["voting"])
     ]
 
@@ -50,12 +50,17 @@ def missing(paths: RunPaths, every: Sequence[Wanted]) -> list[Wanted]:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates `detector` with the parts of an experiment; `say` tells a person what goes on."""
+    """Evaluates `detector` with the parts of an experiment.
+
+    say    tells a person what goes on.
+    pause  is called between batches; it raises Interrupted to end the evaluation, of which nothing is then kept.
+    """
 
     parts: Parts
     detector: nn.Module
     device: torch.device
     say: Callable[[str], None]
+    pause: Callable[[], None] = lambda: None
 
     def split(self, split: str, votings: Sequence[bool]) -> dict[bool, Evaluation]:
         """Evaluations of a split for each of `votings`, from one pass of the network."""
@@ -69,7 +74,8 @@ class Evaluator:
         transform = self.parts.test_transform(self.detector.backbone)  # type: ignore[arg-type]
         batch_size, workers = self.parts.config["images"]["test"]["batch_size"], self.parts.config["workers"]
         inference = Inference(self.detector, self.parts.grid, self.parts.postprocess, self.parts.auxiliary, self.device)
-        return inference.results(test_batches(index, transform, batch_size, workers=workers), votings)
+        batches = test_batches(index, transform, batch_size, workers=workers)
+        return inference.results(batches, votings, on_images=lambda n: self.pause())
 
     def index(self, split: str) -> CocoIndex:
         """The annotations of a split, of as many images as debug.images says."""

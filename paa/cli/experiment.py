@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,10 +14,11 @@ from omegaconf import OmegaConf
 
 from paa import files
 from paa.cli.assemble import Parts, apply_threads, assemble, device_of
-from paa.cli.evaluating import Evaluator, describe, missing, wanted
+from paa.cli.evaluating import Evaluator, missing, wanted
 from paa.cli.messages import ConfigError
 from paa.cli.training import Training
 from paa.engine import checkpoint
+from paa.engine.progress import print_line
 from paa.engine.signals import StopRequest
 from paa.runs.claim import Claim, acquire
 from paa.runs.identity import file_digest, train_id
@@ -42,7 +42,9 @@ def identify(parts: Parts) -> Identity:
     splits = dict.fromkeys(["train", *config["evaluate"]["splits"]])
     digests = {f"data.{split}": parts.source.digest(split) for split in splits}
     weights = config["backbone"].get("weights")
-    if weights and Path(weights).is_file():
+    if weights is not None and weights != "torchvision":
+        if not isinstance(weights, str) or not Path(weights).is_file():
+            raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
         digests["backbone.weights"] = file_digest(Path(weights))
     name = train_id(config, digests)
     return Identity(digests, name, RunPaths(Path(config["runs_dir"]), name))
@@ -50,22 +52,21 @@ def identify(parts: Parts) -> Identity:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment. `overrides` and `choices` go into the record; `resume` is the command that goes on with it."""
+    """A checked experiment. `overrides` and `choices` go into the record."""
 
     parts: Parts
     identity: Identity
     overrides: Sequence[str]
     choices: Mapping[str, str]
-    resume: str
 
     @classmethod
     def of(
-        cls, config: Mapping[str, Any], overrides: Sequence[str] = (), choices: Mapping[str, str] | None = None, resume: str = ""
+        cls, config: Mapping[str, Any], overrides: Sequence[str] = (), choices: Mapping[str, str] | None = None
     ) -> Experiment:
         """Builds all that is cheap; ConfigError where a value cannot be."""
         parts = assemble(config)
         device_of(config)
-        return cls(parts, identify(parts), overrides, choices or {}, resume)
+        return cls(parts, identify(parts), overrides, choices or {})
 
     @property
     def finished(self) -> bool:
@@ -73,10 +74,11 @@ class Experiment:
         paths = self.identity.paths
         return paths.finished and not missing(paths, wanted(self.parts.config, self.identity.digests))
 
-    def run(self, say: Callable[[str], None] = print) -> list[EvaluationRecord]:
-        """Does what is missing and returns the evaluations; none where another process has the run and we may not wait."""
+    def run(self, say: Callable[[str], None] = print_line) -> list[EvaluationRecord]:
+        """Does what is missing and returns the evaluations; none where another has the run and we may not wait."""
         node, paths = self.parts.config["claim"], self.identity.paths
         if self.finished:
+            self._clear_checkpoints()
             say(f"{self.identity.train_id}  is finished: nothing to do")
         else:
             claim = acquire(
@@ -92,9 +94,9 @@ class Experiment:
                     self._work(claim, say)
             elif not self.finished:
                 return []
-        return self.records(say)
+        return self.records()
 
-    def records(self, say: Callable[[str], None] = lambda text: None) -> list[EvaluationRecord]:
+    def records(self) -> list[EvaluationRecord]:
         """The records of the evaluations that are asked for, as far as they are there."""
         found = []
         for one in wanted(self.parts.config, self.identity.digests):
@@ -115,21 +117,32 @@ class Experiment:
             speak(f"{self.identity.train_id}  {json.dumps(list(self.overrides))}", quiet=True)
             self.parts.source.prepare()
             if paths.finished:
-                self._evaluate_only(claim, speak)
+                self._evaluate_only(claim, stop, speak)
             else:
                 claim.check()
                 files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
                 self._train(claim, stop, speak, log)
+            stop.check(self.parts.schedule.steps)  # a stop that came too late for this run still ends a sweep
+
+    def _clear_checkpoints(self) -> None:
+        """Removes what a process that was killed right after its record left behind."""
+        paths = self.identity.paths
+        if paths.checkpoints.exists():
+            claim = acquire(paths.claim, on_busy="leave")
+            if claim is not None:
+                with claim:
+                    checkpoint.Checkpoints(paths.checkpoints, 1).clear()
 
     def _train(self, claim: Claim, stop: StopRequest, say: Callable[..., None], log: Any) -> None:
         paths, config = self.identity.paths, self.parts.config
-        training = Training(self.parts, paths, claim.check, stop, say, log, self.resume)
+        training = Training(self.parts, paths, claim.check, stop, say, log)
         done = training.run()
         digest = checkpoint.weights_digest(done.detector)
         claim.check()
         checkpoint.save(paths.weights, done.detector.state_dict())
         every = wanted(config, self.identity.digests)
-        evaluator = Evaluator(self.parts, done.detector, done.device, say)
+        steps = self.parts.schedule.steps
+        evaluator = Evaluator(self.parts, done.detector, done.device, say, lambda: stop.check(steps))
         evaluator.record(
             missing(paths, every), paths, self.identity.train_id, self.identity.digests, digest, claim.check
         )
@@ -141,7 +154,7 @@ class Experiment:
             seed=config["seed"],
             threads=config["threads"],
             device=done.device.type,
-            steps=self.parts.schedule.steps,
+            steps=steps,
             started=done.started,
             wall_s=round(done.wall_s, 2),
             weights_sha256=digest,
@@ -154,7 +167,7 @@ class Experiment:
         record.write(paths.record)
         training.checkpoints.clear()
 
-    def _evaluate_only(self, claim: Claim, say: Callable[..., None]) -> None:
+    def _evaluate_only(self, claim: Claim, stop: StopRequest, say: Callable[..., None]) -> None:
         paths, name = self.identity.paths, self.identity.train_id
         record = TrainingRecord.read(paths.record)
         if not paths.weights.exists():
@@ -164,8 +177,8 @@ class Experiment:
             )
         device = device_of(self.parts.config)
         detector = self.parts.detector(len(record.categories))
-        detector.load_state_dict(checkpoint.load(paths.weights))
-        evaluator = Evaluator(self.parts, detector.to(device), device, say)
+        detector.load_state_dict(checkpoint.load(paths.weights, f"remove {paths.folder} to train it again"))
+        evaluator = Evaluator(self.parts, detector.to(device), device, say, lambda: stop.check(record.steps))
         every = missing(paths, wanted(self.parts.config, self.identity.digests))
         evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, claim.check)
 
@@ -183,8 +196,3 @@ def _both(say: Callable[[str], None], log: Any) -> Callable[..., None]:
         log.flush()
 
     return speak
-
-
-def print_flushed(text: str) -> None:
-    """Print at once, also into a pipe."""
-    print(text, file=sys.stdout, flush=True)

@@ -15,21 +15,45 @@ class ConfigError(Exception):
 
 
 def listed(names: Iterable[str]) -> str:
-    """"a, b, c"."""
+    """ "a, b, c"."""
     return ", ".join(sorted(names))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """" Did you mean x?", or nothing."""
+    """ " Did you mean x?", or nothing."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f" Did you mean {close[0]}?" if close else ""
 
 
-def explain_choice(group: str, value: Any, options: list[str]) -> str | None:
+def explain_choice(group: str, value: object, options: list[str]) -> str | None:
     """Why the override group=value chooses nothing, or None if it is fine."""
     if value is None or value in options:
         return None
     return f"{group}={value}: no such choice. Choices of {group}: {listed(options)}.{nearest(str(value), options)}"
+
+
+def explain_stranger(cfg: DictConfig, default: DictConfig, path: str = "") -> str | None:
+    """Why `cfg` has a key that nothing reads, or a value in a node's place; None where all is well.
+
+    default  the configuration without any override: it has every key but those of nodes with a `_target_`, of which
+             the target's arguments are the measure.
+    """
+    for name in [str(name) for name in cfg]:
+        key = f"{path}.{name}" if path else name
+        if name not in default:
+            what = f"Keys of {path}" if path else "Keys"
+            names = [str(known) for known in default if not str(known).startswith("_")]
+            return f"{key}: no such key. {what}: {listed(names)}.{nearest(name, names)}"
+        known, node = default._get_node(name), cfg._get_node(name)
+        if not isinstance(known, DictConfig) or known._is_none() or name == "hydra":
+            continue
+        if not isinstance(node, DictConfig) or node._is_none():
+            inner = [str(key) for key in known if not str(key).startswith("_")]
+            return f"{key}: holds keys and is no value itself. Keys of {key}: {listed(inner)}"
+        problem = None if "_target_" in known else explain_stranger(node, known, key)
+        if problem:
+            return problem
+    return None
 
 
 def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str | None:

@@ -22,9 +22,14 @@ from paa.runs.record import TrainingRecord
 
 
 def predict(
-    experiment: Experiment, record: TrainingRecord, images: str, out: Path, score: float | None, say: Callable[[str], None]
+    experiment: Experiment,
+    record: TrainingRecord,
+    images: str,
+    out: Path,
+    score: float | None,
+    say: Callable[[str], None],
 ) -> None:
-    """Writes out/detections.json and, unless `score` is None, out/pictures/ with the detections of at least that score."""
+    """Writes out/detections.json and, unless `score` is None, out/pictures/ with what scores at least as much."""
     parts, paths = experiment.parts, experiment.identity.paths
     if not paths.weights.exists():
         raise ConfigError(f"run={paths.train_id}: its weights were removed; remove {paths.folder} to train it again")
@@ -32,7 +37,7 @@ def predict(
     apply_threads(parts.config)
     device = device_of(parts.config)
     detector = parts.detector(index.classes)
-    detector.load_state_dict(checkpoint.load(paths.weights))
+    detector.load_state_dict(checkpoint.load(paths.weights, f"remove {paths.folder} to train it again"))
     voting = parts.config["evaluate"]["voting"][-1]
     found = Evaluator(parts, detector.to(device), device, say).results(index, [voting])[voting]
     files.write_json(out / "detections.json", _as_coco(index, found))
@@ -44,7 +49,9 @@ def predict(
 
 def _as_coco(index: CocoIndex, found: Results) -> list[dict[str, object]]:
     names = dict(zip(index.image_ids.tolist(), index.file_names.tolist(), strict=True))
-    rows = zip(found.image_ids.tolist(), found.labels.tolist(), found.boxes.tolist(), found.scores.tolist(), strict=True)
+    rows = zip(
+        found.image_ids.tolist(), found.labels.tolist(), found.boxes.tolist(), found.scores.tolist(), strict=True
+    )
     return [
         {
             "image_id": image,
@@ -67,6 +74,7 @@ def _pictures(index: CocoIndex, found: Results, score: float, folder: Path) -> N
             found.scores[rows].tolist(),
             index.category_names,
         )
-        target = (folder / str(index.file_names[i])).with_suffix(".png")
+        name = str(index.file_names[i])
+        target = folder / (name if name.endswith(".png") else f"{name}.png")  # a.jpg and a.png are two images
         with files.replacing(target, durable=False) as file:
             picture.save(file, "PNG")

@@ -27,8 +27,10 @@ def settings(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[
     return own, [o for o in overrides if o.key_or_group not in names]
 
 
-def reopen(runs_dir: Path, prefix: str, overrides: Sequence[Override], composer: Composer) -> tuple[Experiment, TrainingRecord]:
-    """The run whose id begins with `prefix`, with `overrides` merged into its recorded configuration; never into today's.
+def reopen(
+    runs_dir: Path, prefix: str, overrides: Sequence[Override], composer: Composer
+) -> tuple[Experiment, TrainingRecord]:
+    """The run whose id begins with `prefix`, with `overrides` merged into its own configuration; never into today's.
 
     RunNotFound, BadRecord, and ConfigError where it is not finished or a key may not change.
     """
@@ -38,7 +40,7 @@ def reopen(runs_dir: Path, prefix: str, overrides: Sequence[Override], composer:
     record = TrainingRecord.read(paths.record)
     cfg = OmegaConf.create(record.config)
     assert isinstance(cfg, DictConfig)
-    cfg.runs_dir = str(runs_dir)
+    _move(cfg, runs_dir)
     for override in overrides:
         _merge(cfg, override, composer)
     config = resolved(cfg)
@@ -49,7 +51,15 @@ def reopen(runs_dir: Path, prefix: str, overrides: Sequence[Override], composer:
         digests[f"data.{split}"] = parts.source.digest(split)
     identity = Identity(digests, record.train_id, RunPaths(runs_dir, record.train_id))
     lines = [o.input_line or "" for o in overrides]
-    return Experiment(parts, identity, lines, record.choices, ""), replace(record, config=config)
+    return Experiment(parts, identity, lines, record.choices), replace(record, config=config)
+
+
+def _move(cfg: DictConfig, runs_dir: Path) -> None:
+    """Data that lay below the folder of runs lie there still, wherever it is now and whoever asks from where."""
+    was, root = Path(cfg.runs_dir), OmegaConf.select(cfg, "data.root")
+    if isinstance(root, str) and Path(root).is_relative_to(was):
+        cfg.data.root = str(runs_dir / Path(root).relative_to(was))
+    cfg.runs_dir = str(runs_dir)
 
 
 def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:
@@ -62,7 +72,7 @@ def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:
         problem = explain_choice(key, override.value(), composer.options(key))
         if problem:
             raise ConfigError(problem)
-        OmegaConf.update(cfg, key, composer.group(key, override.value()), merge=False)
+        OmegaConf.update(cfg, key, composer.group(key, str(override.value())), merge=False)
         return
     problem = explain_key(override, cfg, [])
     if problem:

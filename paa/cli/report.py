@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 COLUMNS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 
-def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[str, str]) -> str:
-    """A row for each evaluation of each job; a job without one says why."""
+def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int, str]) -> str:
+    """A row for each evaluation of each job; a job that failed, by its number, or has none says so."""
     common = set.intersection(*(set(overrides) for overrides, _ in jobs)) if len(jobs) > 1 else set()
     rows = [["run", "what", "split", "voting", *COLUMNS, "IoU error"]]
-    for overrides, experiment in jobs:
+    for number, (overrides, experiment) in enumerate(jobs):
         name = experiment.identity.train_id
         what = " ".join(o for o in overrides if o not in common) or "defaults"
         records = experiment.records()
@@ -23,15 +23,18 @@ def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[str,
             numbers = ["-" if record.numbers[c] is None else f"{record.numbers[c]:.1f}" for c in COLUMNS]
             error = "-" if record.iou_error is None else f"{record.iou_error:.3f}"
             rows.append([name, what, record.split, "on" if record.voting else "off", *numbers, error])
-        if not records:
-            rows.append([name, what, "failed: " + failed[name] if name in failed else "not finished"])
+        if number in failed or not records:
+            rows.append([name, what, f"failed: {failed[number]}" if number in failed else "not finished"])
     return aligned(rows)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Columns of even width; numbers to the right. A row shorter than the head ends in free text."""
     full = [row for row in rows if len(row) == len(rows[0])]
-    widths = [max(len(row[i]) for row in rows if i < len(row) and (row in full or i < len(row) - 1)) for i in range(len(rows[0]))]
+    widths = [
+        max(len(row[i]) for row in rows if i < len(row) and (row in full or i < len(row) - 1))
+        for i in range(len(rows[0]))
+    ]
     lines = []
     for row in rows:
         cells = [cell.ljust(widths[i]) if i < 4 else cell.rjust(widths[i]) for i, cell in enumerate(row)]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from paa.cli.messages import ConfigError
+from paa.engine.progress import print_line
+from paa.engine.signals import Interrupted
 from paa.runs.errors import RunError
 
 
@@ -45,7 +47,10 @@ def refusing(module: str, code: int) -> Iterator[None]:
     try:
         yield
     except (ConfigError, RunError, ValueError, OSError) as error:
-        print(f"{module}: {error}", file=sys.stderr)
+        print_line(f"{module}: {error}", sys.stderr)
         raise SystemExit(code) from None
+    except Interrupted as stop:
+        print_line(f"{module}: {stop}", sys.stderr)
+        raise SystemExit(stop.code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

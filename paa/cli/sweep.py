@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from omegaconf import DictConfig
 
 from paa.cli.compose import composer, parse, resolved
-from paa.cli.experiment import Experiment, print_flushed
+from paa.cli.experiment import Experiment
 from paa.cli.messages import ConfigError
 from paa.cli.report import table
 from paa.engine.loop import NonFiniteLoss
+from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 from paa.runs.errors import RunError
 
@@ -42,63 +44,76 @@ class Jobs:
     multirun: bool
 
 
-_FAILED: dict[str, str] = {}
-"""train_id -> why, of the jobs that failed in this process."""
+_FAILED: dict[int, str] = {}
+"""Number of a job of this process -> why it failed."""
+
+_COMMAND: list[str] = []
+"""The command line of this process, once it is checked; a job that a launcher started elsewhere has none."""
 
 
 def checked(module: str, argv: Sequence[str]) -> Jobs:
     """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2."""
-    command = parse(argv)
-    if command.passive:
-        return Jobs([], command.multirun)
     try:
+        command = parse(argv)
+        if command.completing:
+            return Jobs([], command.multirun)
         with composer(command.config_dir) as compose:
             jobs = []
             for overrides in compose.jobs(command.overrides, command.multirun):
-                config = resolved(compose.compose(overrides))
-                jobs.append(Job(overrides, Experiment.of(config, overrides)))
-            return Jobs(jobs, command.multirun)
+                config = compose.compose(overrides)
+                if not command.passive:
+                    jobs.append(Job(overrides, Experiment.of(resolved(config), overrides)))
     except (ConfigError, RunError, OSError, ValueError) as error:
-        print(f"{module}: {error}", file=sys.stderr)
+        print_line(f"{module}: {error}", sys.stderr)
         raise SystemExit(REFUSED) from None
+    _COMMAND[:] = [*_program(), *argv]
+    return Jobs(jobs, command.multirun)
 
 
 def run_job(cfg: DictConfig, hydra: Any) -> None:
     """The body of one job under Hydra."""
     overrides = list(hydra.overrides.task)
     choices = {k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra") and v is not None}
-    resume = shlex.join(["python", "-m", "paa.train", *overrides])
+    resume = shlex.join(_COMMAND or ["python", "-m", "paa.train", *overrides])
     multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
     experiment = None
     try:
-        experiment = Experiment.of(resolved(cfg), overrides, choices, resume)
-        experiment.run(print_flushed)
+        experiment = Experiment.of(resolved(cfg), overrides, choices)
+        experiment.run(print_line)
     except Interrupted as stop:
-        print_flushed(f"{stop}. Go on with:\n  {shlex.join([*_program(), *sys.argv[1:]]) if multirun else resume}")
+        print_line(f"{stop}. Go on with:\n  {resume}")
         raise SystemExit(stop.code) from None
     except KeyboardInterrupt:
-        print_flushed("stopped at once; the last checkpoint stands")
+        print_line("stopped at once; the last checkpoint stands")
         raise SystemExit(130) from None
-    except EXPECTED as error:
-        name = experiment.identity.train_id if experiment else "paa.train"
-        reason = f"{type(error).__name__}: {error}" if type(error) in (ValueError, OSError) else str(error)
-        _FAILED[name] = reason
-        print(f"{name}  failed: {reason}", file=sys.stderr, flush=True)
-        if experiment is not None and experiment.identity.paths.log.exists():
-            with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
-                log.write(f"failed: {reason}\n")
+    except Exception as error:
+        reason = report_failure(experiment, error)
         if not multirun:  # the other jobs of a sweep go on; `finish` gives its exit code
+            _FAILED[0] = reason
             raise SystemExit(1) from None
+        _FAILED[int(hydra.job.num)] = reason
+
+
+def report_failure(experiment: Experiment | None, error: Exception) -> str:
+    """Tells why a job failed: in a line what a person can put right, else with the traceback. The log has both."""
+    name = experiment.identity.train_id if experiment else "paa.train"
+    reason = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    text = f"{name}  failed: {reason}"
+    print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
+    if experiment is not None and experiment.identity.paths.log.exists():
+        with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
+            log.write(f"{trace}failed: {reason}\n")
+    return reason
 
 
 def finish(jobs: Jobs) -> None:
     """Prints what the jobs came to; exit code 1 if any has failed. One that was left to another process has not."""
     if jobs.all:
-        print_flushed("\n" + table([(job.overrides, job.experiment) for job in jobs.all], _FAILED))
+        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], _FAILED))
     if _FAILED:
         raise SystemExit(1)
 
 
 def _program() -> list[str]:
     return ["python", "-m", "paa.train"] if os.path.basename(sys.argv[0]) in ("train.py", "-m") else [sys.argv[0]]
-

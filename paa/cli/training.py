@@ -29,8 +29,12 @@ from paa.runs.paths import RunPaths
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the network, its device, when it began, seconds of work, the last logged numbers, [id, name] of
-    each class."""
+    """A finished training.
+
+    wall_s      seconds of work, `started` the Unix time at which it began.
+    final       the last logged numbers.
+    categories  [id, name] of each class.
+    """
 
     detector: nn.Module
     device: torch.device
@@ -51,10 +55,8 @@ class Training:
         stop: StopRequest,
         say: Callable[..., None],
         log: TextIO,
-        resume: str,
     ) -> None:
         self.parts, self.paths, self.guard, self.stop, self.say, self.log = parts, paths, guard, stop, say, log
-        self.resume = resume
         self.checkpoints = checkpoint.Checkpoints(paths.checkpoints, parts.config["checkpoint"]["keep"], guard)
 
     def run(self) -> Trained:
@@ -63,13 +65,13 @@ class Training:
         device, (index, truths, chosen) = device_of(config), self._training_data()
         detector = parts.detector(index.classes).to(device)
         optimiser = parts.optim.build(detector)
-        state = checkpoint.load(self.checkpoints.latest, device) if self.checkpoints.latest else None
+        state = checkpoint.load(self.checkpoints.latest) if self.checkpoints.latest else None
         start = state["step"] if state else 0
         clock = _Clock(state)
         if state:
             self.say(f"{self.paths.train_id}  goes on at step {start} of {parts.schedule.steps}")
         with ExitStack() as stack:
-            metrics = Metrics(self.paths.metrics, start, self.guard)
+            metrics = Metrics(self.paths.metrics, state["metrics"] if state else 0, self.guard)
             stack.callback(metrics.close)
             progress = TrainProgress(self.paths.train_id, parts.schedule.steps, start, log=self.log)
             profiler = _Profiler(config["debug"]["profile"], self.paths)
@@ -113,7 +115,9 @@ class Training:
 
     def _batches(self, index: CocoIndex, truths: TrainingBoxes, chosen: np.ndarray, backbone: Any, start: int) -> Any:
         config = self.parts.config
-        sampler = TrainSampler(index.widths, index.heights, config["train"]["batch_size"], config["seed"], images=chosen)
+        sampler = TrainSampler(
+            index.heights, index.widths, config["train"]["batch_size"], config["seed"], images=chosen
+        )
         return train_batches(
             index,
             self.parts.train_transform(backbone),
@@ -129,7 +133,7 @@ class Training:
         node = self.parts.config["evaluate"]
 
         def evaluate(step: int) -> dict[str, Any]:
-            evaluator = Evaluator(self.parts, detector, device, self.say)
+            evaluator = Evaluator(self.parts, detector, device, self.say, lambda: self.stop.check(step))
             split, voting = node["splits"][0], node["voting"][-1]
             numbers = evaluator.split(split, [voting])[voting].numbers
             self.say(f"{self.paths.train_id}  step {step}  {split}: AP {numbers['AP'] or 0:.1f}")

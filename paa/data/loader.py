@@ -8,8 +8,11 @@ does not matter which process prepares what.
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +34,8 @@ from paa.data.transforms import Transform, pad
 from paa.structures import Batch, Targets
 
 _TEST = -1  # the epoch of a test image, which draws nothing
+
+_WORKERS: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,19 @@ def _run(data: _Images, batches: Any, workers: int, pin_memory: bool, context: s
         multiprocessing_context=context if workers else None,
         generator=torch.Generator(),  # else starting workers would draw from the training's own random state
     )
-    return _unpacked(iter(loader))
+    before = set(multiprocessing.active_children())
+    arriving = iter(loader)
+    _WORKERS.update(set(multiprocessing.active_children()) - before)
+    return _unpacked(arriving)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """Ends workers that an exception kept alive: at its exit Python would ask them by SIGTERM, to which they are deaf,
+    and wait for ever.
+    """
+    for worker in _WORKERS & set(multiprocessing.active_children()):
+        worker.kill()
 
 
 def _quiet_worker(_: int) -> None:
@@ -182,14 +199,17 @@ def _quiet_worker(_: int) -> None:
 
 
 def _unpacked(arriving: Iterator[Any]) -> Iterator[Batch]:
-    for content in arriving:
-        if isinstance(content, _Refusal):
-            raise content.kind(content.message)
-        boxes, labels, valid = (torch.from_numpy(content[key]) for key in ("boxes", "labels", "valid"))
-        yield Batch(
-            images=content["images"],
-            sizes=torch.from_numpy(content["sizes"]),
-            original=torch.from_numpy(content["original"]),
-            targets=Targets(boxes, labels, valid),
-            image_ids=content["ids"],
-        )
+    try:
+        for content in arriving:
+            if isinstance(content, _Refusal):
+                raise content.kind(content.message)
+            boxes, labels, valid = (torch.from_numpy(content[key]) for key in ("boxes", "labels", "valid"))
+            yield Batch(
+                images=content["images"],
+                sizes=torch.from_numpy(content["sizes"]),
+                original=torch.from_numpy(content["original"]),
+                targets=Targets(boxes, labels, valid),
+                image_ids=content["ids"],
+            )
+    finally:
+        del arriving  # ends the workers now: the traceback of an error would keep them for as long as it lives

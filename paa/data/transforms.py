@@ -108,7 +108,7 @@ class Transform:
         return pixels.float().sub_(self.mean).div_(self.std), boxes
 
     def _resized(self, image: Image.Image, draws: Draws | None) -> tuple[Tensor, tuple[int, int]]:
-        """uint8 [3, h, w] and (h, w)."""
+        """Whole numbers 0 ... 255 [3, h, w], and (h, w)."""
         size = (image.height, image.width)
         if self.shorts:
             short = max(self.shorts) if draws is None or len(self.shorts) == 1 else draws.pick(self.shorts)
@@ -118,7 +118,7 @@ class Transform:
             image, same = F.resize(image, list(size), InterpolationMode.BILINEAR), True
         pixels = F.pil_to_tensor(image)
         if not same:
-            pixels = F.resize(pixels, list(size), InterpolationMode.BILINEAR, antialias=False)
+            pixels = F.resize(pixels.float(), list(size), InterpolationMode.BILINEAR, antialias=False).round_()
         return pixels, size
 
 

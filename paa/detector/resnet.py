@@ -83,7 +83,7 @@ class ResNet(nn.Module):
         self.out_channels = (128, 256, 512) if depth == 18 else (512, 1024, 2048)
         if stride_in_1x1:
             self._stride_in_1x1()
-        if weights is not None:
+        if weights is not None and not self.conv1.weight.is_meta:  # a network that is only checked holds no data
             self._load(_read(weights, depth), weights)
         for module in self._frozen():
             module.requires_grad_(False)

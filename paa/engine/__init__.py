@@ -1,0 +1,1 @@
+"""Training: one step, the loop of steps, its schedule, checkpoints, numbers and progress."""

@@ -19,7 +19,7 @@ from paa import files
 
 def random_states() -> dict[str, Any]:
     """State of every random generator of the process, in types that `weights_only=True` loads."""
-    kind, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - libraries may use the global one
+    kind, keys, position, has_gauss, cached = np.random.get_state()  # libraries may draw from the global one
     states: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
@@ -57,13 +57,16 @@ def save(path: Path, state: Any) -> None:
     files.write_bytes(path, buffer.getvalue())
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> Any:
-    """Reads what `save` wrote; nothing in the file is executed."""
+def load(path: Path, hint: str = "delete it to go on from the one before") -> Any:
+    """Reads what `save` wrote, onto the CPU, where random states must be; nothing in the file is executed.
+
+    ValueError naming the file, and `hint`, where it cannot be read.
+    """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: not a readable checkpoint ({reason}); delete it to go on from the one before") from error
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); {hint}") from error
 
 
 class Checkpoints:

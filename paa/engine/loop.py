@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,13 +22,21 @@ from paa.engine.signals import Interrupted, StopRequest
 from paa.structures import Batch
 
 
-class NonFiniteLoss(Exception):
-    """A loss is NaN or infinite. The weights are those before the step on the CPU; the last checkpoint stands."""
+class NonFiniteLoss(Exception):  # noqa: N818
+    """A loss is NaN or infinite, or, where `parts` is empty, the weights are though the loss was not.
+
+    On the CPU the weights are still those before the step. The last checkpoint stands.
+    """
 
     def __init__(self, step: int, image_ids: tuple[int, ...], parts: dict[str, float]) -> None:
         listed = ", ".join(f"{name} {value:g}" for name, value in parts.items())
+        what = (
+            f"the loss of step {step} is not finite: {listed}"
+            if parts
+            else f"step {step} made weights that are not finite"
+        )
         super().__init__(
-            f"the loss of step {step} is not finite: {listed}; image ids {', '.join(map(str, image_ids))}. "
+            f"{what}; image ids {', '.join(map(str, image_ids))}. "
             "The last good checkpoint is kept; a lower optim.lr or train.clip_norm=10 usually helps"
         )
         self.step, self.image_ids, self.parts = step, image_ids, parts
@@ -61,9 +69,9 @@ class LoopSettings:
 class Loop:
     """Trains `core` from step `start` to the schedule's end.
 
-    `evaluate(step)` returns numbers to log; `step_context()` wraps each step (a profiler's);
-    `extra()` is kept in each checkpoint. A stop request ends the
-    loop after the step in hand with a checkpoint and raises Interrupted.
+    `evaluate(step)` returns numbers to log; it may raise Interrupted, and is then called again after the resumption.
+    `step_context()` wraps each step (a profiler's); `extra()` is kept in each checkpoint. A stop request ends the loop
+    after the step in hand with a checkpoint and raises Interrupted.
     """
 
     core: TrainingCore
@@ -75,12 +83,13 @@ class Loop:
     progress: TrainProgress
     stop: StopRequest
     device: torch.device
-    evaluate: Callable[[int], dict[str, float]] | None = None
+    evaluate: Callable[[int], dict[str, Any]] | None = None
     step_context: Callable[[], AbstractContextManager] = nullcontext
     extra: Callable[[], dict[str, Any]] = dict
     start: int = 0
     random: dict[str, Any] | None = None
     _pending: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
+    _owes_evaluation: bool = False
 
     def state(self, step: int) -> dict[str, Any]:
         """Everything that the steps from `step` on depend on."""
@@ -91,6 +100,8 @@ class Loop:
             "schedule": {"steps": self.schedule.steps, "next_factor": self.schedule.factor(step)},
             "sampler": {"next_step": step},
             "window": [numbers.cpu() for _, _, numbers in self._pending],  # steps since the last logged line
+            "owes_evaluation": self._owes_evaluation,
+            "metrics": self.metrics.mark(),
             "random": random_states(),
             "extra": self.extra(),
         }
@@ -101,11 +112,15 @@ class Loop:
         self.optimiser.load_state_dict(state["optimiser"])
         self.start, self.random = state["step"], state["random"]
         self._pending = [(-1, (), numbers.to(self.device)) for numbers in state["window"]]
+        self._owes_evaluation = state["owes_evaluation"]
 
     def run(self, batches: Iterable[Batch]) -> None:
         """The steps from `start` on; `batches` begins at that step."""
-        self.core.detector.train()
         steps, stream = self.schedule.steps, iter(batches)
+        if self._owes_evaluation:
+            self._evaluate(self.start)
+            self.stop.check(self.start)
+        self.core.detector.train()
         saved_at, logged_at, logged_step = time.monotonic(), time.monotonic(), self.start
         for step in range(self.start, steps):
             batch = next(stream).to(self.device, non_blocking=True)
@@ -122,19 +137,33 @@ class Loop:
                 rate = (done - logged_step) * len(batch.image_ids) / max(now - logged_at, 1e-9)
                 self._log(done, rate)
                 logged_at, logged_step = now, done
-            if self.evaluate and self.settings.evaluate_every and done % self.settings.evaluate_every == 0 and done < steps:
-                self._check_finite()
-                self.metrics.write(step=done, **self.evaluate(done))
+            if (
+                self.evaluate
+                and self.settings.evaluate_every
+                and done % self.settings.evaluate_every == 0
+                and done < steps
+            ):
+                self._evaluate(done)
                 self.core.detector.train()
                 logged_at, logged_step = time.monotonic(), done
             overdue = time.monotonic() - saved_at >= self.settings.checkpoint_every_s
             stopping = self.stop.signum is not None
             if done % self.settings.checkpoint_every == 0 or overdue or stopping or done == steps:
                 self._check_finite()
+                self._check_weights(step, batch.image_ids)
                 self.checkpoints.save(done, self.state(done))
                 saved_at = time.monotonic()
             if stopping and done < steps:
                 raise Interrupted(self.stop.signum or 0, done)
+
+    def _evaluate(self, done: int) -> None:
+        assert self.evaluate is not None
+        self._check_finite()
+        self._owes_evaluation = True
+        if self.stop.signum is None:
+            with suppress(Interrupted):
+                self.metrics.write(step=done, **self.evaluate(done))
+                self._owes_evaluation = False
 
     def _step(self, step: int, batch: Batch) -> None:
         factor = self.schedule.factor(step)
@@ -160,6 +189,12 @@ class Loop:
             parts = dict(zip(NUMBERS[:3], row[:3], strict=True))
             if not all(map(math.isfinite, parts.values())):
                 raise NonFiniteLoss(step, image_ids, parts)
+
+    def _check_weights(self, step: int, image_ids: tuple[int, ...]) -> None:
+        """An infinite gradient of a finite loss must not reach a checkpoint: none good might be left to go back to."""
+        finite = [p.detach().isfinite().all() for p in self.core.detector.parameters()]
+        if not bool(torch.stack(finite).all()):
+            raise NonFiniteLoss(step, image_ids, {})
 
     def _log(self, done: int, rate: float) -> None:
         self._check_finite()

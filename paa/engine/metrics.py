@@ -1,9 +1,10 @@
-"""metrics.jsonl: one JSON object a line, in the order of the steps, never two of one step."""
+"""metrics.jsonl: one JSON object a line, in the order of the steps: losses, and what evaluations gave."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,15 +13,16 @@ from paa import files
 
 
 class Metrics:
-    """Appends to `path`. Opened at `step`, it drops what a cut-off run logged after the checkpoint of that step.
+    """Appends to `path`. Opened with what `mark` gave at a checkpoint, it drops what a cut-off run wrote after that.
 
     A line that a kill tore in two is dropped likewise. `guard` is called before each write and may raise.
     """
 
-    def __init__(self, path: Path, step: int = 0, guard: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path, mark: int = 0, guard: Callable[[], None] = lambda: None) -> None:
         self.path, self.guard = path, guard
-        kept = [line for line in read(path) if line["step"] <= step]
+        kept = read(path)[:mark]
         files.write_bytes(path, b"".join(_encode(line) for line in kept))
+        self._lines = len(kept)
         self._file: TextIO = path.open("a", encoding="utf-8")
 
     def write(self, **values: Any) -> None:
@@ -28,6 +30,12 @@ class Metrics:
         self.guard()
         self._file.write(_encode(values).decode())
         self._file.flush()
+        self._lines += 1
+
+    def mark(self) -> int:
+        """Lines so far, which are on the disk when this returns."""
+        os.fsync(self._file.fileno())
+        return self._lines
 
     def close(self) -> None:
         """Ends the writing."""

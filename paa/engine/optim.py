@@ -14,7 +14,7 @@ from paa import checks
 def parameter_groups(
     model: nn.Module, lr: float, weight_decay: float, bias_lr_factor: float, bias_decay: bool
 ) -> list[dict]:
-    """Two groups, `base_lr` in each: every trainable parameter with "bias" in its name, GroupNorm's too, and the rest."""
+    """Two groups, `base_lr` in each: trainable parameters with "bias" in their name, GroupNorm's too, and the rest."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     plain = [p for name, p in named if "bias" not in name]
     biases = [p for name, p in named if "bias" in name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TextIO
@@ -10,8 +11,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+def print_line(text: str, stream: TextIO | None = None) -> None:
+    """Prints to `stream` (stdout) at once. When its reader has gone (`| head`, or a `| tee` that Ctrl-C ended), the text
+    is lost and the training is not.
+    """
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def duration(seconds: float) -> str:
-    """"1:02:03" or "2:03"."""
+    """ "1:02:03" or "2:03"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -20,7 +34,11 @@ def duration(seconds: float) -> str:
 def describe(values: dict[str, float]) -> str:
     """Loss parts, positives per ground truth, lr and images/s as one short text."""
     losses = "  ".join(f"{k[5:]} {v:.3f}" for k, v in values.items() if k.startswith("loss_"))
-    parts = [f"loss {values['loss']:.3f} ({losses})", f"pos/GT {values['positives_per_gt']:.2f}", f"lr {values['lr']:.2g}"]
+    parts = [
+        f"loss {values['loss']:.3f} ({losses})",
+        f"pos/GT {values['positives_per_gt']:.2f}",
+        f"lr {values['lr']:.2g}",
+    ]
     if "images_per_s" in values:
         parts.append(f"{values['images_per_s']:.1f} img/s")
     return "  ".join(parts)
@@ -29,7 +47,9 @@ def describe(values: dict[str, float]) -> str:
 class TrainProgress:
     """Progress of `steps` steps; `stream` decides the form by being a terminal or not. Also writes `log`, if given."""
 
-    def __init__(self, name: str, steps: int, start: int, stream: TextIO | None = None, log: TextIO | None = None) -> None:
+    def __init__(
+        self, name: str, steps: int, start: int, stream: TextIO | None = None, log: TextIO | None = None
+    ) -> None:
         self.name, self.steps, self.start = name, steps, start
         self.stream, self._log = stream or sys.stdout, log
         self._began = time.monotonic()
@@ -69,16 +89,8 @@ class TrainProgress:
         left = passed / max(done - self.start, 1) * (self.steps - done)
         line = f"{self.name}  {done}/{self.steps}  {text}  {duration(left)} left"
         if self._bar is None:
-            print(line, file=self.stream, flush=True)
+            print_line(line, self.stream)
         self._write(line)
-
-    def say(self, text: str) -> None:
-        """One line above the bar, and in the log."""
-        if self._bar is not None:
-            self._bar.console.print(text, highlight=False, markup=False)
-        else:
-            print(text, file=self.stream, flush=True)
-        self._write(text)
 
     def _write(self, line: str) -> None:
         if self._log is not None:

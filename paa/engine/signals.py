@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818
     """Training was asked to stop and has saved. `code` is the exit code of the process: 130 or 143."""
 
     def __init__(self, signum: int, step: int) -> None:
@@ -41,6 +41,11 @@ class StopRequest:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)  # type: ignore[arg-type]
         self._previous.clear()
+
+    def check(self, step: int) -> None:
+        """Raises Interrupted where a stop was asked for, amid work after `step` that a resumption does again."""
+        if self.signum is not None:
+            raise Interrupted(self.signum, step)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
