@@ -34,6 +34,7 @@ class AnchorGrid:
         padding: str = "out",
     ) -> None:
         self.scale = checks.number("scale", scale, above=0)
+        checks.sequence("strides", strides, "a list of integers that ascend")
         self.strides = tuple(checks.integer(f"strides[{i}]", s, low=1) for i, s in enumerate(strides))
         if not self.strides or list(self.strides) != sorted(set(self.strides)):
             raise checks.OutOfRange("strides", f"={list(strides)}: must be one or more integers that ascend")

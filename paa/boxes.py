@@ -102,8 +102,7 @@ class BoxCoder:
     ) -> None:
         self.legacy = checks.flag("legacy", legacy)
         self.clamp = checks.choice("clamp", clamp, ("upper", "both"))
-        if len(weights) != 4:
-            raise checks.OutOfRange("weights", f"={list(weights)}: must be four numbers, of dx, dy, dw and dh")
+        checks.sequence("weights", weights, "four numbers, of dx, dy, dw and dh", 4)
         self.weights = tuple(float(checks.number(f"weights[{i}]", w, above=0)) for i, w in enumerate(weights))
         self._cached: dict[torch.device, Tensor] = {}
 

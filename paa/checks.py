@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -48,6 +48,13 @@ def integer(name: str, value: Any, *, low: int | None = None, high: int | None =
         raise OutOfRange(name, f"={value}: must be {right}")
     if (low is not None and value < low) or (high is not None and value > high):
         raise OutOfRange(name, f"={value} is out of range: must be {right}")
+    return value
+
+
+def sequence(name: str, value: Any, what: str, length: int | None = None) -> Sequence[Any]:
+    """`value` if it is a list or tuple, of `length` items where that is given; `what` tells what it must be."""
+    if not isinstance(value, list | tuple) or (length is not None and len(value) != length):
+        raise OutOfRange(name, f"={value}: must be {what}")
     return value
 
 

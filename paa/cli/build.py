@@ -62,7 +62,10 @@ def _locate(node: Mapping[str, Any], path: str) -> Any:
     if not isinstance(name, str):
         raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
     try:
-        return pkgutil.resolve_name(name)
+        target = pkgutil.resolve_name(name)
     except Exception as error:
         reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
         raise ConfigError(f"{path}.{TARGET}={name}: cannot be imported ({reason})") from error
+    if not callable(target):
+        raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
+    return target

@@ -15,8 +15,8 @@ class ConfigError(Exception):
 
 
 def listed(names: Iterable[str]) -> str:
-    """ "a, b, c"."""
-    return ", ".join(sorted(names))
+    """ "a, b, c", or "none"."""
+    return ", ".join(sorted(names)) or "none"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -27,8 +27,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def explain_choice(group: str, value: object, options: list[str]) -> str | None:
     """Why the override group=value chooses nothing, or None if it is fine."""
-    if value is None or value in options:
+    if value in options:
         return None
+    value = "null" if value is None else value
     return f"{group}={value}: no such choice. Choices of {group}: {listed(options)}.{nearest(str(value), options)}"
 
 
@@ -40,6 +41,8 @@ def explain_stranger(cfg: DictConfig, default: DictConfig, path: str = "") -> st
     """
     for name in [str(name) for name in cfg]:
         key = f"{path}.{name}" if path else name
+        if name == "hydra" and not path:
+            continue
         if name not in default:
             what = f"Keys of {path}" if path else "Keys"
             names = [str(known) for known in default if not str(known).startswith("_")]

@@ -24,7 +24,7 @@ class _Folder:
     layout: str
 
     def __init__(self, root: str | Path | None, cache_dir: str | Path | None = None) -> None:
-        if root is None or not str(root).strip():
+        if not isinstance(root, str | Path) or not str(root).strip():
             raise checks.OutOfRange("root", f"={root}: must be {self.layout}")
         self.root = Path(root).expanduser()
         self.cache_dir = cache_dir
@@ -106,7 +106,7 @@ class Shapes:
     def __init__(
         self, root: str | Path, seed: int = 0, train: int = 4000, val: int = 500, test: int = 500, size: int = 128
     ) -> None:
-        if root is None or not str(root).strip():
+        if not isinstance(root, str | Path) or not str(root).strip():
             raise checks.OutOfRange("root", f"={root}: must be a folder that can be written")
         self.root = Path(root).expanduser()
         checks.integer("seed", seed, low=0, high=2**32 - 1)

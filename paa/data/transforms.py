@@ -140,11 +140,10 @@ def _sides(short: int | Sequence[int] | None) -> tuple[int, ...]:
         return ()
     if isinstance(short, int):
         return (checks.integer("short", short, low=1),)
-    sides = tuple(checks.integer("short", side, low=1) for side in short)
+    what = "an integer from 1, a range [low, high] or a list of three or more"
+    sides = tuple(checks.integer("short", side, low=1) for side in checks.sequence("short", short, what))
     if not sides:
-        raise checks.OutOfRange(
-            "short", "=[]: must be an integer from 1, a range [low, high] or a list of three or more"
-        )
+        raise checks.OutOfRange("short", f"=[]: must be {what}")
     if len(sides) == 2:
         if sides[0] > sides[1]:
             raise checks.OutOfRange("short", f"={list(sides)}: a range is [low, high] with low <= high")

@@ -67,6 +67,8 @@ class ResNet(nn.Module):
         checks.choice("depth", depth, DEPTHS)
         checks.choice("convention", convention, tuple(CONVENTIONS))
         checks.number("bn_eps", bn_eps, low=0)
+        if weights is not None and (not isinstance(weights, str) or not weights):
+            raise checks.OutOfRange("weights", f"={weights}: must be null, torchvision or the path of a file")
         self.norm = _checked_norm(norm, weights)
         self.frozen_stages = _checked_frozen(frozen_stages, weights)
         self.order, self.scale, self.mean, self.std = CONVENTIONS[convention]

@@ -61,8 +61,7 @@ class Tiny(nn.Module):
     ) -> None:
         super().__init__()
         for name, values in (("widths", widths), ("depths", depths)):
-            if len(values) != 4:
-                raise checks.OutOfRange(name, f"={list(values)}: must be four numbers, for C2 to C5")
+            checks.sequence(name, values, "four numbers, for C2 to C5", 4)
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             checks.integer(f"widths[{i}]", width, low=1)
             checks.integer(f"depths[{i}]", depth, low=0 if i == 0 else 1)

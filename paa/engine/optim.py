@@ -59,9 +59,7 @@ class AdamW:
 
     def __post_init__(self) -> None:
         checks.number("lr", self.lr, above=0, high=1)
-        if len(self.betas) != 2:
-            raise checks.OutOfRange("betas", f"={list(self.betas)}: must be two numbers from 0 to below 1")
-        for beta in self.betas:
+        for beta in checks.sequence("betas", self.betas, "two numbers from 0 to below 1", 2):
             checks.number("betas", beta, low=0, below=1)
         _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
 

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
-    """Prints to `stream` (stdout) at once. When its reader has gone (`| head`, or a `| tee` that Ctrl-C ended), the text
-    is lost and the training is not.
+    """Prints to `stream` (stdout) at once. When its reader has gone (`| head`, or a `| tee` that Ctrl-C ended), the
+    text is lost and the training is not.
     """
     stream = stream or sys.stdout
     try:

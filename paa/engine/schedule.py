@@ -38,7 +38,7 @@ class MultiStep:
 
     def __post_init__(self) -> None:
         checks.integer("steps", self.steps, low=1)
-        for milestone in self.milestones:
+        for milestone in checks.sequence("milestones", self.milestones, "a list of ascending fractions of the steps"):
             checks.number("milestones", milestone, above=0, high=1)
         if list(self.milestones) != sorted(self.milestones):
             raise checks.OutOfRange("milestones", f"={list(self.milestones)}: must be ascending fractions of the steps")
