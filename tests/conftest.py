@@ -1,10 +1,18 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests. Every test computes on one thread: tests run side by side, and numbers must not differ."""
 
 from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for every process that a test starts
 
 from pathlib import Path
 
 import pytest
+import torch
+from running import smoke_sources
+
+torch.set_num_threads(1)
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -15,4 +23,23 @@ def shared() -> Path:
     folder = REPO.parent / "shared"
     if not folder.is_dir():
         pytest.skip(f"no {folder}: golden arrays and real data are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small embedded data sets, drawn once for all tests, in whatever process they run."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke_data"
+    for source in smoke_sources(root):
+        source.prepare(quiet=True)
+    return root
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path, smoke_data: Path) -> Path:
+    """An empty folder of runs, `tmp_path/runs`, in which the small data sets are already drawn."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / ".data").symlink_to(smoke_data)
     return folder

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from paa.cli.compose import composer, resolved
 from paa.cli.experiment import Experiment
+from paa.data.sources import Shapes
 
 TINY = (
     "recipe=smoke",
@@ -19,18 +23,49 @@ TINY = (
     "data.val=4",
     "data.test=2",
     "recipe.channels=16",
-    "++backbone.widths=[8,16,16,32]",
+    "backbone.widths=[8,16,16,32]",
     "train.batch_size=2",
     "images.test.batch_size=4",
 )
 """A training that takes milliseconds a step and learns nothing."""
 
 
+def smoke_sources(root: Path) -> tuple[Shapes, ...]:
+    """The embedded data sets of TINY and of recipe=smoke."""
+    return Shapes(root, train=12, val=4, test=2, size=64), Shapes(root, train=64, val=32, test=32)
+
+
 def run_cli(*args: str, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m ARGS`, in the folder `cwd`, to its end."""
+    env = {**os.environ, **environment}
     command = [sys.executable, "-m", *args]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command in this process came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
+    """`python -m MODULE ARGS` within this process: no seconds go into importing torch."""
+    main = import_module(module).main
+    code: Any = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{module.split('.')[-1]}.py", *args])
+        patch.setattr("paa.cli.sweep._FAILED", {})
+        patch.setattr("paa.cli.sweep._COMMAND", [])
+        capsys.readouterr()
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    text = capsys.readouterr()
+    return Ended(code, text.out, text.err)
 
 
 def configuration(*overrides: str) -> dict[str, Any]:
@@ -43,15 +78,3 @@ def experiment(runs_dir: Path, *overrides: str) -> Experiment:
     """The experiment of TINY and `overrides` below `runs_dir`."""
     every = [*TINY, f"runs_dir={runs_dir}", "workers=0", *overrides]
     return Experiment.of(configuration(*every), every)
-
-
-def train(runs_dir: Path, *overrides: str, said: list[str] | None = None) -> Experiment:
-    """`experiment`, run to its end; what it says goes into `said`."""
-    made = experiment(runs_dir, *overrides)
-    made.run((said if said is not None else []).append)
-    return made
-
-
-def lines_of(text: str) -> Sequence[str]:
-    """Lines that are not empty."""
-    return [line for line in text.splitlines() if line.strip()]

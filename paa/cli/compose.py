@@ -97,11 +97,11 @@ class Composer:
         except HydraException as error:
             raise ConfigError(str(error)) from error
 
-    def compose(self, overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
         """One configuration; raises ConfigError saying which key or choice is wrong and which are right."""
         self._refuse(self.parse(overrides))
         try:
-            cfg = compose("config", list(overrides), return_hydra_config=with_hydra)
+            cfg = compose("config", list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
         if self._default is None:
@@ -149,6 +149,8 @@ class Composer:
                 raise ConfigError(f"{override.input_line}: cannot be read as key=value")
             if override.is_delete():
                 raise ConfigError(f"{override.input_line}: no key can be left out; say {key}=VALUE")
+            if override.value() is None and self.is_group(key):
+                raise ConfigError(explain_choice(key, None, self.options(key)))
             if isinstance(override.value(), list) and self.is_group(key):
                 raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
 

@@ -41,8 +41,6 @@ def explain_stranger(cfg: DictConfig, default: DictConfig, path: str = "") -> st
     """
     for name in [str(name) for name in cfg]:
         key = f"{path}.{name}" if path else name
-        if name == "hydra" and not path:
-            continue
         if name not in default:
             what = f"Keys of {path}" if path else "Keys"
             names = [str(known) for known in default if not str(known).startswith("_")]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
@@ -44,6 +46,16 @@ def describe(values: dict[str, float]) -> str:
     return "  ".join(parts)
 
 
+class _Bar(Progress):
+    """A bar, and below it the latest numbers: side by side, a terminal of 80 columns has room for one of them."""
+
+    values = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield Text(self.values)
+
+
 class TrainProgress:
     """Progress of `steps` steps; `stream` decides the form by being a terminal or not. Also writes `log`, if given."""
 
@@ -53,7 +65,7 @@ class TrainProgress:
         self.name, self.steps, self.start = name, steps, start
         self.stream, self._log = stream or sys.stdout, log
         self._began = time.monotonic()
-        self._bar: Progress | None = None
+        self._bar: _Bar | None = None
 
     def __enter__(self) -> TrainProgress:
         if self.stream.isatty():
@@ -63,11 +75,10 @@ class TrainProgress:
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[values]}"),
             )
-            self._bar = Progress(*columns, console=console, transient=True, refresh_per_second=4)
+            self._bar = _Bar(*columns, console=console, transient=True, refresh_per_second=4)
             self._bar.start()
-            self._task = self._bar.add_task(self.name, total=self.steps, completed=self.start, values="")
+            self._task = self._bar.add_task(self.name, total=self.steps, completed=self.start)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -84,7 +95,8 @@ class TrainProgress:
         """Shows the numbers of a logged step."""
         text = describe(values)
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, values=text)
+            self._bar.values = text
+            self._bar.update(self._task, completed=done)
         passed = time.monotonic() - self._began
         left = passed / max(done - self.start, 1) * (self.steps - done)
         line = f"{self.name}  {done}/{self.steps}  {text}  {duration(left)} left"

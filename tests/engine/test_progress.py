@@ -1,0 +1,120 @@
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from paa.engine.progress import TrainProgress, describe, duration, print_line
+
+VALUES = {
+    "loss": 1.75,
+    "loss_cls": 0.5,
+    "loss_box": 1.0,
+    "loss_aux": 0.25,
+    "positives_per_gt": 5.125,
+    "lr": 0.00125,
+    "images_per_s": 39.96,
+}
+
+
+def test_duration():
+    assert [duration(s) for s in (0, 5.4, 65, 3600, 36_061)] == ["0:00", "0:05", "1:05", "1:00:00", "10:01:01"]
+
+
+def test_numbers_in_one_short_text():
+    text = "loss 1.750 (cls 0.500  box 1.000  aux 0.250)  pos/GT 5.12  lr 0.0013  40.0 img/s"
+    assert describe(VALUES) == text
+    assert describe({k: v for k, v in VALUES.items() if k != "images_per_s"}) == text.removesuffix("  40.0 img/s")
+
+
+def test_plain_lines_where_there_is_no_terminal():
+    stream, log = io.StringIO(), io.StringIO()
+    with TrainProgress("t123", 100, 0, stream, log) as progress:
+        for done in range(1, 41):
+            progress.advance(done)
+            if done % 20 == 0:
+                progress.report(done, VALUES)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert re.fullmatch(r"t123  20/100  loss 1\.750 \(cls .*\)  pos/GT 5\.12  lr 0\.0013  40\.0 img/s  \d+:\d\d left", lines[0])
+    assert all("\x1b" not in line and "\r" not in line for line in lines)
+    for said, logged in zip(lines, log.getvalue().splitlines(), strict=True):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  " + re.escape(said), logged)
+
+
+def test_time_left_counts_from_where_this_process_began(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("paa.engine.progress.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with TrainProgress("t123", 100, 80, stream) as progress:
+        now[0] += 30
+        progress.report(90, VALUES)
+    assert stream.getvalue().endswith("0:30 left\n")
+
+
+SCRIPT = """
+import time
+from test_progress import VALUES
+from paa.engine.progress import TrainProgress, print_line
+with TrainProgress("t123", 100, 0) as progress:
+    progress.report(50, VALUES)
+    time.sleep(0.6)  # the bar is drawn four times a second
+    print_line("a line above the bar")
+    progress.report(100, VALUES)
+print("after")
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_bar_on_a_terminal(columns):
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "PYTHONPATH": os.path.dirname(__file__)}
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        seen += piece
+    assert process.wait(60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    assert re.search(r"t123 ━+.*━  50/100 -:--:--", text)
+    assert re.search(r"t123 ━+ 100/100 0:00:00", text)
+    assert "loss 1.750 (cls 0.500  box 1.000  aux 0.250)  pos/GT 5.12  lr 0.0013" in text
+    assert "a line above the bar" in text
+    assert text.rstrip().endswith("after")
+
+
+def test_a_reader_that_has_gone_does_not_end_the_program():
+    script = """
+import sys, time
+from paa.engine.progress import TrainProgress, print_line
+from test_progress import VALUES
+time.sleep(0.2)
+with TrainProgress("t123", 100, 0) as progress:
+    progress.report(50, VALUES)
+    print_line("more")
+    progress.report(100, VALUES)
+sys.exit(7)
+"""
+    env = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 7
+    process.stderr.close()
+
+
+def test_print_line_to_a_stream():
+    stream = io.StringIO()
+    print_line("text", stream)
+    assert stream.getvalue() == "text\n"

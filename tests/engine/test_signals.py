@@ -1,0 +1,62 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from paa.engine.signals import Interrupted, StopRequest
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_asks_and_does_not_end(signum, code):
+    with StopRequest() as stop:
+        stop.check(1)
+        os.kill(os.getpid(), signum)
+        assert stop.signum == signum
+        with pytest.raises(Interrupted, match=f"stopped by {signum.name} after step 7; everything is saved") as stopped:
+            stop.check(7)
+    assert stopped.value.code == code
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    with StopRequest():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_sigterm_does_not():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signum == signal.SIGTERM
+
+
+def test_handlers_go_back():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with StopRequest():
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_a_forked_child_is_not_asked():
+    with StopRequest() as stop:
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(0 if stop.signum is None else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert stop.signum is None
+
+
+def test_outside_of_the_main_thread_there_is_no_request():
+    seen = []
+
+    def work():
+        with StopRequest() as stop:
+            seen.append(stop.signum)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [None]
