@@ -53,7 +53,9 @@ def test_wheel_holds_configuration_and_rows_inside_the_package(wheel):
         names = archive.namelist()
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert top == {"paa", "hydra_plugins"}
-    assert {"paa/conf/config.yaml", "paa/conf/assign.boundary/fnp.yaml", "paa/experiments/table1/fnp_5.yaml"} <= set(names)
+    assert {"paa/conf/config.yaml", "paa/conf/assign.boundary/fnp.yaml", "paa/experiments/table1/fnp_5.yaml"} <= set(
+        names
+    )
     assert "hydra_plugins/paa_search_path/plugin.py" in names
     assert "hydra_plugins/__init__.py" not in names  # it would hide the plugins of others
 

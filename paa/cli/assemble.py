@@ -77,6 +77,7 @@ def assemble(config: Mapping[str, Any]) -> Parts:
     coder = build(config["coder"], "coder")
     auxiliary = build(config["auxiliary"], "auxiliary")
     offers = {"coder": coder, "auxiliary": auxiliary}
+    criterion = build(config["criterion"], "criterion", offers)  # before the assigner, which reads keys of it
     images = config["images"]
     parts = Parts(
         config=config,
@@ -85,7 +86,7 @@ def assemble(config: Mapping[str, Any]) -> Parts:
         coder=coder,
         assigner=build(config["assign"], "assign", offers),
         auxiliary=auxiliary,
-        criterion=build(config["criterion"], "criterion", offers),
+        criterion=criterion,
         postprocess=build(config["postprocess"], "postprocess", offers),
         optim=build(config["optim"], "optim"),
         schedule=build(config["schedule"], "schedule"),

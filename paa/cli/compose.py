@@ -31,6 +31,8 @@ HYDRA_VERSION = "1.3"
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
 
+_DEFAULTS: dict[str, DictConfig] = {}
+
 
 @dataclass(frozen=True)
 class Command:
@@ -82,7 +84,6 @@ class Composer:
     def __init__(self) -> None:
         self._loader = compose_loader()
         self._parser = OverridesParser.create(config_loader=self._loader)
-        self._default: DictConfig | None = None
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """The overrides of each job, as Hydra's sweeper will split them."""
@@ -104,12 +105,17 @@ class Composer:
             cfg = compose("config", list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
-        if self._default is None:
-            self._default = compose("config", [])
-        problem = explain_stranger(cfg, self._default)
+        problem = explain_stranger(cfg, self._default())
         if problem:
             raise ConfigError(problem)
         return cfg
+
+    def _default(self) -> DictConfig:
+        """The configuration without an override; composed once in a process for each search path."""
+        path = str(self._loader.get_search_path())
+        if path not in _DEFAULTS:
+            _DEFAULTS[path] = compose("config", [])
+        return _DEFAULTS[path]
 
     def group(self, group: str, choice: str) -> DictConfig:
         """The node that one choice of a group composes to, within an otherwise default configuration."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hydra.core.override_parser.types import Override
@@ -70,11 +70,30 @@ def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str |
         if name not in node:
             owner = ".".join(path[:depth])
             names = [str(key) for key in node if not str(key).startswith("_")]
-            full = {f"{owner}.{key}" if owner else key for key in names} | (set() if owner else set(groups))
+            names = names if owner else sorted({*names, *groups})
             what = f"Keys of {owner}" if owner else "Keys and groups"
-            hint = nearest(override.key_or_group, full)
-            return f"{override.key_or_group}: no such key. {what}: {listed(names if owner else full)}.{hint}"
+            hint = _hint(path, depth, names, cfg)
+            return f"{override.key_or_group}: no such key. {what}: {listed(names)}.{hint}"
         node = node._get_node(name)
         if OmegaConf.is_missing(cfg, ".".join(path[: depth + 1])):
             node = None
     return None
+
+
+def _hint(path: list[str], depth: int, names: list[str], cfg: DictConfig) -> str:
+    """The key that was meant: one beside it that is spelled alike, else those elsewhere of the very same name."""
+    close = difflib.get_close_matches(path[depth], names, n=1)
+    meant = [".".join([*path[:depth], *close, *path[depth + 1 :]])] if close else []
+    if not close:
+        alike = [key.split(".") for key in _leaves(cfg, "") if key.split(".")[-1] == path[-1]]
+        meant = [".".join(key) for key in alike if key[0] not in ("compat", "recipe")]  # they only feed the others
+    return f" Did you mean {' or '.join(meant)}?" if 1 <= len(meant) <= 3 else ""
+
+
+def _leaves(node: DictConfig, path: str) -> Iterator[str]:
+    for name in map(str, node):
+        inner = node._get_node(name)
+        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_interpolation():
+            yield from _leaves(inner, f"{path}{name}.")
+        else:
+            yield path + name

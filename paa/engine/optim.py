@@ -44,7 +44,7 @@ class SGD:
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of the model's trainable parameters."""
         groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
-        return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, foreach=True)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=True)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class AdamW:
         """The optimiser of the model's trainable parameters."""
         groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
         first, second = self.betas
-        return torch.optim.AdamW(groups, lr=self.lr, betas=(first, second), foreach=True)
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(first, second), fused=True)
 
 
 def _check_common(weight_decay: float, bias_lr_factor: float, bias_decay: bool) -> None:

@@ -87,7 +87,7 @@ def test_nothing_is_written_once_the_guard_says_no(tmp_path):
 
 @pytest.mark.parametrize("moment", ["in the middle of the bytes", "before the rename", "before the old are removed"])
 def test_killed_while_saving_leaves_the_one_before(tmp_path, moment):
-    """A child process kills itself amid the writing; what it leaves is a checkpoint that loads, and never half of one."""
+    """A child process kills itself amid the writing; what it leaves is a checkpoint that loads, never half of one."""
     kept = Checkpoints(tmp_path, keep=1)
     kept.save(1, {"step": 1, "weights": torch.zeros(1000)})
     child = os.fork()

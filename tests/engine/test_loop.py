@@ -86,7 +86,17 @@ def test_a_run_logs_saves_and_learns(tmp_path, parts):
     lines = read(tmp_path / "metrics.jsonl")
     assert [line["step"] for line in lines] == [4, 8, 12]
     assert lines[-1]["loss"] < lines[0]["loss"]
-    keys = {"step", "loss", "loss_cls", "loss_box", "loss_aux", "positives", "positives_per_gt", "without_positive", "lr"}
+    keys = {
+        "step",
+        "loss",
+        "loss_cls",
+        "loss_box",
+        "loss_aux",
+        "positives",
+        "positives_per_gt",
+        "without_positive",
+        "lr",
+    }
     assert set(lines[0]) == keys
     assert lines[0]["loss"] == pytest.approx(lines[0]["loss_cls"] + lines[0]["loss_box"] + lines[0]["loss_aux"])
     truths = sum(int(batch(i).targets.valid.sum()) for i in range(4)) / 4
@@ -178,7 +188,9 @@ def test_a_stop_finishes_the_step_saves_and_goes_on_bit_for_bit(tmp_path, parts,
                 stop.signum = signal.SIGTERM
             yield batch(number)
 
-    with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {stop_after}; everything is saved") as stopped:
+    with pytest.raises(
+        Interrupted, match=f"stopped by SIGTERM after step {stop_after}; everything is saved"
+    ) as stopped:
         first.run(until())
     assert stopped.value.code == 143
     state = checkpoint.load(first.checkpoints.latest)
@@ -331,5 +343,7 @@ def test_accumulation_changes_no_gradient(parts, overrides):
     for accumulate in (2, 3, 4, 8):
         again, found = gradients(accumulate)
         assert torch.allclose(again, numbers, rtol=1e-5)
-        apart = math.sqrt(sum(float((a.double() - b.double()).square().sum()) for a, b in zip(found, expected, strict=True)))
+        apart = math.sqrt(
+            sum(float((a.double() - b.double()).square().sum()) for a, b in zip(found, expected, strict=True))
+        )
         assert apart / norm < 1e-6

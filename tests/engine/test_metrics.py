@@ -10,8 +10,13 @@ def test_lines_in_the_order_of_writing(tmp_path):
     metrics.write(step=20, loss=1.5, lr=0.01)
     metrics.write(step=20, AP=3.0, split="val")
     metrics.close()
-    assert (tmp_path / "metrics.jsonl").read_text() == '{"step":20,"loss":1.5,"lr":0.01}\n{"step":20,"AP":3.0,"split":"val"}\n'
-    assert read(tmp_path / "metrics.jsonl") == [{"step": 20, "loss": 1.5, "lr": 0.01}, {"step": 20, "AP": 3.0, "split": "val"}]
+    assert (
+        tmp_path / "metrics.jsonl"
+    ).read_text() == '{"step":20,"loss":1.5,"lr":0.01}\n{"step":20,"AP":3.0,"split":"val"}\n'
+    assert read(tmp_path / "metrics.jsonl") == [
+        {"step": 20, "loss": 1.5, "lr": 0.01},
+        {"step": 20, "AP": 3.0, "split": "val"},
+    ]
 
 
 def test_what_came_after_the_checkpoint_is_dropped(tmp_path):

@@ -39,7 +39,9 @@ def test_plain_lines_where_there_is_no_terminal():
                 progress.report(done, VALUES)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
-    assert re.fullmatch(r"t123  20/100  loss 1\.750 \(cls .*\)  pos/GT 5\.12  lr 0\.0013  40\.0 img/s  \d+:\d\d left", lines[0])
+    assert re.fullmatch(
+        r"t123  20/100  loss 1\.750 \(cls .*\)  pos/GT 5\.12  lr 0\.0013  40\.0 img/s  \d+:\d\d left", lines[0]
+    )
     assert all("\x1b" not in line and "\r" not in line for line in lines)
     for said, logged in zip(lines, log.getvalue().splitlines(), strict=True):
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  " + re.escape(said), logged)

@@ -47,7 +47,9 @@ def test_one_cycle_begins_peaks_and_ends_where_it_says():
 
 @pytest.mark.parametrize("schedule", [OneCycle(1), OneCycle(1, rise=0), OneCycle(2), MultiStep(1), OneCycle(3, 0.99)])
 def test_the_shortest_trainings_have_a_rate(schedule):
-    assert all(0 < schedule.factor(step) <= 1 and math.isfinite(schedule.factor(step)) for step in range(schedule.steps))
+    assert all(
+        0 < schedule.factor(step) <= 1 and math.isfinite(schedule.factor(step)) for step in range(schedule.steps)
+    )
 
 
 @pytest.mark.parametrize(

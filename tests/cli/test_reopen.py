@@ -1,0 +1,144 @@
+"""A finished run is opened with its own configuration; only what cannot have made its weights may change."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from running import experiment
+
+from paa.cli.compose import composer
+from paa.cli.messages import ConfigError
+from paa.cli.reopen import OPEN, reopen, settings
+from paa.runs.errors import BadRecord, RunNotFound
+from paa.runs.record import TrainingRecord
+
+
+@pytest.fixture
+def finished(runs_dir):
+    """A run as training leaves it, but for its weights."""
+    made = experiment(runs_dir, "assign.topk=4", "compat.sigma_t=0.5")
+    record = TrainingRecord(
+        train_id=made.identity.train_id,
+        config=dict(made.parts.config),
+        overrides=["assign.topk=4"],
+        digests=made.identity.digests,
+        seed=0,
+        threads=1,
+        device="cpu",
+        steps=30,
+        started=0.0,
+        wall_s=1.0,
+        weights_sha256="0" * 64,
+        origin={},
+        categories=[[1, "disc"]],
+    )
+    made.identity.paths.folder.mkdir()
+    record.write(made.identity.paths.record)
+    return made
+
+
+def opened(runs_dir: Path, prefix: str, *overrides: str):
+    with composer() as compose:
+        own, rest = settings(compose.parse([f"run={prefix}", *overrides]), ("run",))
+        assert own == {"run": prefix}
+        return reopen(runs_dir, prefix, rest, compose)
+
+
+def test_its_own_configuration_holds_and_never_today_s_defaults(runs_dir, finished):
+    name = finished.identity.train_id
+    again, record = opened(runs_dir, name[:5])
+    assert again.identity == finished.identity
+    assert again.parts.config == finished.parts.config
+    assert again.parts.config["assign"]["topk"] == 4
+    assert again.parts.config["postprocess"]["sigma_t"] == 0.5
+    assert record.train_id == name
+
+
+def test_test_time_keys_may_change(runs_dir, finished):
+    again, record = opened(
+        runs_dir,
+        finished.identity.train_id,
+        "postprocess.sigma_t=0.1",
+        "postprocess.voting=false",
+        "evaluate.splits=[val,test]",
+        "images.test.batch_size=3",
+        "workers=1",
+    )
+    config = again.parts.config
+    assert config["postprocess"]["sigma_t"] == 0.1
+    assert config["evaluate"]["voting"] == [False]
+    assert config["evaluate"]["splits"] == ["val", "test"]
+    assert config["images"]["test"]["batch_size"] == 3
+    assert again.identity.train_id == finished.identity.train_id
+    assert set(again.identity.digests) == {"data.train", "data.val", "data.test"}
+    assert record.config == config
+
+
+def test_a_whole_group_may_be_chosen_again(runs_dir, finished):
+    again, _ = opened(runs_dir, finished.identity.train_id, "postprocess=standard")
+    with composer() as compose:
+        assert again.parts.config["postprocess"] == compose.group("postprocess", "standard")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("assign.topk=5", f"assign.topk: cannot change once a run is trained; what can: {', '.join(sorted(OPEN))}"),
+        ("seed=1", "seed: cannot change once a run is trained; what can: "),
+        ("images.train.flip=0", "images.train.flip: cannot change once a run is trained"),
+        ("postprocess.sigma=1", "postprocess.sigma: no such key. Keys of postprocess: "),
+        ("postprocess.sigma_t=0", "postprocess.sigma_t=0 is out of range: must be a number above 0"),
+        ("postprocess=fancy", "postprocess=fancy: no such choice. Choices of postprocess: standard."),
+        ("+postprocess.extra=1", "+postprocess.extra=1: a finished run takes key=value alone"),
+        ("~postprocess.voting", "~postprocess.voting: a finished run takes key=value alone"),
+        ("evaluate.splits=[nope]", "evaluate.splits=[nope]: must be of train, val, test"),
+        ("device=gpu", "device=gpu: must be one of auto, cpu, cuda"),
+    ],
+)
+def test_everything_else_is_refused(runs_dir, finished, override, message):
+    with pytest.raises(ConfigError) as error:
+        opened(runs_dir, finished.identity.train_id, override)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_not_there_or_not_finished(runs_dir, finished):
+    name = finished.identity.train_id
+    with pytest.raises(RunNotFound, match="run=tzz: no run in .* begins so; python -m paa.runs lists them"):
+        opened(runs_dir, "tzz")
+    finished.identity.paths.record.rename(runs_dir / "elsewhere.json")
+    with pytest.raises(ConfigError, match=f"^run={name}: has not finished training; python -m paa.runs shows where"):
+        opened(runs_dir, name)
+    finished.identity.paths.record.write_text("{}")
+    with pytest.raises(BadRecord, match="record.json: not the record of a training"):
+        opened(runs_dir, name)
+
+
+def test_data_below_the_folder_of_runs_move_with_it(tmp_path, runs_dir, finished, monkeypatch):
+    """The record says runs/.data, relative to where training was started; the run is opened from elsewhere."""
+    record = TrainingRecord.read(finished.identity.paths.record)
+    config = json.loads(json.dumps(record.config))
+    config["runs_dir"], config["data"]["root"] = "runs", "runs/.data"
+    dataclasses.replace(record, config=config).write(finished.identity.paths.record)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again, _ = opened(Path("../runs"), finished.identity.train_id)
+    assert Path(again.parts.config["data"]["root"]) == Path("../runs/.data")
+    assert again.identity.paths.folder.resolve() == finished.identity.paths.folder.resolve()
+    other = json.loads(json.dumps(config))
+    other["data"]["root"] = "/somewhere/else"
+    dataclasses.replace(record, config=other).write(finished.identity.paths.record)
+    again, _ = opened(Path("../runs"), finished.identity.train_id)
+    assert again.parts.config["data"]["root"] == "/somewhere/else"
+
+
+def test_settings_takes_the_command_s_own_keys_out():
+    with composer() as compose:
+        own, rest = settings(
+            compose.parse(["run=t1", "images=photos", "score=0.4", "postprocess.voting=true"]), ("run", "score")
+        )
+    assert own == {"run": "t1", "score": 0.4}
+    assert [o.key_or_group for o in rest] == ["images", "postprocess.voting"]
