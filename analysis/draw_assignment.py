@@ -70,10 +70,14 @@ def draw(pixels: np.ndarray, names: list[str], batch: Batch, found: Assignment, 
     for mark, which, label in ((".", gt_index == -1, "negative"), ("x", gt_index == IGNORED, "ignored")):
         rest = centres[which]
         if len(rest):
-            left.scatter(rest[:, 0], rest[:, 1], s=14, marker=mark, color="white", linewidth=0.8, alpha=0.7, label=label)
+            left.scatter(
+                rest[:, 0], rest[:, 1], s=14, marker=mark, color="white", linewidth=0.8, alpha=0.7, label=label
+            )
     left.scatter([], [], s=45, color="grey", edgecolor="black", label="positive (colour of its ground truth)")
     left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=8, facecolor="#bbbbbb")
-    left.set(xlim=(0, pixels.shape[1]), ylim=(pixels.shape[0], 0), xticks=[], yticks=[], title="anchors after assignment")
+    left.set(
+        xlim=(0, pixels.shape[1]), ylim=(pixels.shape[0], 0), xticks=[], yticks=[], title="anchors after assignment"
+    )
     if has_scores:
         _scores(axes[0, 1], found, count, names, targets.labels[0])
     figure.tight_layout()

@@ -125,7 +125,12 @@ COLUMNS: tuple[Column, ...] = (
     _training("seed", int, "seed of the training"),
     _evaluation("split", str, "split that was evaluated"),
     _evaluation("voting", bool, "whether score voting was on"),
-    Column("sigma_t", float, "width of score voting, where it is on", lambda _, e: e.postprocess.get("sigma_t") if e and e.voting else None),
+    Column(
+        "sigma_t",
+        float,
+        "width of score voting, where it is on",
+        lambda _, e: e.postprocess.get("sigma_t") if e and e.voting else None,
+    ),
     *(_number(name) for name in NUMBERS),
     _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
     _evaluation("images", int, "images evaluated"),
