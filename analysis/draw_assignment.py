@@ -1,4 +1,6 @@
-"""Draws what a finished run's assigner does with one image: `python analysis/draw_assignment.py ID [--image N] [--out FILE]`.
+"""Draws what a finished run's assigner does with one image.
+
+    python analysis/draw_assignment.py ID [--image N] [--out FILE]
 
 Left, the image with its ground truths and, at the centres of their anchors, what each anchor became. Right, the sorted
 candidate scores of each ground truth: best to the left, positives filled.

@@ -48,7 +48,8 @@ class PostProcess:
     keep_ties        keeps all detections that tie the last of `max_detections` (authors' code).
     unified          "sqrt" of class score x predicted quality (both codes), or "product" (paper, Eq. 8).
     voting           score voting, with `voting_weight`, `sigma_t`, `voting_iou`: see `paa.voting.score_voting`.
-    legacy, clamp    box convention of decoding, clipping, NMS and voting: see `paa.boxes.BoxCoder`.
+    coder            decodes the predicted deltas: the one that training encodes with.
+    legacy           inclusive-pixel clipping, NMS and voting.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class PostProcess:
         sigma_t: float = 0.025,
         voting_iou: float = 0.01,
         legacy: bool = False,
-        clamp: str = "upper",
+        coder: BoxCoder | None = None,
     ) -> None:
         self.score_threshold = checks.number("score_threshold", score_threshold, low=0, below=1)
         self.threshold_on = checks.choice("threshold_on", threshold_on, ("class", "unified"))
@@ -79,7 +80,7 @@ class PostProcess:
         self.sigma_t = checks.number("sigma_t", sigma_t, above=0)
         self.voting_iou = checks.number("voting_iou", voting_iou, low=0, below=1)
         self.legacy = checks.flag("legacy", legacy)
-        self.coder = BoxCoder(legacy=legacy, clamp=clamp)
+        self.coder = coder or BoxCoder(legacy=legacy)
 
     def __call__(
         self, predictions: Predictions, anchors: Anchors, sizes: Tensor, auxiliary: Auxiliary

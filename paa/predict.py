@@ -7,6 +7,7 @@ from pathlib import Path
 
 from paa import checks
 from paa.cli.compose import composer
+from paa.cli.messages import ConfigError
 from paa.cli.predicting import predict
 from paa.cli.reopen import reopen, settings
 from paa.cli.simple import command_line, refusing, required
@@ -36,8 +37,9 @@ def main() -> None:
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
     with refusing("paa.predict", 2), composer(config_dir) as compose:
         if multirun:
-            raise ValueError("-m: one run at a time")
-        own, rest = settings(compose.parse(overrides), ("run", "runs_dir", "images", "out", "score", "pictures"))
+            raise ConfigError("-m: predict takes one run at a time")
+        (job,) = compose.jobs(overrides, multirun=False)
+        own, rest = settings(compose.parse(job), ("run", "runs_dir", "images", "out", "score", "pictures"))
         run = required(own, "run", "the id of a finished run, or its first letters")
         images = required(own, "images", "a folder of images")
         out = Path(required(own, "out", "a folder to write into"))

@@ -8,20 +8,27 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from paa.cli.compose import HYDRA_VERSION
-from paa.cli.folders import conf_dir
-from paa.cli.sweep import checked, finish, run_job
+from paa.cli.folders import HYDRA_VERSION, conf_dir
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION)
 def _job(cfg: DictConfig) -> None:
+    from paa.cli.sweep import run_job
+
     run_job(cfg, HydraConfig.get())
 
 
 def main() -> None:
     """Checks every job of the command line, then lets Hydra run them; exit codes: 0, 1 failed, 2 refused, 130, 143."""
+    if {"-sc", "--shell-completion"} & set(sys.argv):
+        _job()  # a person waits for it at each press of a key, and importing torch takes seconds
+        return
+    from paa.cli.compose import flags_first
+    from paa.cli.sweep import checked, finish
+
     try:
         jobs = checked("paa.train", sys.argv[1:])
+        sys.argv[1:] = flags_first(sys.argv[1:])
         _job()
         finish(jobs)
     except KeyboardInterrupt:  # between two jobs

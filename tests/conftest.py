@@ -43,3 +43,10 @@ def runs_dir(tmp_path: Path, smoke_data: Path) -> Path:
     folder.mkdir()
     (folder / ".data").symlink_to(smoke_data)
     return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which commands run, empty but for runs/.data."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -15,6 +15,7 @@ import pytest
 from paa.cli.compose import composer, resolved
 from paa.cli.experiment import Experiment
 from paa.data.sources import Shapes
+from paa.runs.paths import RunPaths, runs
 
 TINY = (
     "recipe=smoke",
@@ -28,6 +29,8 @@ TINY = (
     "images.test.batch_size=4",
 )
 """A training that takes milliseconds a step and learns nothing."""
+
+SHORT = (*TINY, "workers=0", "schedule.steps=4")
 
 
 def smoke_sources(root: Path) -> tuple[Shapes, ...]:
@@ -78,3 +81,21 @@ def experiment(runs_dir: Path, *overrides: str) -> Experiment:
     """The experiment of TINY and `overrides` below `runs_dir`."""
     every = [*TINY, f"runs_dir={runs_dir}", "workers=0", *overrides]
     return Experiment.of(configuration(*every), every)
+
+
+def train(capsys: pytest.CaptureFixture[str], *overrides: str) -> Ended:
+    """`python -m paa.train` of SHORT and `overrides`, within this process."""
+    return call(capsys, "paa.train", *SHORT, *overrides)
+
+
+def only_run(folder: Path) -> RunPaths:
+    """The one run below `folder`/runs."""
+    (run,) = runs(folder / "runs")
+    return run
+
+
+def rows(text: str) -> list[list[str]]:
+    """The lines of the table that ends a command, split into cells, without the head."""
+    lines = text.split("\n\n")[-1].splitlines()
+    assert lines[0].split()[:4] == ["run", "what", "split", "voting"]
+    return [line.split() for line in lines[1:]]

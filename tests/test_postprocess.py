@@ -245,7 +245,6 @@ def test_half_precision_logits() -> None:
         ("voting_weight", "s", "voting_weight=s: must be one of ps, p"),
         ("sigma_t", 0, "sigma_t=0 is out of range: must be a number above 0"),
         ("voting_iou", -0.1, "voting_iou=-0.1 is out of range"),
-        ("clamp", "lower", "clamp=lower: must be one of upper, both"),
     ],
 )
 def test_refusals(argument: str, value: Any, message: str) -> None:

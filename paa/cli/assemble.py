@@ -12,6 +12,7 @@ from torch import nn
 
 from paa import checks
 from paa.anchors import AnchorGrid
+from paa.assign import Assigner
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder
 from paa.cli.build import build
@@ -21,10 +22,12 @@ from paa.data.sources import Coco, Custom, Shapes
 from paa.data.targets import EMPTY_IMAGES, RULES
 from paa.data.transforms import Transform
 from paa.detector import Detector
-from paa.engine.core import Assigner, TrainingCore
+from paa.engine.core import TrainingCore
 from paa.engine.loop import LoopSettings
 from paa.engine.schedule import Schedule
 from paa.postprocess import PostProcess
+
+_OWN_THREADS = torch.get_num_threads()
 
 Source = Shapes | Custom | Coco
 
@@ -87,7 +90,7 @@ def assemble(config: Mapping[str, Any]) -> Parts:
         assigner=build(config["assign"], "assign", offers),
         auxiliary=auxiliary,
         criterion=criterion,
-        postprocess=build(config["postprocess"], "postprocess", offers),
+        postprocess=build(config["postprocess"], "postprocess", offers, voting=votings(config)[-1]),
         optim=build(config["optim"], "optim"),
         schedule=build(config["schedule"], "schedule"),
         loop=_loop_settings(config),
@@ -102,6 +105,16 @@ def assemble(config: Mapping[str, Any]) -> Parts:
     return parts
 
 
+def votings(config: Mapping[str, Any]) -> list[bool]:
+    """Evaluations that `postprocess.voting` asks for: without voting, with it, or both."""
+    value = config["postprocess"].get("voting")
+    if value == "both":
+        return [False, True]
+    if not isinstance(value, bool):
+        raise ConfigError(f"postprocess.voting={value}: must be true, false or both")
+    return [value]
+
+
 def device_of(config: Mapping[str, Any]) -> torch.device:
     """The device that `device` and the machine give."""
     name = config["device"]
@@ -113,9 +126,9 @@ def device_of(config: Mapping[str, Any]) -> torch.device:
 
 
 def apply_threads(config: Mapping[str, Any]) -> None:
-    """Sets torch's CPU threads; call before the first tensor is computed."""
-    if config["threads"] is not None:
-        torch.set_num_threads(config["threads"])
+    """Sets torch's CPU threads, or gives it back its own choice, and has cuDNN compute the same each time."""
+    torch.set_num_threads(config["threads"] or _OWN_THREADS)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
 
 def _loop_settings(config: Mapping[str, Any]) -> LoopSettings:
@@ -162,6 +175,9 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
             checks.integer("threads", config["threads"], low=1, high=1024)
         checks.integer("train.batch_size", train["batch_size"], low=1)
         checks.integer("train.accumulate", train["accumulate"], low=1, high=train["batch_size"])
+        if train["accumulate"] > 1 and config["backbone"].get("norm") == "batch":
+            problem = ": its statistics are those of a part; take backbone.norm=group, or train.accumulate=1"
+            raise checks.OutOfRange("backbone.norm", f"=batch with train.accumulate={train['accumulate']}{problem}")
         checks.integer("images.test.batch_size", images["test"]["batch_size"], low=1)
         checks.choice("images.empty", images["empty"], EMPTY_IMAGES)
         checks.choice("images.boxes", images["boxes"], RULES)
@@ -188,11 +204,3 @@ def _check_splits(config: Mapping[str, Any], source: Source) -> None:
     for split in node["splits"]:
         if split not in source.splits:
             raise ConfigError(f"evaluate.splits=[{split}]: must be of {', '.join(source.splits)}")
-    if (
-        not isinstance(node["voting"], list)
-        or not node["voting"]
-        or not all(isinstance(v, bool) for v in node["voting"])
-    ):
-        raise ConfigError(
-            f"evaluate.voting={node['voting']}: must be a list of true and false, e.g. evaluate.voting=[true]"
-        )

@@ -23,10 +23,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from paa.cli.folders import conf_dir
+from paa.cli.folders import HYDRA_VERSION, conf_dir
 from paa.cli.messages import ConfigError, explain_choice, explain_key, explain_stranger, listed
-
-HYDRA_VERSION = "1.3"
 
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
@@ -42,19 +40,31 @@ class Command:
     multirun: bool
     config_dir: str | None
     passive: bool  # --help, --info, --cfg: something is shown, nothing runs
-    completing: bool  # the overrides are a shell's, half typed
 
 
 def parse(argv: Sequence[str]) -> Command:
     """Reads the command line as Hydra will; ConfigError for flags of Hydra's that name another configuration."""
-    args = get_args_parser().parse_args(list(argv))
+    args = get_args_parser().parse_intermixed_args(list(argv))
     for flag in ("config_name", "config_path", "experimental_rerun"):
         if getattr(args, flag) is not None:
             raise ConfigError(
                 f"--{flag.replace('_', '-')}: not here; --config-dir DIR adds groups and choices of your own"
             )
     passive = bool(args.help or args.hydra_help or args.cfg or args.info)
-    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, passive, bool(args.shell_completion))
+    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, passive)
+
+
+def flags_first(argv: Sequence[str]) -> list[str]:
+    """The command line with its overrides at the end: Hydra refuses those on both sides of a flag (a=1 -m b=1,2)."""
+    overrides = list(parse(argv).overrides)
+    flags: list[str] = []
+    waiting = list(overrides)
+    for word in reversed(argv):
+        if waiting and word == waiting[-1]:
+            waiting.pop()
+        else:
+            flags.insert(0, word)
+    return [*flags, *overrides]
 
 
 @contextmanager

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from paa import files
 from paa.auxiliary import IoUPrediction
-from paa.cli.assemble import Parts
+from paa.cli.assemble import Parts, votings
 from paa.data.coco import CocoIndex
 from paa.data.loader import test_batches
 from paa.evaluation import Evaluation, Results, evaluate
@@ -35,11 +34,10 @@ class Wanted:
 
 def wanted(config: Mapping[str, Any], digests: Mapping[str, str]) -> list[Wanted]:
     """All evaluations that the configuration asks for."""
-    node = config["evaluate"]
     return [
         Wanted(split, voting, eval_id(config, digests, split, voting))
-        for split in dict.fromkeys(node["splits"])
-        for voting in dict.fromkeys(node["voting"])
+        for split in dict.fromkeys(config["evaluate"]["splits"])
+        for voting in votings(config)
     ]
 
 
@@ -60,6 +58,7 @@ class Evaluator:
     detector: nn.Module
     device: torch.device
     say: Callable[[str], None]
+    categories: Sequence[Sequence[Any]]
     pause: Callable[[], None] = lambda: None
 
     def split(self, split: str, votings: Sequence[bool]) -> dict[bool, Evaluation]:
@@ -78,8 +77,9 @@ class Evaluator:
         return inference.results(batches, votings, on_images=lambda n: self.pause())
 
     def index(self, split: str) -> CocoIndex:
-        """The annotations of a split, of as many images as debug.images says."""
+        """The annotations of a split, debug.images of them; DataError where its classes are not the training's."""
         index, limit = self.parts.source.index(split), self.parts.config["debug"]["images"]
+        index.require_classes(self.categories)
         return index if limit is None else index.subset(np.arange(min(limit, len(index))))
 
     def record(
@@ -112,7 +112,7 @@ class Evaluator:
                     origin=origin(),
                 )
                 guard()
-                files.write_bytes(paths.matches(one.eval_id), files.npz_bytes(evaluation.matches.arrays()))
+                evaluation.matches.save(paths.matches(one.eval_id))
                 guard()
                 record.write(paths.evaluation(one.eval_id))
                 self.say(f"{paths.train_id}  {describe(record)}")

@@ -17,6 +17,7 @@ from paa.cli.assemble import Parts, apply_threads, assemble, device_of
 from paa.cli.evaluating import Evaluator, missing, wanted
 from paa.cli.messages import ConfigError
 from paa.cli.training import Training
+from paa.detector import Detector
 from paa.engine import checkpoint
 from paa.engine.progress import print_line
 from paa.engine.signals import StopRequest
@@ -142,7 +143,7 @@ class Experiment:
         checkpoint.save(paths.weights, done.detector.state_dict())
         every = wanted(config, self.identity.digests)
         steps = self.parts.schedule.steps
-        evaluator = Evaluator(self.parts, done.detector, done.device, say, lambda: stop.check(steps))
+        evaluator = Evaluator(self.parts, done.detector, done.device, say, done.categories, lambda: stop.check(steps))
         evaluator.record(
             missing(paths, every), paths, self.identity.train_id, self.identity.digests, digest, claim.check
         )
@@ -170,17 +171,26 @@ class Experiment:
     def _evaluate_only(self, claim: Claim, stop: StopRequest, say: Callable[..., None]) -> None:
         paths, name = self.identity.paths, self.identity.train_id
         record = TrainingRecord.read(paths.record)
-        if not paths.weights.exists():
-            raise ConfigError(
-                f"{name}: finished, but its weights were removed and an evaluation is missing; "
-                f"remove {paths.folder} to train it again"
-            )
         device = device_of(self.parts.config)
-        detector = self.parts.detector(len(record.categories))
-        detector.load_state_dict(checkpoint.load(paths.weights, f"remove {paths.folder} to train it again"))
-        evaluator = Evaluator(self.parts, detector.to(device), device, say, lambda: stop.check(record.steps))
+        detector = final_detector(self.parts, paths, record)
+        categories = record.categories
+        evaluator = Evaluator(
+            self.parts, detector.to(device), device, say, categories, lambda: stop.check(record.steps)
+        )
         every = missing(paths, wanted(self.parts.config, self.identity.digests))
         evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, claim.check)
+
+
+def final_detector(parts: Parts, paths: RunPaths, record: TrainingRecord) -> Detector:
+    """The network of a finished run with its final weights; ConfigError where they are gone or are others."""
+    again = f"remove {paths.folder} to train it again"
+    if not paths.weights.exists():
+        raise ConfigError(f"{paths.train_id}: is finished, but its weights were removed; {again}")
+    detector = parts.detector(len(record.categories))
+    detector.load_state_dict(checkpoint.load(paths.weights, again))
+    if checkpoint.weights_digest(detector) != record.weights_sha256:
+        raise ConfigError(f"{paths.weights}: not the weights that the run ended with (their SHA-256 differs); {again}")
+    return detector
 
 
 def _busy(name: str, holder: object, on_busy: str) -> str:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+HYDRA_VERSION = "1.3"
+"""Whose defaults hold."""
+
 
 def _find(name: str) -> Path:
     package = Path(__file__).resolve().parents[1]

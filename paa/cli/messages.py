@@ -9,9 +9,19 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from paa.checks import OutOfRange
+from paa.data.errors import DataError
+from paa.engine.checkpoint import CheckpointError
+from paa.engine.loop import NonFiniteLoss
+from paa.runs.errors import RunError
+
 
 class ConfigError(Exception):
     """A configuration that cannot be composed or run. The message is for the person who typed it."""
+
+
+EXPECTED = (ConfigError, RunError, NonFiniteLoss, CheckpointError, DataError, OutOfRange, OSError)
+"""What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
 
 
 def listed(names: Iterable[str]) -> str:

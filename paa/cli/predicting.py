@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from paa import files
-from paa.cli.assemble import apply_threads, device_of
+from paa.cli.assemble import apply_threads, device_of, votings
 from paa.cli.evaluating import Evaluator
-from paa.cli.experiment import Experiment
-from paa.cli.messages import ConfigError
+from paa.cli.experiment import Experiment, final_detector
 from paa.data.coco import CocoIndex
 from paa.data.folder import folder_index
 from paa.data.images import decode
 from paa.drawing import draw_detections
-from paa.engine import checkpoint
 from paa.evaluation import Results
 from paa.runs.record import TrainingRecord
 
@@ -31,15 +29,12 @@ def predict(
 ) -> None:
     """Writes out/detections.json and, unless `score` is None, out/pictures/ with what scores at least as much."""
     parts, paths = experiment.parts, experiment.identity.paths
-    if not paths.weights.exists():
-        raise ConfigError(f"run={paths.train_id}: its weights were removed; remove {paths.folder} to train it again")
     index = folder_index(images, record.categories)
     apply_threads(parts.config)
     device = device_of(parts.config)
-    detector = parts.detector(index.classes)
-    detector.load_state_dict(checkpoint.load(paths.weights, f"remove {paths.folder} to train it again"))
-    voting = parts.config["evaluate"]["voting"][-1]
-    found = Evaluator(parts, detector.to(device), device, say).results(index, [voting])[voting]
+    detector = final_detector(parts, paths, record).to(device)
+    voting = votings(parts.config)[-1]
+    found = Evaluator(parts, detector, device, say, record.categories).results(index, [voting])[voting]
     files.write_json(out / "detections.json", _as_coco(index, found))
     say(f"{out / 'detections.json'}: {len(found)} detections on {len(index)} images")
     if score is not None:

@@ -78,5 +78,3 @@ def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:
     if problem:
         raise ConfigError(problem)
     OmegaConf.update(cfg, key, override.value(), merge=False)
-    if key == "postprocess.voting":
-        cfg.evaluate.voting = [override.value()]

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from paa.cli.messages import ConfigError
+from paa.cli.messages import EXPECTED, ConfigError
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
-from paa.runs.errors import RunError
 
 
 def command_line(usage: str, argv: Sequence[str]) -> tuple[list[str], bool, str | None]:
@@ -46,7 +45,7 @@ def refusing(module: str, code: int) -> Iterator[None]:
     """What a person can put right ends the process with one line and `code`."""
     try:
         yield
-    except (ConfigError, RunError, ValueError, OSError) as error:
+    except EXPECTED as error:
         print_line(f"{module}: {error}", sys.stderr)
         raise SystemExit(code) from None
     except Interrupted as stop:

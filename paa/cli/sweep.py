@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from paa.cli.compose import composer, parse, resolved
 from paa.cli.experiment import Experiment
-from paa.cli.messages import ConfigError
+from paa.cli.messages import EXPECTED
 from paa.cli.report import table
-from paa.engine.loop import NonFiniteLoss
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
-from paa.runs.errors import RunError
+from paa.runs.errors import ClaimLost
 
 REFUSED = 2
 """Exit code of a command line that was refused before anything ran."""
-
-EXPECTED = (ConfigError, RunError, NonFiniteLoss, OSError, ValueError)
-"""What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +51,32 @@ _COMMAND: list[str] = []
 
 def checked(module: str, argv: Sequence[str]) -> Jobs:
     """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2."""
+    made: set[Path] = set()
     try:
         command = parse(argv)
-        if command.completing:
-            return Jobs([], command.multirun)
         with composer(command.config_dir) as compose:
             jobs = []
             for overrides in compose.jobs(command.overrides, command.multirun):
-                config = compose.compose(overrides)
-                if not command.passive:
-                    jobs.append(Job(overrides, Experiment.of(resolved(config), overrides)))
-    except (ConfigError, RunError, OSError, ValueError) as error:
+                composed = compose.compose(overrides)
+                if command.passive:
+                    continue
+                config = resolved(composed)
+                folder = Path(str(config["runs_dir"]))
+                made |= {folder} if not folder.exists() else set()
+                jobs.append(Job(overrides, Experiment.of(config, overrides)))
+    except EXPECTED as error:
+        for folder in made:
+            _remove_cache(folder)
         print_line(f"{module}: {error}", sys.stderr)
         raise SystemExit(REFUSED) from None
     _COMMAND[:] = [*_program(), *argv]
     return Jobs(jobs, command.multirun)
+
+
+def _remove_cache(runs_dir: Path) -> None:
+    """Removes a folder of runs that holds nothing but digests of annotations: a refused command leaves no folder."""
+    if runs_dir.is_dir() and all(path.name == ".cache" for path in runs_dir.iterdir()):
+        shutil.rmtree(runs_dir)
 
 
 def run_job(cfg: DictConfig, hydra: Any) -> None:
@@ -101,7 +110,8 @@ def report_failure(experiment: Experiment | None, error: Exception) -> str:
     trace = "".join(traceback.format_exception(error))
     text = f"{name}  failed: {reason}"
     print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
-    if experiment is not None and experiment.identity.paths.log.exists():
+    lost = isinstance(error, ClaimLost)  # then the folder is another's
+    if experiment is not None and not lost and experiment.identity.paths.log.exists():
         with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
             log.write(f"{trace}failed: {reason}\n")
     return reason

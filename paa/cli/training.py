@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from paa.cli.assemble import Parts, device_of
+from paa import files
+from paa.cli.assemble import Parts, device_of, votings
 from paa.cli.evaluating import Evaluator
 from paa.cli.messages import ConfigError
 from paa.data.coco import CocoIndex
@@ -63,6 +64,10 @@ class Training:
         """Trains to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to go on from."""
         parts, config = self.parts, self.parts.config
         device, (index, truths, chosen) = device_of(config), self._training_data()
+        categories = index.categories
+        for split in config["evaluate"]["splits"]:
+            parts.source.index(split).require_classes(categories)
+        self.stop.check(0)
         detector = parts.detector(index.classes).to(device)
         optimiser = parts.optim.build(detector)
         state = checkpoint.load(self.checkpoints.latest) if self.checkpoints.latest else None
@@ -85,7 +90,7 @@ class Training:
                 progress=stack.enter_context(progress),
                 stop=self.stop,
                 device=device,
-                evaluate=self._evaluate(detector, device),
+                evaluate=self._evaluate(detector, device, categories),
                 step_context=stack.enter_context(profiler).step,
                 extra=clock.state,
             )
@@ -93,7 +98,6 @@ class Training:
                 loop.restore(state)
             loop.run(self._batches(index, truths, chosen, detector.backbone, start))
         final = [line for line in read(self.paths.metrics) if "loss" in line][-1:]
-        categories = [list(pair) for pair in zip(index.category_ids.tolist(), index.category_names, strict=True)]
         return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {}, categories)
 
     def _training_data(self) -> tuple[CocoIndex, TrainingBoxes, np.ndarray]:
@@ -129,12 +133,12 @@ class Training:
             pin_memory=device_of(config).type == "cuda",
         )
 
-    def _evaluate(self, detector: nn.Module, device: torch.device) -> Callable[[int], dict[str, Any]]:
-        node = self.parts.config["evaluate"]
-
+    def _evaluate(
+        self, detector: nn.Module, device: torch.device, categories: list[list[Any]]
+    ) -> Callable[[int], dict[str, Any]]:
         def evaluate(step: int) -> dict[str, Any]:
-            evaluator = Evaluator(self.parts, detector, device, self.say, lambda: self.stop.check(step))
-            split, voting = node["splits"][0], node["voting"][-1]
+            evaluator = Evaluator(self.parts, detector, device, self.say, categories, lambda: self.stop.check(step))
+            split, voting = self.parts.config["evaluate"]["splits"][0], votings(self.parts.config)[-1]
             numbers = evaluator.split(split, [voting])[voting].numbers
             self.say(f"{self.paths.train_id}  step {step}  {split}: AP {numbers['AP'] or 0:.1f}")
             return {"split": split, "voting": voting, **numbers}
@@ -189,5 +193,5 @@ class _Profiler(ExitStack):
 
     def _save(self, profile: Any) -> None:
         table = profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=40)
-        (self._paths.folder / "profile.txt").write_text(table, encoding="utf-8")
+        files.write_text(self._paths.folder / "profile.txt", table)
         profile.export_chrome_trace(str(self._paths.folder / "profile.json"))

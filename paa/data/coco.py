@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,19 @@ class CocoIndex:
     def image_of(self) -> np.ndarray:
         """[N] int64: position of the image of each annotation."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def categories(self) -> list[list[Any]]:
+        """[id, name] of each class, in the order of the labels."""
+        return [list(pair) for pair in zip(self.category_ids.tolist(), self.category_names, strict=True)]
+
+    def require_classes(self, categories: Sequence[Sequence[Any]]) -> None:
+        """AnnotationError where the classes are not `categories` ([id, name], in order): labels would mean others."""
+        own, other = [tuple(c) for c in self.categories], [tuple(c) for c in categories]
+        if own != other:
+            ours, theirs = (sorted(set(a) - set(b)) for a, b in ((own, other), (other, own)))
+            difference = f"{ours[0] if ours else 'nothing'} here, {theirs[0] if theirs else 'nothing'} there"
+            raise AnnotationError(f"{self.path}: lists other categories (id, name) than training has: {difference}")
 
     def image_path(self, i: int) -> Path:
         """Of the image at position i."""

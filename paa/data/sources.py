@@ -28,6 +28,7 @@ class _Folder:
             raise checks.OutOfRange("root", f"={root}: must be {self.layout}")
         self.root = Path(root).expanduser()
         self.cache_dir = cache_dir
+        self._read: dict[str, CocoIndex] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -40,9 +41,11 @@ class _Folder:
             raise DataError(f"data.root={self.root}: no such folder; must be {self.layout}")
 
     def index(self, split: str) -> CocoIndex:
-        """The split's images and annotations. Raises DataError, naming what is missing or broken."""
+        """The split's images and annotations, read once. Raises DataError, naming what is missing or broken."""
         annotation_file, image_dir, labelled = self._paths(split)
-        return CocoIndex.read(annotation_file, image_dir, labelled=labelled)
+        if split not in self._read:
+            self._read[split] = CocoIndex.read(annotation_file, image_dir, labelled=labelled)
+        return self._read[split]
 
     def digest(self, split: str) -> str:
         """SHA-256 of the split's image list and annotations, the same wherever they lie. Raises as `index`."""

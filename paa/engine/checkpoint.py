@@ -17,6 +17,10 @@ from torch import nn
 from paa import files
 
 
+class CheckpointError(ValueError):
+    """A file that is not a whole checkpoint."""
+
+
 def random_states() -> dict[str, Any]:
     """State of every random generator of the process, in types that `weights_only=True` loads."""
     kind, keys, position, has_gauss, cached = np.random.get_state()  # libraries may draw from the global one
@@ -60,13 +64,13 @@ def save(path: Path, state: Any) -> None:
 def load(path: Path, hint: str = "delete it to go on from the one before") -> Any:
     """Reads what `save` wrote, onto the CPU, where random states must be; nothing in the file is executed.
 
-    ValueError naming the file, and `hint`, where it cannot be read.
+    CheckpointError naming the file, and `hint`, where it cannot be read.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: not a readable checkpoint ({reason}); {hint}") from error
+        raise CheckpointError(f"{path}: not a readable checkpoint ({reason}); {hint}") from error
 
 
 class Checkpoints:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from paa.anchors import AnchorGrid
+from paa.assign import Assigner
 from paa.criterion import Criterion
 from paa.structures import Anchors, Assignment, Batch, Predictions, Targets
-
-Assigner = Callable[[Anchors, Predictions, Targets, float], Assignment]
 
 NUMBERS = ("cls", "box", "aux", "positives", "ground_truths", "without_positive")
 """What `TrainingCore.losses` reports of a step, in this order."""

@@ -188,13 +188,13 @@ class Loop:
         for (step, image_ids, _), row in zip(unread, values, strict=True):
             parts = dict(zip(NUMBERS[:3], row[:3], strict=True))
             if not all(map(math.isfinite, parts.values())):
-                raise NonFiniteLoss(step, image_ids, parts)
+                raise NonFiniteLoss(step + 1, image_ids, parts)
 
     def _check_weights(self, step: int, image_ids: tuple[int, ...]) -> None:
         """An infinite gradient of a finite loss must not reach a checkpoint: none good might be left to go back to."""
         finite = [p.detach().isfinite().all() for p in self.core.detector.parameters()]
         if not bool(torch.stack(finite).all()):
-            raise NonFiniteLoss(step, image_ids, {})
+            raise NonFiniteLoss(step + 1, image_ids, {})
 
     def _log(self, done: int, rate: float) -> None:
         self._check_finite()

@@ -118,7 +118,7 @@ COLUMNS: tuple[Column, ...] = (
     _key("scale", float, "anchors.scale", "anchor side in strides"),
     _choice("auxiliary", "auxiliary", "auxiliary task: none, centerness, iou"),
     _key("lambda_score", float, "assign.lambda_score", "weight of the localisation loss in the anchor score"),
-    _key("legacy", bool, "compat.legacy", "box widths with +1"),
+    _key("legacy", bool, "coder.legacy", "box widths with +1"),
     _key("batch_size", int, "train.batch_size", "images of an optimiser step"),
     _key("lr", float, "optim.lr", "learning rate"),
     _training("steps", int, "optimiser steps"),

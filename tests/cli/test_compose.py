@@ -141,10 +141,9 @@ def test_jobs_are_split_as_hydra_splits_them():
 def test_flags_are_read_as_hydra_reads_them():
     command = parse(["-m", "seed=0,1", "--config-dir", "mine"])
     assert command.overrides == ("seed=0,1",)
-    assert (command.multirun, command.config_dir, command.passive, command.completing) == (True, "mine", False, False)
+    assert (command.multirun, command.config_dir, command.passive) == (True, "mine", False)
     assert parse(["--help"]).passive
     assert parse(["--cfg", "job"]).passive
-    assert parse(["-sc", "query=bash"]).completing
 
 
 def test_a_folder_of_one_s_own_adds_choices_and_rows(tmp_path):
@@ -263,7 +262,8 @@ MESSAGES = {
     "evaluate.splits=val": "evaluate.splits=val: must be a list, e.g. evaluate.splits=[val]",
     "evaluate.splits=[] evaluate.every=5": "evaluate.splits=[]: evaluate.every needs a split to evaluate on; "
     "or say evaluate.every=0",
-    "evaluate.voting=true": "evaluate.voting=True: must be a list of true and false, e.g. evaluate.voting=[true]",
+    "train.accumulate=2 backbone=resnet18 backbone.norm=batch": "backbone.norm=batch with train.accumulate=2: "
+    "its statistics are those of a part; take backbone.norm=group, or train.accumulate=1",
     # types
     "assign.topk=many": "assign.topk=many: must be an integer from 1",
     "assign.topk=2.5": "assign.topk=2.5: must be an integer from 1",
@@ -273,7 +273,7 @@ MESSAGES = {
     "seed=null": "seed=None: must be an integer from 0 to 2147483647",
     "runs_dir=null": "runs_dir=None: must be the path of a folder",
     "optim.lr=nan": "optim.lr=nan: must be a number above 0 to 1",
-    "postprocess.voting=1": "postprocess.voting=1: must be true or false",
+    "postprocess.voting=1": "postprocess.voting=1: must be true, false or both",
     "criterion=null": "criterion: holds keys and is no value itself. Keys of criterion: "
     "alpha, average, gamma, giou, normaliser, roundtrip",
     "detector.fpn=3": "detector.fpn: holds keys and is no value itself. Keys of detector.fpn: channels, init, p7_relu",

@@ -137,6 +137,13 @@ def test_the_digest_is_of_names_types_shapes_and_values():
     assert weights_digest(model) != first
 
 
+def test_the_digest_does_not_depend_on_the_order_of_definition():
+    one, other = nn.Module(), nn.Module()
+    one.a, one.b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.zeros(3))
+    other.b, other.a = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.ones(2))
+    assert weights_digest(one) == weights_digest(other)
+
+
 def test_the_digest_tells_renamed_and_reshaped_weights_apart():
     one, other = nn.Module(), nn.Module()
     one.weight, other.scale = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(2, 3))

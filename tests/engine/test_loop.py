@@ -148,10 +148,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_move(tmp_path, parts
     with pytest.raises(NonFiniteLoss) as error:
         made.run(batches())
     text = str(error.value)
-    assert text.startswith(f"the loss of step {step} is not finite: cls ")
+    assert text.startswith(f"the loss of step {step + 1} is not finite: cls ")
     assert f", box {value:g}, aux " in text
     assert f"; image ids {', '.join(map(str, batch(step).image_ids))}. " in text
-    assert error.value.step == step
+    assert error.value.step == step + 1  # counted as everywhere a person sees it, from 1
     assert error.value.image_ids == batch(step).image_ids
     assert weights_digest(core.detector) == digests[-1], "the step was still taken"
     latest = made.checkpoints.latest
@@ -170,7 +170,7 @@ def test_weights_that_are_not_finite_reach_no_checkpoint(tmp_path, parts):
         step()
 
     made.optimiser.step = poisoned
-    with pytest.raises(NonFiniteLoss, match="step 5 made weights that are not finite; image ids 500, 501, 502, 503"):
+    with pytest.raises(NonFiniteLoss, match="step 6 made weights that are not finite; image ids 500, 501, 502, 503"):
         made.run(batches())
     assert checkpoint.load(made.checkpoints.latest)["step"] == 3
 
