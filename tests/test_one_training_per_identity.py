@@ -89,7 +89,7 @@ from pathlib import Path
 from running import experiment
 from paa.runs.record import TrainingRecord
 runs_dir, data, on_busy = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-keys = ["schedule.steps=20", "claim.heartbeat_s=0.2", "claim.stale_s=5"]
+keys = ["schedule.steps=8", "claim.heartbeat_s=0.2", "claim.stale_s=5"]
 made = experiment(runs_dir, f"data.root={data}", f"claim.on_busy={on_busy}", *keys)
 start = time.monotonic() + 0.2
 children = []
