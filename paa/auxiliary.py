@@ -6,6 +6,8 @@ the score by which detections rank at test time; so any of them goes with any as
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from paa import checks
 from paa.boxes import centres, iou_pairs
 
 
-class Auxiliary:
+class Auxiliary(ABC):
     """What the tasks share.
 
     has_head   whether the detector has an extra output per anchor.
@@ -27,9 +29,9 @@ class Auxiliary:
         self.lambda_1 = checks.number("lambda_1", lambda_1, low=0)
         self.lambda_2 = checks.number("lambda_2", lambda_2, low=0)
 
+    @abstractmethod
     def target(self, decoded: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Training target [...] in [0, 1] of decoded boxes (detached), their GTs and their anchors, each [..., 4]."""
-        raise NotImplementedError
 
     def weight(self, target: Tensor) -> Tensor:
         """Weight [...] of the localisation loss of positives with these targets [...]."""

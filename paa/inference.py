@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,10 +55,4 @@ class Inference:
 
 
 def _joined(images: list[list[Tensor]]) -> Results:
-    if not images:
-        empty = np.zeros(0)
-        return Results(empty.astype(np.int64), empty.astype(np.int64), np.zeros((0, 4)), empty, empty)
-    ids, labels, boxes, scores, quality = (
-        torch.cat(list(column)).cpu().numpy() for column in zip(*images, strict=True)
-    )
-    return Results(ids, labels, boxes, scores, quality)
+    return Results.join([Results(*(column.cpu().numpy() for column in image)) for image in images])

@@ -141,6 +141,7 @@ def test_resampled_images_equal_a_whole_evaluation_of_the_copies(seed, ties):
     for size in (len(matches.image_ids), 3, 25):
         chosen = rng.integers(0, len(matches.image_ids), size)
         wanted = reference(*copies(index, results, chosen, matches.image_ids)).stats
+        assert len(average_precision(matches, chosen)) == 6
         for value, expected in zip(average_precision(matches, chosen).values(), wanted[:6], strict=True):
             close(value, None if expected == -1 else 100 * expected)
 

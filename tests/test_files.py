@@ -121,4 +121,6 @@ def test_npz_bytes_do_not_depend_on_time(monkeypatch):
 
 
 def test_paths_of_a_folder_that_cannot_be_opened_do_no_harm():
+    assert not Path("/nonexistent/folder").exists()
     files.sync_folder(Path("/nonexistent/folder"))
+    assert not Path("/nonexistent/folder").exists()
