@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from paa.data import annotations as reading
+from paa.data.annotations import load
+from paa.data.cleaning import clean
 from paa.data.errors import AnnotationError
+from paa.data.invalid import Finding, check_mode
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class CocoIndex:
     boxes [N, 4] float64 xywh, areas [N] float64, labels [N] int64 in 0 ... C - 1, crowd [N] bool,
     annotation_ids [N] int64, all as stored.
     category_ids [C] int64 ascending, with the file's gaps; category_names of the same order.
+    invalid: what was left out for being wrong (data.on_invalid=drop).
+    exif: what is done about the orientation that image files state of themselves, see `images.orientation_for`.
     """
 
     path: Path
@@ -45,61 +49,51 @@ class CocoIndex:
     annotation_ids: np.ndarray
     category_ids: np.ndarray
     category_names: tuple[str, ...]
+    invalid: tuple[Finding, ...] = ()
+    exif: str = "ignore"
 
     @classmethod
-    def read(cls, annotation_file: str | Path, image_dir: str | Path, *, labelled: bool = True) -> CocoIndex:
+    def read(
+        cls, annotation_file: str | Path, image_dir: str | Path, *, labelled: bool = True, on_invalid: str = "error"
+    ) -> CocoIndex:
         """Reads a COCO json file. `labelled=False` takes files without annotations (COCO's test sets) as well.
 
+        Other arguments and errors as `from_lists`.
+        """
+        path = Path(annotation_file)
+        lists = load(path, labelled=labelled)
+        return cls.from_lists(lists, path=path, image_dir=image_dir, labelled=labelled, on_invalid=on_invalid)
+
+    @classmethod
+    def from_lists(
+        cls,
+        lists: Mapping[str, list[dict[str, Any]]],
+        *,
+        path: str | Path,
+        image_dir: str | Path,
+        labelled: bool = True,
+        on_invalid: str = "error",
+        root: str | Path | None = None,
+    ) -> CocoIndex:
+        """The index of COCO's lists "images", "annotations", "categories", wherever they come from.
+
+        path        what messages name, and where the lists were read.
+        labelled    False: "annotations" may be missing.
+        on_invalid  "error": an image or annotation that cannot be used is refused; "drop": it is left out and stands
+                    in `invalid`.
+        root        the folder that file names must not lead out of; `image_dir` where None.
         Images are put in the order of their ids, labels count the category ids in ascending order, `area` falls back
         to that of the box and `iscrowd` to 0. Raises AnnotationError with one line: file, id, what would be right.
         """
-        path = Path(annotation_file)
-        lists = reading.load(path, labelled=labelled)
-        images, entries, categories = lists["images"], lists["annotations"], lists["categories"]
-
-        image_ids = reading.integers(path, "image", images, "id")
-        category_ids = reading.integers(path, "category", categories, "id")
-        annotation_ids = reading.integers(path, "annotation", entries, "id")
-        for kind, ids in (("image", image_ids), ("category", category_ids), ("annotation", annotation_ids)):
-            reading.unique(path, kind, ids)
-        if not len(images):
-            raise AnnotationError(f"{path}: lists no image")
-        if not len(categories):
-            raise AnnotationError(f"{path}: lists no category")
-
-        by_id = np.argsort(image_ids, kind="stable")
-        image_ids = image_ids[by_id]
-        names = [str(name) for name in reading.column(path, "image", images, "file_name")]
-        sides = [reading.integers(path, "image", images, key)[by_id] for key in ("width", "height")]
-        if (np.minimum(*sides) < 1).any():
-            first = image_ids[(np.minimum(*sides) < 1).argmax()]
-            raise AnnotationError(f"{path}: image id {first} has a side below 1 pixel")
-        by_category = np.argsort(category_ids, kind="stable")
-        category_ids = category_ids[by_category]
-        category_names = [str(name) for name in reading.column(path, "category", categories, "name")]
-
-        of_image = reading.integers(path, "annotation", entries, "image_id")
-        of_category = reading.integers(path, "annotation", entries, "category_id")
-        image = reading.positions(path, "image", image_ids, of_image, annotation_ids)
-        labels = reading.positions(path, "category", category_ids, of_category, annotation_ids)
-        boxes = reading.bounding_boxes(path, entries)
-        order = np.argsort(image, kind="stable")
-        return cls(
-            path=path,
-            image_dir=Path(image_dir),
-            image_ids=image_ids,
-            file_names=np.array(names)[by_id],
-            widths=sides[0],
-            heights=sides[1],
-            offsets=np.concatenate([[0], np.cumsum(np.bincount(image, minlength=len(images)))]).astype(np.int64),
-            boxes=boxes[order],
-            areas=reading.areas(path, entries, boxes)[order],
-            labels=labels[order].astype(np.int64),
-            crowd=reading.integers(path, "annotation", entries, "iscrowd", 0)[order] != 0,
-            annotation_ids=annotation_ids[order],
-            category_ids=category_ids,
-            category_names=tuple(category_names[i] for i in by_category),
-        )
+        path, image_dir = Path(path), Path(image_dir)
+        check_mode(on_invalid)
+        lists = lists if labelled else {"annotations": [], **lists}
+        depth = len(image_dir.relative_to(root).parts) if root is not None and image_dir.is_relative_to(root) else 0
+        arrays, found = clean(lists, path, depth)
+        refusal = found.refusal()
+        if on_invalid == "error" and refusal:
+            raise AnnotationError(refusal)
+        return cls(path=path, image_dir=image_dir, invalid=found.all, **arrays)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -152,6 +146,8 @@ class CocoIndex:
             annotation_ids=self.annotation_ids[rows],
             category_ids=self.category_ids,
             category_names=self.category_names,
+            invalid=self.invalid,
+            exif=self.exif,
         )
 
     def to_coco(self) -> Any:

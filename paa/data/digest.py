@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from paa.data.coco import CocoIndex
@@ -20,8 +21,16 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paa"
 
 
-def annotation_digest(path: str | Path, cache_dir: str | Path | None = None, *, labelled: bool = True) -> str:
+def annotation_digest(
+    path: str | Path,
+    cache_dir: str | Path | None = None,
+    *,
+    read: Callable[[], CocoIndex] | None = None,
+    on_invalid: str = "error",
+) -> str:
     """`CocoIndex.digest` of the file at `path`, taken from the cache where path, size and time of change are known.
+
+    read, on_invalid: how the file is read where it is not known; `read` must be what `on_invalid` says.
 
     cache_dir: folder of the cache; `default_cache()` where None. A cache that cannot be read or written is left
     alone. Raises AnnotationError where the file is missing or is not COCO's.
@@ -31,7 +40,17 @@ def annotation_digest(path: str | Path, cache_dir: str | Path | None = None, *, 
         stat = path.stat()
     except OSError:
         raise AnnotationError(f"{path}: no such file; expected COCO annotations (json)") from None
-    key = json.dumps([_FORMAT, str(path), stat.st_size, stat.st_mtime_ns])
+    mode = [] if on_invalid == "error" else [on_invalid]
+    key = json.dumps([_FORMAT, str(path), stat.st_size, stat.st_mtime_ns, *mode])
+    read = read or (lambda: CocoIndex.read(path, path.parent, on_invalid=on_invalid))
+    return remembered(key, lambda: read().digest(), cache_dir)
+
+
+def remembered(key: str, compute: Callable[[], str], cache_dir: str | Path | None = None) -> str:
+    """The SHA-256 that `compute` gives for `key` (one line of text), from the cache where it has been given before.
+
+    cache_dir: folder of the cache; `default_cache()` where None. A cache that cannot be read or written is left alone.
+    """
     folder = (default_cache() if cache_dir is None else Path(cache_dir)) / "digests"
     entry = folder / hashlib.sha256(key.encode()).hexdigest()
     try:
@@ -40,7 +59,7 @@ def annotation_digest(path: str | Path, cache_dir: str | Path | None = None, *, 
             return digest
     except (OSError, ValueError):
         pass
-    digest = CocoIndex.read(path, path.parent, labelled=labelled).digest()
+    digest = compute()
     with contextlib.suppress(OSError):
         write_text(entry, f"{key}\n{digest}\n")
     return digest

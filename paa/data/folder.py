@@ -10,6 +10,7 @@ from PIL import Image
 
 from paa.data.coco import CocoIndex
 from paa.data.errors import DataError, ImageError
+from paa.data.images import BROKEN, orientation_of, reason
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Endings of the files that are taken for images."""
@@ -17,6 +18,8 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 
 def folder_index(path: str | Path, categories: Sequence[Sequence[object]]) -> CocoIndex:
     """Every image below `path` (a folder, or one image file), with ids from 1 in the order of their names.
+
+    Images are turned as their EXIF orientation says.
 
     categories  [id, name] of each class, in the order of the labels.
     DataError where there is no such folder or no image in it; ImageError naming a file that is none.
@@ -47,12 +50,15 @@ def folder_index(path: str | Path, categories: Sequence[Sequence[object]]) -> Co
         annotation_ids=none,
         category_ids=np.array([int(str(number)) for number, _ in categories], dtype=np.int64),
         category_names=tuple(str(name) for _, name in categories),
+        exif="apply",  # as the person sees them who asks what is on them
     )
 
 
 def _size(file: Path) -> tuple[int, int]:
+    """(width, height) as a viewer shows the image."""
     try:
         with Image.open(file) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{file}: is not an image ({' '.join(str(error).split())})") from None
+            width, height = image.size
+            return (height, width) if orientation_of(image) >= 5 else (width, height)
+    except BROKEN as error:
+        raise ImageError(f"{file}: is not an image ({reason(error)})") from None

@@ -1,7 +1,9 @@
 """Batches from an index: the same, bit for bit, on any number of worker processes.
 
 An image's randomness depends on (seed, epoch, its position) alone, and the order of batches on the sampler alone, so it
-does not matter which process prepares what.
+does not matter which process prepares what. Of several processes that train together each gets its share of every
+batch, padded to the size that the whole batch has: GroupNorm sees the padding, and the same images must give the same
+losses.
 """
 
 # ruff: noqa: PT028  `test_batches` is no test
@@ -13,7 +15,7 @@ import multiprocessing
 import signal
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -45,6 +47,7 @@ class _Item:
     boxes: Tensor
     labels: Tensor
     image_id: int
+    room: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,41 @@ class _Refusal:
 
 
 class _Images(Dataset[Any]):
-    def __init__(self, index: CocoIndex, truths: TrainingBoxes, transform: Transform, seed: int) -> None:
-        self.index, self.truths, self.transform, self.seed = index, truths, transform, seed
+    def __init__(
+        self,
+        index: CocoIndex,
+        truths: TrainingBoxes,
+        transform: Transform,
+        seed: int,
+        share: Callable[[int], slice] | None = None,
+    ) -> None:
+        self.index, self.truths, self.transform, self.seed, self.share = index, truths, transform, seed, share
 
-    def __getitem__(self, sample: Sample) -> _Item | _Refusal:
+    def __getitems__(self, samples: Sequence[Sample]) -> list[_Item | _Refusal]:
+        """The items of a batch, or of this process's share of it."""
+        if self.share is None:
+            return [self._item(sample, (1, 1)) for sample in samples]
+        sizes = [self._size(sample) for sample in samples]
+        room = max(height for height, _ in sizes), max(width for _, width in sizes)
+        return [self._item(sample, room) for sample in samples[self.share(len(samples))]]
+
+    def _size(self, sample: Sample) -> tuple[int, int]:
+        _, i = sample
+        return self.transform.size(int(self.index.heights[i]), int(self.index.widths[i]), self._draws(sample))
+
+    def _draws(self, sample: Sample) -> Draws | None:
         epoch, i = sample
+        return None if epoch == _TEST else Draws(AUGMENT, self.seed, epoch, i)
+
+    def _item(self, sample: Sample, room: tuple[int, int]) -> _Item | _Refusal:
+        _, i = sample
         try:
             image = decode(self.index, i)
         except DataError as error:
             return _Refusal(str(error), type(error))
-        draws = None if epoch == _TEST else Draws(AUGMENT, self.seed, epoch, i)
         boxes, labels = self.truths.of(i)
-        pixels, boxes = self.transform(image, boxes, draws)
-        return _Item(pixels, (image.height, image.width), boxes, labels, int(self.index.image_ids[i]))
+        pixels, boxes = self.transform(image, boxes, self._draws(sample))
+        return _Item(pixels, (image.height, image.width), boxes, labels, int(self.index.image_ids[i]), room)
 
 
 def collate(items: Sequence[_Item | _Refusal]) -> dict[str, Any] | _Refusal:
@@ -81,7 +106,7 @@ def collate(items: Sequence[_Item | _Refusal]) -> dict[str, Any] | _Refusal:
     good = [item for item in items if isinstance(item, _Item)]
     targets = Targets.pad([item.boxes for item in good], [item.labels for item in good])
     return {
-        "images": pad([item.image for item in good]),
+        "images": pad([item.image for item in good], room=good[0].room),
         "sizes": np.array([item.image.shape[1:] for item in good], dtype=np.int64),
         "original": np.array([item.original for item in good], dtype=np.int64),
         "boxes": targets.boxes.numpy(),
@@ -102,6 +127,7 @@ def train_batches(
     truths: TrainingBoxes | None = None,
     pin_memory: bool = False,
     context: str | None = None,
+    share: Callable[[int], slice] | None = None,
 ) -> Iterator[Batch]:
     """Training batches `start_step` ... `steps` - 1 of the sampler.
 
@@ -109,11 +135,12 @@ def train_batches(
     workers  processes that prepare batches, started by this call; 0: the caller's own.
     pin_memory  page-locks images on their way to a GPU.
     context  how workers start; None: "fork" on Linux, else the platform's way.
+    share    which of so many images of a batch this process gets, of several that train together; None: all.
     Iterating raises DataError, one line with file and id, for an image that cannot be read.
     """
     checks.integer("steps", steps, low=0)
     checks.integer("start_step", start_step, low=0, high=steps)
-    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), transform, sampler.seed)
+    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), transform, sampler.seed, share)
     batches = _Slice(sampler, start_step, steps)
     return _run(data, batches, workers, pin_memory, context)
 
@@ -127,21 +154,33 @@ def test_batches(
     truths: TrainingBoxes | None = None,
     pin_memory: bool = False,
     context: str | None = None,
+    part: slice = slice(None),
 ) -> Iterator[Batch]:
     """Every image of `index` once, unmirrored; wide images first, then the others, so that little is padded.
 
-    The last batch of either kind may be smaller. Other arguments and errors as `train_batches`.
+    The last batch of either kind may be smaller. part: which of the batches, of several processes that evaluate
+    together. Other arguments and errors as `train_batches`.
     """
     checks.integer("batch_size", batch_size, low=1)
     data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), transform, 0)
     batches: list[list[Sample]] = []
-    for group in (np.flatnonzero(index.heights < index.widths), np.flatnonzero(index.heights >= index.widths)):
+    for group in _by_form(index):
         positions = [(_TEST, int(i)) for i in group]
         batches += [positions[at : at + batch_size] for at in range(0, len(positions), batch_size)]
-    return _run(data, batches, workers, pin_memory, context)
+    return _run(data, batches[part], workers, pin_memory, context)
 
 
-test_batches.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
+def test_order(index: CocoIndex) -> np.ndarray:
+    """Image ids [I] in the order in which `test_batches` gives the images."""
+    return index.image_ids[np.concatenate(_by_form(index))]
+
+
+def _by_form(index: CocoIndex) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the wide images, and of the others."""
+    return np.flatnonzero(index.heights < index.widths), np.flatnonzero(index.heights >= index.widths)
+
+
+test_batches.__test__ = test_order.__test__ = False  # type: ignore[attr-defined]  # pytest takes the names for tests'
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import colorsys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from paa.data.coco import CocoIndex
 from paa.data.images import decode
+from paa.drawing import WHITE, colour, paint_box, scaled
 from paa.files import replacing
 
 
@@ -33,18 +33,9 @@ def sheet(index: CocoIndex, path: str | Path, count: int = 24, *, columns: int =
 def _tile(index: CocoIndex, i: int, tile: int) -> Image.Image:
     image = decode(index, i)
     factor = tile / max(image.size)
-    small = (max(round(image.width * factor), 1), max(round(image.height * factor), 1))
-    image = image.resize(small, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BILINEAR)
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default()
+    picture = scaled(image, factor)
     for at in range(index.offsets[i], index.offsets[i + 1]):
-        x, y, w, h = index.boxes[at] * factor
         label, crowd = int(index.labels[at]), bool(index.crowd[at])
-        hue = label / max(len(index.category_names), 1)
-        red, green, blue = colorsys.hsv_to_rgb(hue, 0.0 if crowd else 0.7, 1.0)
-        colour = (int(255 * red), int(255 * green), int(255 * blue))
-        pen.rectangle((x, y, max(x + w - 1, x), max(y + h - 1, y)), outline=colour)
         name = index.category_names[label] + (" (crowd)" if crowd else "")
-        where = (x + 1, max(y - 11, 0))
-        pen.rectangle(pen.textbbox(where, name, font=font), fill=(0, 0, 0))
-        pen.text(where, name, fill=colour, font=font)
-    return image
+        paint_box(picture, index.boxes[at] * factor, name, WHITE if crowd else colour(label), 10)
+    return picture

@@ -6,81 +6,43 @@ A source never reads or makes anything in its constructor; `prepare` does what i
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from paa import checks
+from paa.data import voc
 from paa.data.coco import CocoIndex
-from paa.data.digest import annotation_digest
-from paa.data.errors import DataError
+from paa.data.digest import remembered
+from paa.data.errors import AnnotationError, DataError
+from paa.data.invalid import Findings
+from paa.data.layout import Folder
 from paa.data.shapes.generate import VERSION, Spec, generate
 from paa.data.shapes.golden import SPLIT_DIGESTS
 
 
-class _Folder:
-    """Splits that are (annotation file, image folder, whether it has annotations) below a root folder."""
-
-    files: dict[str, tuple[str, str, bool]]
-    optional: tuple[str, ...] = ()
-    layout: str
-
-    def __init__(self, root: str | Path | None, cache_dir: str | Path | None = None) -> None:
-        if not isinstance(root, str | Path) or not str(root).strip():
-            raise checks.OutOfRange("root", f"={root}: must be {self.layout}")
-        self.root = Path(root).expanduser()
-        self.cache_dir = cache_dir
-        self._read: dict[str, CocoIndex] = {}
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Names of the splits that are there, as far as they are optional."""
-        return tuple(s for s in self.files if s not in self.optional or (self.root / self.files[s][0]).exists())
-
-    def prepare(self) -> None:
-        """Raises DataError where the root folder is not there; annotation files are missed when they are asked for."""
-        if not self.root.is_dir():
-            raise DataError(f"data.root={self.root}: no such folder; must be {self.layout}")
-
-    def index(self, split: str) -> CocoIndex:
-        """The split's images and annotations, read once. Raises DataError, naming what is missing or broken."""
-        annotation_file, image_dir, labelled = self._paths(split)
-        if split not in self._read:
-            self._read[split] = CocoIndex.read(annotation_file, image_dir, labelled=labelled)
-        return self._read[split]
-
-    def digest(self, split: str) -> str:
-        """SHA-256 of the split's image list and annotations, the same wherever they lie. Raises as `index`."""
-        annotation_file, _, labelled = self._paths(split)
-        return annotation_digest(annotation_file, self.cache_dir, labelled=labelled)
-
-    def _paths(self, split: str) -> tuple[Path, Path, bool]:
-        self.prepare()
-        if split not in self.files:
-            raise DataError(f"split {split!r}: must be one of {', '.join(self.splits)}")
-        annotation_file, image_dir, labelled = self.files[split]
-        if not (self.root / annotation_file).is_file():
-            raise DataError(f"data.root={self.root}: has no {annotation_file}; must be {self.layout}")
-        if not (self.root / image_dir).is_dir():
-            raise DataError(f"data.root={self.root}: has no folder {image_dir}; must be {self.layout}")
-        return self.root / annotation_file, self.root / image_dir, labelled
-
-
-class Custom(_Folder):
+class Custom(Folder):
     """One's own data in COCO format.
 
-    root       folder with images/, annotations/train.json, annotations/val.json and, if there is one, test.json.
-    cache_dir  where digests of annotation files are remembered; None: the user's cache folder.
+    root       folder with images/, annotations/train.json, annotations/val.json and, if there is one, test.json, which
+               may be without annotations.
+    split      the split that is evaluated: train, val or test.
+    Other arguments are those of `Folder`.
     """
 
-    files = {split: (f"annotations/{split}.json", "images", True) for split in ("train", "val", "test")}  # noqa: RUF012
+    files = {split: (f"annotations/{split}.json", "images", split != "test") for split in ("train", "val", "test")}  # noqa: RUF012
     optional = ("test",)
     layout = "a folder with images/, annotations/train.json, annotations/val.json and perhaps annotations/test.json"
 
 
-class Coco(_Folder):
+class Coco(Folder):
     """COCO 2017 as it is distributed.
 
     root       folder with annotations/, train2017/, val2017/ and, for the split test-dev, test2017/.
-    cache_dir  where digests of annotation files are remembered; None: the user's cache folder.
+    split      the split that is evaluated: train, val or test-dev.
+    exif       "ignore" unless said otherwise: pycocotools and the authors' code leave images as they are stored.
+    Other arguments are those of `Folder`.
     """
 
     files = {  # noqa: RUF012
@@ -94,6 +56,125 @@ class Coco(_Folder):
         " (and annotations/image_info_test-dev2017.json, test2017/ for test-dev)"
     )
 
+    def __init__(
+        self,
+        root: str | Path | None,
+        cache_dir: str | Path | None = None,
+        *,
+        split: str = "val",
+        on_invalid: str = "error",
+        verify: str = "decode",
+        exif: str = "ignore",
+    ) -> None:
+        super().__init__(root, cache_dir, split=split, on_invalid=on_invalid, verify=verify, exif=exif)
+
+    def public_name(self, split: str) -> str:
+        """As COCO's server has it: test-dev2017."""
+        return f"{split}2017"
+
+
+class Voc(Folder):
+    """A folder in the layout of Pascal VOC, read into the same index as COCO files.
+
+    root         folder with Annotations/, JPEGImages/ and ImageSets/Main/.
+    train_list, val_list, test_list  which list in ImageSets/Main/ is which split, without .txt.
+    classes      names of the classes, in the order of the labels; None: those in the XML of the training split, in
+                 alphabetical order.
+    difficult    ignore: difficult objects are crowds (no targets, ignored by the evaluation); keep: as any object.
+    split        the split that is evaluated: train, val or test.
+    Other arguments are those of `Folder`.
+    Ids count from 1: images by name, annotations as they come in them, categories by label.
+    """
+
+    optional = ("test",)
+    layout = "a folder with Annotations/, JPEGImages/ and ImageSets/Main/ that holds the lists of the splits"
+
+    def __init__(
+        self,
+        root: str | Path | None,
+        train_list: str = "train",
+        val_list: str = "val",
+        test_list: str = "test",
+        classes: Sequence[str] | None = None,
+        difficult: str = "ignore",
+        split: str = "val",
+        on_invalid: str = "error",
+        verify: str = "decode",
+        exif: str = "auto",
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        lists = {"train": train_list, "val": val_list, "test": test_list}
+        for name, value in lists.items():
+            if not isinstance(value, str) or not value or Path(value).name != value:
+                raise checks.OutOfRange(f"{name}_list", f"={value}: must name a list in {voc.LISTS}/, without .txt")
+        self.files = {name: (f"{voc.LISTS}/{value}.txt", voc.IMAGES, True) for name, value in lists.items()}
+        super().__init__(root, cache_dir, split=split, on_invalid=on_invalid, verify=verify, exif=exif)
+        self.lists = lists
+        self.classes = None if classes is None else _class_names(classes)
+        self.difficult = checks.choice("difficult", difficult, voc.DIFFICULT)
+        self._pictures: dict[str, list[voc.Picture]] = {}
+        self._digests: dict[str, str] = {}
+
+    def _own_digest(self, split: str) -> str:
+        if split not in self._digests:
+            self._digests[split] = self._looked_up(split)
+        return self._digests[split]
+
+    def _looked_up(self, split: str) -> str:
+        """The digest by size and time of every XML file, of which there may be many: once for each source."""
+        seen, files = hashlib.sha256(), voc.image_files(self.root)
+        for name in dict.fromkeys(["train", split]):  # the training split has a say in the classes
+            for listed in voc.listed(self._paths(name)[0]):
+                state = _state(self.root / voc.ANNOTATIONS / f"{listed}.xml")
+                seen.update(f"{listed} {state} {files.get(listed)}\n".encode("utf-8", "surrogatepass"))
+            seen.update(b"\n")
+        key = json.dumps(["voc 1", str(self.root.resolve()), self.classes, self.difficult, self.on_invalid])
+        key += seen.hexdigest()
+        return remembered(key, lambda: self._load(split, *self._paths(split)).digest(), self.cache_dir)
+
+    def _paths(self, split: str) -> tuple[Path, Path, bool]:
+        paths = super()._paths(split)
+        if not (self.root / voc.ANNOTATIONS).is_dir():
+            raise DataError(f"data.root={self.root}: has no folder {voc.ANNOTATIONS}; must be {self.layout}")
+        return paths
+
+    def _load(self, split: str, annotation_file: Path, image_dir: Path, labelled: bool) -> CocoIndex:
+        classes = self.classes or voc.class_names(self._found("train"))
+        if not classes:
+            problem = "no object in the XML of its images, so that there is no class"
+            raise AnnotationError(f"{self._paths('train')[0]}: {problem}; data.classes=[cat,dog] names them")
+        known = "data.classes" if self.classes else f"those of {self.files['train'][0]}"
+        found = voc.as_coco(self._found(split), classes, self.difficult, known)
+        index = CocoIndex.from_lists(
+            found.lists, path=annotation_file, image_dir=image_dir, on_invalid="drop", root=self.root
+        )
+        told = Findings([replace(one, first=found.told(one.first, annotation_file)) for one in index.invalid])
+        refusal = told.refusal() if self.on_invalid == "error" else None
+        if refusal:
+            raise AnnotationError(refusal)
+        return replace(index, invalid=told.all)
+
+    def _found(self, split: str) -> list[voc.Picture]:
+        self._paths(split)
+        if split not in self._pictures:
+            self._pictures[split] = voc.pictures(self.root, self.lists[split])
+        return self._pictures[split]
+
+
+def _state(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return "missing"
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _class_names(value: Sequence[str]) -> list[str]:
+    names = list(checks.sequence("classes", value, "null or a list of names, [cat,dog]"))
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise checks.OutOfRange("classes", f"={names}: must be null or a list of different names, [cat,dog]")
+    return names
+
 
 class Shapes:
     """The embedded data set, drawn on first use.
@@ -102,16 +183,25 @@ class Shapes:
     seed              of the drawing, 0 ... 2**32 - 1.
     train, val, test  images of each split; fewer images are the first of more.
     size              side of the images in pixels, a multiple of 32 from 64 on.
+    split             the split that is evaluated: train, val or test.
     """
 
-    splits = ("train", "val", "test")
+    splits = names = ("train", "val", "test")
 
     def __init__(
-        self, root: str | Path, seed: int = 0, train: int = 4000, val: int = 500, test: int = 500, size: int = 128
+        self,
+        root: str | Path,
+        seed: int = 0,
+        train: int = 4000,
+        val: int = 500,
+        test: int = 500,
+        size: int = 128,
+        split: str = "val",
     ) -> None:
         if not isinstance(root, str | Path) or not str(root).strip():
             raise checks.OutOfRange("root", f"={root}: must be a folder that can be written")
         self.root = Path(root).expanduser()
+        self.split = checks.choice("split", split, self.names)
         checks.integer("seed", seed, low=0, high=2**32 - 1)
         for name, count in (("train", train), ("val", val), ("test", test)):
             checks.integer(name, count, low=1, high=999_999)
@@ -134,6 +224,17 @@ class Shapes:
         folder = self.root / self.spec.name
         self._known(split)
         return CocoIndex.read(folder / "annotations" / f"{split}.json", folder / "images")
+
+    def check(self, splits: Sequence[str]) -> None:
+        """Nothing can be wrong with it."""
+
+    def labelled(self, split: str) -> bool:
+        """Whether detections on the split can be measured: always."""
+        return True
+
+    def public_name(self, split: str) -> str:
+        """What the split is called elsewhere: the same."""
+        return split
 
     def digest(self, split: str) -> str:
         """Identity of the split's pixels and annotations. They need not be there: they are a function of the arguments.

@@ -107,12 +107,16 @@ class Transform:
             pixels = pixels.flip(0)
         return pixels.float().sub_(self.mean).div_(self.std), boxes
 
+    def size(self, height: int, width: int, draws: Draws | None = None) -> tuple[int, int]:
+        """(height, width) that an image of these pixels is resized to, from the first of its draws."""
+        if not self.shorts:
+            return height, width
+        short = max(self.shorts) if draws is None or len(self.shorts) == 1 else draws.pick(self.shorts)
+        return target_size(height, width, short, self.longest, self.resize)
+
     def _resized(self, image: Image.Image, draws: Draws | None) -> tuple[Tensor, tuple[int, int]]:
         """Whole numbers 0 ... 255 [3, h, w], and (h, w)."""
-        size = (image.height, image.width)
-        if self.shorts:
-            short = max(self.shorts) if draws is None or len(self.shorts) == 1 else draws.pick(self.shorts)
-            size = target_size(*size, short, self.longest, self.resize)
+        size = self.size(image.height, image.width, draws)
         same = size == (image.height, image.width)
         if not same and self.resize != "half_up":
             image, same = F.resize(image, list(size), InterpolationMode.BILINEAR), True
@@ -122,11 +126,14 @@ class Transform:
         return pixels, size
 
 
-def pad(images: Sequence[Tensor], divisor: int = 32) -> Tensor:
+def pad(images: Sequence[Tensor], divisor: int = 32, room: tuple[int, int] = (1, 1)) -> Tensor:
     """[B, 3, H, W]: the images [3, h, w] in the upper left corners, zeros elsewhere; H, W the least multiples of
-    `divisor` that hold them all. Images are normalised before, so that padding is zero for the network.
+    `divisor` that hold them all, and `room` (height, width). Images are normalised before, so that padding is zero for
+    the network.
     """
-    height, width = (-(-max(image.shape[d] for image in images) // divisor) * divisor for d in (1, 2))
+    height, width = (
+        -(-max(least, *(image.shape[d] for image in images)) // divisor) * divisor for d, least in enumerate(room, 1)
+    )
     if all(image.shape[1:] == (height, width) for image in images):
         return torch.stack(list(images))
     batch = torch.zeros(len(images), 3, height, width)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -30,13 +32,16 @@ def odd(tmp_path):
         {"id": 3, "file_name": "c.png", "width": 20, "height": 90},
     ]
     data["annotations"] = [
-        {"id": i, "image_id": 1, "category_id": 3, "bbox": box, "iscrowd": int(i == 9)} for i, box in enumerate(boxes)
+        {"id": i, "image_id": 1, "category_id": 3, "bbox": [0, 0, 1, 1], "iscrowd": int(i == 9)} for i in range(10)
     ]
     data["annotations"] += [
         {"id": 20, "image_id": 2, "category_id": 3, "bbox": [1, 1, 9, 9], "area": 9, "iscrowd": 1},
         {"id": 21, "image_id": 3, "category_id": 90, "bbox": [1, 2, 9, 9], "area": 0, "iscrowd": 0},
     ]
-    return CocoIndex.read(write(tmp_path, data, pictures=False), tmp_path)
+    index = CocoIndex.read(write(tmp_path, data, pictures=False), tmp_path)
+    rows = np.array(boxes, dtype=np.float64)  # put in afterwards: reading refuses some of them
+    areas = np.concatenate([rows[:, 2] * rows[:, 3], index.areas[10:]])
+    return replace(index, boxes=np.concatenate([rows, index.boxes[10:]]), areas=areas)
 
 
 def test_plain_by_hand(odd):
