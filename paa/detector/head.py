@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from paa import checks
+from paa.detector.deform import DeformConv2d
 from paa.detector.norm import group_norm
 from paa.structures import Predictions
 
 
-def tower(channels: int, depth: int, groups: int, bias: bool) -> nn.Sequential:
-    """`depth` times 3x3 convolution, GroupNorm, ReLU."""
+def tower(channels: int, depth: int, groups: int, bias: bool, dcn: bool = False) -> nn.Sequential:
+    """`depth` times 3x3 convolution, GroupNorm, ReLU; with `dcn` the last convolution is deformable."""
     layers: list[nn.Module] = []
-    for _ in range(depth):
-        layers.append(nn.Conv2d(channels, channels, 3, padding=1, bias=bias))
+    for i in range(depth):
+        convolution = DeformConv2d if dcn and i == depth - 1 else nn.Conv2d
+        layers.append(convolution(channels, channels, 3, padding=1, bias=bias))
         layers.append(group_norm(channels, groups))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
@@ -34,6 +36,7 @@ class Head(nn.Module):
     auxiliary    adds `iou_pred`, one 3x3 convolution on the regression tower (paper, section 3.2); whether it
                  predicts the IoU or the centerness is up to the loss.
     prior        class probability at the start (Lin et al. 2017, focal loss): sets the bias of `cls_logits`.
+    dcn          makes the last convolution of both towers deformable (paper's DCN variants).
     levels       pyramid levels; all share the weights, but each has its own scalar on the deltas.
     """
 
@@ -46,6 +49,7 @@ class Head(nn.Module):
         tower_bias: bool = True,
         auxiliary: bool = True,
         prior: float = 0.01,
+        dcn: bool = False,
         levels: int = 5,
     ) -> None:
         super().__init__()
@@ -57,8 +61,10 @@ class Head(nn.Module):
         checks.flag("auxiliary", auxiliary)
         self.prior = checks.number("prior", prior, above=0, below=1)
         self.levels = checks.integer("levels", levels, low=1)
-        self.cls_tower = tower(channels, depth, norm_groups, tower_bias)
-        self.bbox_tower = tower(channels, depth, norm_groups, tower_bias)
+        if checks.flag("dcn", dcn) and depth == 0:
+            raise checks.OutOfRange("dcn", "=True: a tower without convolutions (depth=0) has none to deform")
+        self.cls_tower = tower(channels, depth, norm_groups, tower_bias, dcn)
+        self.bbox_tower = tower(channels, depth, norm_groups, tower_bias, dcn)
         self.cls_logits = nn.Conv2d(channels, classes, 3, padding=1)
         self.bbox_pred = nn.Conv2d(channels, 4, 3, padding=1)
         self.iou_pred = nn.Conv2d(channels, 1, 3, padding=1) if auxiliary else None
@@ -66,10 +72,14 @@ class Head(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Convolutions N(0, 0.01) with bias 0, but for the class bias, which gives `prior`; scalars 1."""
+        """Convolutions N(0, 0.01) with bias 0, but for the class bias, which gives `prior`; scalars 1.
+
+        Of a deformable one this is its offset convolution; its own weight keeps torch's uniform start (authors' code).
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.01)
+                if not isinstance(module, DeformConv2d):
+                    nn.init.normal_(module.weight, std=0.01)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         assert self.cls_logits.bias is not None

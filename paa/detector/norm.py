@@ -1,10 +1,29 @@
-"""Group normalisation for any width."""
+"""Normalisation layers: BatchNorm in its three degrees of freedom, and group normalisation for any width."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from paa import checks
+
+NORMS = ("frozen", "statistics", "batch", "group")
+
+
+def norm_layer(norm: str, eps: float = 1e-5, momentum: float = 0.1) -> Callable[[int], nn.Module]:
+    """What makes a layer of kind `norm` for a number of channels; eps and momentum are BatchNorm's.
+
+    "statistics" is a BatchNorm, too: that its statistics stay is up to the module that holds it (`Pretrained.train`).
+    """
+    checks.choice("norm", norm, NORMS)
+    if norm == "group":
+        return group_norm
+    if norm == "frozen":
+        return partial(FrozenBatchNorm2d, eps=eps)
+    return partial(nn.BatchNorm2d, eps=eps, momentum=momentum)
 
 
 def group_count(channels: int, groups: int = 32) -> int:

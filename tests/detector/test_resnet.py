@@ -87,6 +87,16 @@ def test_epsilon_of_the_frozen_norm(file18: str) -> None:
     assert {m.eps for m in net.modules() if isinstance(m, FrozenBatchNorm2d)} == {0}
 
 
+def test_a_dead_channel_needs_an_epsilon(tmp_path: Path, file18: str) -> None:
+    state = torch.load(file18, weights_only=True)
+    state["layer3.1.bn2.running_var"][4] = 0
+    state["layer3.1.bn2.weight"][4] = 0
+    torch.save(state, tmp_path / "dead.pth")
+    with pytest.raises(OutOfRange, match=r"bn_eps=0: layer3\.1\.bn2 of the weights has channels without variance"):
+        ResNet(18, weights=str(tmp_path / "dead.pth"), bn_eps=0)
+    ResNet(18, weights=str(tmp_path / "dead.pth"))
+
+
 def test_stride_in_the_first_convolution() -> None:
     one, three = ResNet(50, stride_in_1x1=True), ResNet(50)
     for net, strides in ((one, (2, 1)), (three, (1, 2))):
@@ -151,14 +161,14 @@ def test_torchvision_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"depth": 34}, "depth=34: must be one of 18, 50"),
+        ({"depth": 35}, "depth=35: must be one of 18, 34, 50, 101, 152"),
         ({"norm": "frozen"}, "norm=frozen needs weights: random statistics cannot train; use batch or group"),
         ({"norm": "statistics"}, "norm=statistics needs weights"),
         ({"norm": "layer"}, "norm=layer: must be one of frozen, statistics, batch, group"),
         ({"norm": "group", "weights": "x.pth"}, "norm=group cannot take weights"),
         ({"frozen_stages": 6, "weights": "x.pth"}, "frozen_stages=6 is out of range: must be an integer from 0 to 5"),
         ({"frozen_stages": 2}, "frozen_stages=2 needs weights"),
-        ({"convention": "bgr"}, "convention=bgr: must be one of torchvision, caffe"),
+        ({"convention": "bgr"}, "convention=bgr: must be one of auto, torchvision, caffe"),
         ({"convention": "caffe", "weights": "torchvision"}, "torchvision's weights need convention=torchvision"),
         ({"stride_in_1x1": True}, "ResNet-18 has no 1x1 convolution"),
         ({"bn_eps": -1}, "bn_eps=-1"),

@@ -1,0 +1,55 @@
+"""Modulated deformable convolution (Zhu et al. 2019, Deformable ConvNets v2) on torchvision's operator."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+from paa import checks
+
+
+class DeformConv2d(nn.Conv2d):
+    """A convolution that samples where a second one, `offset`, says, each sample weighted by a mask in (0, 1).
+
+    Arguments are nn.Conv2d's, with an odd kernel; `padding` k // 2 keeps the grid centred. `offset` has a bias, the
+    same kernel, stride and padding, and 3 k^2 channels: first (dy, dx) of each kernel position, row-major, in pixels of
+    the input, then the logits of the mask. One group of offsets serves all channels (authors' code). Samples outside of
+    the map are zero, between its cells bilinear.
+
+    `offset` starts kaiming-uniform (a = 1) with bias 0, as in the authors' code: not at zero.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias)
+        if checks.integer("kernel_size", kernel_size, low=1) % 2 == 0:
+            raise checks.OutOfRange("kernel_size", f"={kernel_size}: must be odd")
+        self.samples = kernel_size**2
+        self.offset = nn.Conv2d(in_channels, 3 * self.samples, kernel_size, stride, padding)
+        nn.init.kaiming_uniform_(self.offset.weight, a=1)
+        assert self.offset.bias is not None
+        nn.init.zeros_(self.offset.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, H, W] -> [B, out_channels, h, w], h and w as of an nn.Conv2d."""
+        moved = self.offset(x)
+        shifts, mask = moved[:, : 2 * self.samples], moved[:, 2 * self.samples :].sigmoid()
+        return deform_conv2d(x, shifts, self.weight, self.bias, self.stride, self.padding, mask=mask)
+
+
+def deformable(conv: nn.Conv2d) -> DeformConv2d:
+    """A deformable convolution of the form of `conv` that takes over its weight and bias; the offsets are new."""
+    size, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+    out = DeformConv2d(
+        conv.in_channels, conv.out_channels, size, stride, padding, conv.groups, bias=conv.bias is not None
+    )
+    out.weight, out.bias = conv.weight, conv.bias
+    return out

