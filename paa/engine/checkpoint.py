@@ -6,13 +6,13 @@ import hashlib
 import io
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from paa import files
 
@@ -45,13 +45,18 @@ def restore_random_states(states: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
+def digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over tensors: name, dtype, shape and bytes of each, in the order of their names."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
 def weights_digest(model: nn.Module) -> str:
-    """SHA-256 over the model's tensors: name, dtype, shape and bytes of each, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    """`digest` of the model's parameters and buffers."""
+    return digest(model.state_dict())
 
 
 def save(path: Path, state: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 from paa.anchors import AnchorGrid
 from paa.assign import Assigner
 from paa.criterion import Criterion
+from paa.engine.distributed import ALONE, World
+from paa.engine.precision import Precision
 from paa.structures import Anchors, Assignment, Batch, Predictions, Targets
 
 NUMBERS = ("cls", "box", "aux", "positives", "ground_truths", "without_positive")
@@ -39,8 +43,11 @@ def without_positive(assignment: Assignment, targets: Targets) -> Tensor:
 class TrainingCore:
     """Detector, anchors, assigner and criterion, joined.
 
-    `accumulate` parts of a batch pass through the network one after another. The normalisers are those of the whole
-    step, so the gradients are those of the whole batch; it costs one more forward pass without gradients.
+    accumulate  parts of a batch that pass through the network one after another. The normalisers are those of the whole
+                step, so the gradients are those of the whole batch; it costs one more forward pass without gradients.
+    precision   of the network's forward pass; predictions leave it as float32.
+    world       the processes that share the step: each has its share of the batch, padded as the whole batch is.
+    network     what is called in place of `detector` (a compiled one, with the same parameters); None: the detector.
     """
 
     detector: nn.Module
@@ -48,35 +55,81 @@ class TrainingCore:
     assigner: Assigner
     criterion: Criterion
     accumulate: int = 1
+    precision: Precision = field(default_factory=Precision)
+    world: World = ALONE
+    network: Callable[..., Any] | None = None
+    _trained: list[Tensor] | None = None
 
     def predict(self, batch: Batch) -> tuple[Predictions, Anchors]:
-        """Predictions and anchors of a batch on the detector's device."""
-        predictions, shapes = self.detector(batch.images)
+        """Predictions (float32) and anchors of a batch on the detector's device."""
+        with self.precision.network():
+            network = self.detector if self.network is None else self.network  # a compiled module has no truth value
+            predictions, shapes = network(batch.images)
+        auxiliary = None if predictions.auxiliary is None else predictions.auxiliary.float()
+        predictions = Predictions(predictions.logits.float(), predictions.deltas.float(), auxiliary)
         padded = (batch.images.shape[-2], batch.images.shape[-1])
         return predictions, self.grid(shapes, batch.sizes, padded, batch.images.device)
 
     def losses(self, batch: Batch, progress: float) -> Tensor:
-        """Backward through all losses of a step; returns [6] float32, detached, as NUMBERS names them."""
-        if self.accumulate == 1:
-            predictions, anchors = self.predict(batch)
-            assignment = self.assigner(anchors, predictions, batch.targets, progress)
-            parts = self.criterion(predictions, anchors, batch.targets, assignment)
-            sum(parts.values(), torch.zeros((), device=batch.images.device)).backward()
-            return self._numbers(parts, assignment, batch.targets)
-        micro, assignments, statistics = split(batch, self.accumulate), [], []
+        """Backward through all losses of a step; returns [6] float32, detached, as NUMBERS names them.
+
+        Of several processes each has its share of the batch; numbers and gradients are those of the whole batch.
+        """
+        numbers = self._whole(batch, progress) if self.accumulate == 1 else self._in_parts(batch, progress)
+        if self.world.size > 1:
+            if self._trained is None:
+                self._trained = self.world.trained(self.detector.parameters())
+            self.world.add_gradients(self._trained)
+        return self.world.add(numbers)
+
+    def _whole(self, batch: Batch, progress: float) -> Tensor:
+        predictions, anchors = self.predict(batch)
+        assignment = self.assigner(anchors, predictions, batch.targets, progress)
+        statistics, factor = None, None
+        if self.world.size > 1:
+            own = self.criterion.statistics(predictions, anchors, batch.targets, assignment)
+            statistics, factor = self._of_step(own)
+        parts = self.criterion(predictions, anchors, batch.targets, assignment, statistics=statistics)
+        return self._backward(parts, factor, assignment, batch.targets)
+
+    def _in_parts(self, batch: Batch, progress: float) -> Tensor:
+        micro, assignments, counts = split(batch, self.accumulate), [], []
         with torch.no_grad():
             for part in micro:
                 predictions, anchors = self.predict(part)
                 assignment = self.assigner(anchors, predictions, part.targets, progress)
                 assignments.append(assignment)
-                statistics.append(self.criterion.statistics(predictions, anchors, part.targets, assignment))
-        whole, numbers = torch.stack(statistics).sum(0), []
+                counts.append(self.criterion.statistics(predictions, anchors, part.targets, assignment))
+        statistics, factor = self._of_step(torch.stack(counts).sum(0))
+        numbers = []
         for part, assignment in zip(micro, assignments, strict=True):
             predictions, anchors = self.predict(part)
-            parts = self.criterion(predictions, anchors, part.targets, assignment, statistics=whole)
-            sum(parts.values(), torch.zeros((), device=part.images.device)).backward()
-            numbers.append(self._numbers(parts, assignment, part.targets))
+            parts = self.criterion(predictions, anchors, part.targets, assignment, statistics=statistics)
+            numbers.append(self._backward(parts, factor, assignment, part.targets))
         return torch.stack(numbers).sum(0)
+
+    def _of_step(self, own: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The statistics that normalise this process's losses, and the factor of these losses in the step's, or None.
+
+        Gradients are added up over processes. With the statistics of the whole batch that is the gradient of the whole
+        batch, on any number of processes; the floors of the normalisers are then those of the batch, too. With its own
+        statistics (average=local) each process has a mean, which counts by its share of the images.
+        """
+        if self.world.size == 1:
+            return own, None
+        every = self.world.add(own.clone())
+        if self.criterion.average == "local":
+            return own, own[2] / every[2]
+        return every, None
+
+    def _backward(
+        self, parts: dict[str, Tensor], factor: Tensor | None, assignment: Assignment, targets: Targets
+    ) -> Tensor:
+        if factor is not None:
+            parts = {name: loss * factor for name, loss in parts.items()}
+        zero = next(iter(parts.values())).new_zeros(())
+        self.precision.backward(sum(parts.values(), zero))
+        return self._numbers(parts, assignment, targets)
 
     @staticmethod
     def _numbers(parts: dict[str, Tensor], assignment: Assignment, targets: Targets) -> Tensor:

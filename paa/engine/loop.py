@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,9 @@ from torch import Tensor
 from paa import checks
 from paa.engine.checkpoint import Checkpoints, random_states, restore_random_states
 from paa.engine.core import NUMBERS, TrainingCore
+from paa.engine.distributed import ALONE, World
 from paa.engine.metrics import Metrics
+from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
 from paa.engine.schedule import Schedule
 from paa.engine.signals import Interrupted, StopRequest
@@ -28,9 +30,9 @@ class NonFiniteLoss(Exception):  # noqa: N818
     On the CPU the weights are still those before the step. The last checkpoint stands.
     """
 
-    def __init__(self, step: int, image_ids: tuple[int, ...], parts: dict[str, float]) -> None:
+    def __init__(self, step: int, image_ids: tuple[int, ...], parts: dict[str, float], what: str | None = None) -> None:
         listed = ", ".join(f"{name} {value:g}" for name, value in parts.items())
-        what = (
+        what = what or (
             f"the loss of step {step} is not finite: {listed}"
             if parts
             else f"step {step} made weights that are not finite"
@@ -70,8 +72,12 @@ class Loop:
     """Trains `core` from step `start` to the schedule's end.
 
     `evaluate(step)` returns numbers to log; it may raise Interrupted, and is then called again after the resumption.
-    `step_context()` wraps each step (a profiler's); `extra()` is kept in each checkpoint. A stop request ends the loop
-    after the step in hand with a checkpoint and raises Interrupted.
+    `step_context()` wraps each step (a profiler's); `extra()` is kept in each checkpoint; `observe(done)` is called at
+    the start and after each step, and changes nothing. A stop request ends the loop after the step in hand with a
+    checkpoint and raises Interrupted.
+
+    Of several processes (`world`) each has a loop of its own and its share of each batch. They agree on where to stop;
+    the main one alone uses `checkpoints` and `observe`, and has `metrics` and `progress`.
     """
 
     core: TrainingCore
@@ -79,21 +85,24 @@ class Loop:
     schedule: Schedule
     settings: LoopSettings
     checkpoints: Checkpoints
-    metrics: Metrics
-    progress: TrainProgress
+    metrics: Metrics | None
+    progress: TrainProgress | None
     stop: StopRequest
     device: torch.device
     evaluate: Callable[[int], dict[str, Any]] | None = None
     step_context: Callable[[], AbstractContextManager] = nullcontext
     extra: Callable[[], dict[str, Any]] = dict
+    observe: Callable[[int], None] = lambda done: None
+    precision: Precision = field(default_factory=Precision)
+    world: World = ALONE
     start: int = 0
     random: dict[str, Any] | None = None
     _pending: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
     _owes_evaluation: bool = False
 
-    def state(self, step: int) -> dict[str, Any]:
-        """Everything that the steps from `step` on depend on."""
-        return {
+    def state(self, step: int, others: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+        """Everything that the steps from `step` on depend on; `others` are the other processes' random states."""
+        state = {
             "step": step,
             "model": self.core.detector.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -101,26 +110,34 @@ class Loop:
             "sampler": {"next_step": step},
             "window": [numbers.cpu() for _, _, numbers in self._pending],  # steps since the last logged line
             "owes_evaluation": self._owes_evaluation,
-            "metrics": self.metrics.mark(),
+            "metrics": self.metrics.mark() if self.metrics is not None else 0,
             "random": random_states(),
             "extra": self.extra(),
         }
+        own = {"precision": self.precision.state(), "random_of_others": list(others)}
+        return state | {name: value for name, value in own.items() if value}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes back to what `state` gave."""
         self.core.detector.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.start, self.random = state["step"], state["random"]
+        self.precision.restore(state.get("precision", {}))
+        # Only a network or an assigner that draws needs the states; one that another number of processes left goes on
+        # with the main one's.
+        every = [state["random"], *state.get("random_of_others", [])]
+        self.start, self.random = state["step"], every[self.world.rank if len(every) == self.world.size else 0]
         self._pending = [(-1, (), numbers.to(self.device)) for numbers in state["window"]]
         self._owes_evaluation = state["owes_evaluation"]
 
     def run(self, batches: Iterable[Batch]) -> None:
         """The steps from `start` on; `batches` begins at that step."""
-        steps, stream = self.schedule.steps, iter(batches)
+        steps, stream, main = self.schedule.steps, iter(batches), self.world.main
         if self._owes_evaluation:
             self._evaluate(self.start)
-            self.stop.check(self.start)
+            self.world.check(self.stop, self.start)
         self.core.detector.train()
+        if main:
+            self.observe(self.start)
         saved_at, logged_at, logged_step = time.monotonic(), time.monotonic(), self.start
         for step in range(self.start, steps):
             batch = next(stream).to(self.device, non_blocking=True)
@@ -131,11 +148,12 @@ class Loop:
             with self.step_context():
                 self._step(step, batch)
             done = step + 1
-            self.progress.advance(done)
+            if self.progress is not None:
+                self.progress.advance(done)
             if done % self.settings.log_every == 0 or done == steps:
                 now = time.monotonic()
-                rate = (done - logged_step) * len(batch.image_ids) / max(now - logged_at, 1e-9)
-                self._log(done, rate)
+                images = (done - logged_step) * len(batch.image_ids) * self.world.size
+                self._log(done, images / max(now - logged_at, 1e-9))
                 logged_at, logged_step = now, done
             if (
                 self.evaluate
@@ -146,23 +164,33 @@ class Loop:
                 self._evaluate(done)
                 self.core.detector.train()
                 logged_at, logged_step = time.monotonic(), done
-            overdue = time.monotonic() - saved_at >= self.settings.checkpoint_every_s
-            stopping = self.stop.signum is not None
+            if main:
+                self.observe(done)
+            late = main and time.monotonic() - saved_at >= self.settings.checkpoint_every_s
+            stopping, overdue = self.world.highest(self.stop.signum or 0, late)
             if done % self.settings.checkpoint_every == 0 or overdue or stopping or done == steps:
-                self._check_finite()
-                self._check_weights(step, batch.image_ids)
-                self.checkpoints.save(done, self.state(done))
+                self._save(done, batch.image_ids)
                 saved_at = time.monotonic()
             if stopping and done < steps:
-                raise Interrupted(self.stop.signum or 0, done)
+                self.world.wait_for_main()  # none leaves before the checkpoint is on the disk
+                raise Interrupted(stopping, done)
+
+    def _save(self, done: int, image_ids: tuple[int, ...]) -> None:
+        self._check_finite()
+        self._check_weights(done - 1, image_ids)
+        others = self.world.gather(random_states())[1:] if self.world.size > 1 else []
+        if self.world.main:
+            self.checkpoints.save(done, self.state(done, others) if others else self.state(done))
 
     def _evaluate(self, done: int) -> None:
         assert self.evaluate is not None
         self._check_finite()
         self._owes_evaluation = True
-        if self.stop.signum is None:
+        if not self.world.highest(self.stop.signum or 0)[0]:
             with suppress(Interrupted):
-                self.metrics.write(step=done, **self.evaluate(done))
+                found = self.evaluate(done)
+                if self.metrics is not None:
+                    self.metrics.write(step=done, **found)
                 self._owes_evaluation = False
 
     def _step(self, step: int, batch: Batch) -> None:
@@ -176,9 +204,10 @@ class Loop:
             # Elsewhere reading a number would wait for the device: there it waits for the next log line or checkpoint.
             self._check_finite()
         if self.settings.clip_norm is not None:
+            self.precision.unscale(self.optimiser)
             parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm, foreach=True)
-        self.optimiser.step()
+        self.precision.step(self.optimiser)
 
     def _check_finite(self) -> None:
         if not self._pending:
@@ -188,11 +217,15 @@ class Loop:
         for (step, image_ids, _), row in zip(unread, values, strict=True):
             parts = dict(zip(NUMBERS[:3], row[:3], strict=True))
             if not all(map(math.isfinite, parts.values())):
-                raise NonFiniteLoss(step + 1, image_ids, parts)
+                # The numbers are those of all processes, and so is this refusal.
+                raise NonFiniteLoss(step + 1, sum(self.world.gather(image_ids), ()) or image_ids, parts)
 
     def _check_weights(self, step: int, image_ids: tuple[int, ...]) -> None:
         """An infinite gradient of a finite loss must not reach a checkpoint: none good might be left to go back to."""
         finite = [p.detach().isfinite().all() for p in self.core.detector.parameters()]
+        if self.precision.lost:
+            lost = f"the gradients of step {step + 1} are not finite at any loss scale (precision=fp16)"
+            raise NonFiniteLoss(step + 1, image_ids, {}, lost)
         if not bool(torch.stack(finite).all()):
             raise NonFiniteLoss(step + 1, image_ids, {})
 
@@ -207,6 +240,10 @@ class Loop:
         values["positives_per_gt"] = named["positives"] / max(named["ground_truths"], 1e-9)
         values["without_positive"] = named["without_positive"]
         values["lr"] = self.optimiser.param_groups[0]["lr"]
-        # The pace is for eyes alone: it would make two files of one training differ.
-        self.metrics.write(step=done, **values)
-        self.progress.report(done, {**values, "images_per_s": rate})
+        if self.precision.scale is not None:
+            values["loss_scale"] = self.precision.scale
+        if self.metrics is not None:
+            # The pace is for eyes alone: it would make two files of one training differ.
+            self.metrics.write(step=done, **values)
+        if self.progress is not None:
+            self.progress.report(done, {**values, "images_per_s": rate})

@@ -15,11 +15,18 @@ from paa import files
 class Metrics:
     """Appends to `path`. Opened with what `mark` gave at a checkpoint, it drops what a cut-off run wrote after that.
 
-    A line that a kill tore in two is dropped likewise. `guard` is called before each write and may raise.
+    A line that a kill tore in two is dropped likewise. `guard` is called before each write and may raise; `observe` is
+    told of each line once it is written.
     """
 
-    def __init__(self, path: Path, mark: int = 0, guard: Callable[[], None] = lambda: None) -> None:
-        self.path, self.guard = path, guard
+    def __init__(
+        self,
+        path: Path,
+        mark: int = 0,
+        guard: Callable[[], None] = lambda: None,
+        observe: Callable[[dict[str, Any]], None] = lambda line: None,
+    ) -> None:
+        self.path, self.guard, self.observe = path, guard, observe
         kept = read(path)[:mark]
         files.write_bytes(path, b"".join(_encode(line) for line in kept))
         self._lines = len(kept)
@@ -28,9 +35,11 @@ class Metrics:
     def write(self, **values: Any) -> None:
         """One line; `step` must be among the values. Numbers that are not finite become null."""
         self.guard()
-        self._file.write(_encode(values).decode())
+        line = _encode(values).decode()
+        self._file.write(line)
         self._file.flush()
         self._lines += 1
+        self.observe(json.loads(line))
 
     def mark(self) -> int:
         """Lines so far, which are on the disk when this returns."""

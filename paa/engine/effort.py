@@ -1,0 +1,64 @@
+"""How long a training would take on this machine's CPU, roughly and never too long: from the network's FLOPs."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+SLOW_CPU = 1e10
+"""FLOP/s that any CPU reaches that is worth asking about."""
+
+MOST_PER_WEIGHT = 0.2
+"""No network here does more FLOPs for a pixel and a weight (ResNet-50: 0.02; a thin one whose weights all act at
+stride 8, forward and backward: below 0.1)."""
+
+
+def surely_below(seconds: float, weights: int, pixels: float) -> bool:
+    """Whether a training of a network of so many weights on so many pixels in all is known to take less on any CPU.
+
+    A bound that costs nothing, so that small trainings need no counting.
+    """
+    return MOST_PER_WEIGHT * weights * pixels / SLOW_CPU < seconds
+
+
+def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1) -> float | None:
+    """FLOPs of an image of a training step: `passes` times forward, and backward through what is trained.
+
+    detector  on the meta device: nothing is computed. Sides are rounded up to multiples of 32. Counted are convolutions
+              and products. None where a layer cannot run without data.
+    """
+    image = torch.empty(1, 3, -(-height // 32) * 32, -(-width // 32) * 32, device="meta")
+    counter = FlopCounterMode(display=False)
+    try:
+        with counter, torch.no_grad():
+            detector(image)
+    except (NotImplementedError, RuntimeError):
+        return None
+    forward = float(counter.get_total_flops())
+    frozen = 0.0
+    counts = counter.get_flop_counts()
+    name = type(detector).__name__
+    for path, module in detector.named_modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(p.requires_grad for p in own):
+            frozen += float(sum(counts.get(f"{name}.{path}", {}).values()))
+    # Backward costs a forward pass for the gradient of the maps and another for that of the weights.
+    return forward * passes + 2 * (forward - frozen)
+
+
+def cpu_rate(seconds: float = 0.2) -> float:
+    """FLOP/s of a 3x3 convolution of 128 channels on this process's threads: measured, the best of some runs."""
+    layer = nn.Conv2d(128, 128, 3, padding=1).to(memory_format=torch.channels_last)
+    image = torch.randn(1, 128, 48, 64).contiguous(memory_format=torch.channels_last)
+    flops = 2 * 9 * 128 * 128 * 48 * 64
+    best, until = float("inf"), time.perf_counter() + seconds
+    with torch.no_grad():
+        layer(image)
+        while best == float("inf") or time.perf_counter() < until:
+            began = time.perf_counter()
+            layer(image)
+            best = min(best, time.perf_counter() - began)
+    return flops / best

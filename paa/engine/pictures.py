@@ -1,0 +1,156 @@
+"""Pictures of the assignment while training goes on: the same few images, at chosen steps, into the run's folder.
+
+Drawing changes no bit of the training: nothing random is drawn, no gradient is made, every module's mode is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from paa import checks
+from paa.data.coco import CocoIndex
+from paa.data.draws import ORDER, Draws
+from paa.data.images import decode
+from paa.data.loader import test_batches
+from paa.data.targets import TrainingBoxes, training_boxes
+from paa.data.transforms import Transform
+
+if TYPE_CHECKING:
+    from paa.engine.core import TrainingCore
+
+
+class PictureSettings:
+    """When pictures are made, and of how many images.
+
+    steps  integers are steps (0 is before the first), numbers with a point are parts of the schedule (0.5, 1.0).
+    count  training images; they are the first with a ground truth in the order that the seed gives.
+    """
+
+    def __init__(self, steps: Sequence[int | float] = (), count: int = 4) -> None:
+        self.steps = checks.sequence("steps", steps, "a list of steps, or of parts of the schedule (0.5)")
+        for step in self.steps:
+            if isinstance(step, float):
+                checks.number("steps", step, low=0, high=1)
+            else:
+                checks.integer("steps", step, low=0)
+        self.count = checks.integer("count", count, low=1)
+
+    def within(self, total: int) -> frozenset[int]:
+        """The steps of a schedule of `total` steps; OutOfRange where one lies past its end."""
+        late = [step for step in self.steps if not isinstance(step, float) and step > total]
+        if late:
+            raise checks.OutOfRange("steps", f"={list(self.steps)}: {late[0]} lies past the schedule's {total} steps")
+        return frozenset(round(step * total) if isinstance(step, float) else step for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The images to draw: positions in `index`, and how training sees them."""
+
+    index: CocoIndex
+    positions: Sequence[int]
+    transform: Transform
+    rule: str
+    legacy: bool
+
+    @classmethod
+    def choose(
+        cls,
+        index: CocoIndex,
+        truths: TrainingBoxes,
+        chosen: np.ndarray,
+        transform: Transform,
+        *,
+        seed: int,
+        count: int,
+        rule: str,
+        legacy: bool,
+    ) -> Subjects:
+        """The first `count` images that training sees, of those (`chosen`) that have a ground truth."""
+        order = chosen[Draws(ORDER, seed, 0).permutation(len(chosen))]
+        positions = order[truths.counts[order] > 0][:count]
+        return cls(index, [int(i) for i in positions], transform, rule, legacy)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Draws what the assigner does with the subjects, called after every step; see `__call__`.
+
+    core    detector, anchors and assigner of the training; `detector` is that of `core`, on `device`.
+    total   steps of the schedule.
+    folder  of all pictures: `folder`/step_00000500/<image id>.png.
+    made    is told of the pictures of a step, also of those that an earlier process drew.
+    warn    is told, once, that pictures cannot be written: training goes on.
+    """
+
+    core: TrainingCore
+    detector: nn.Module
+    device: torch.device
+    subjects: Subjects
+    steps: frozenset[int]
+    total: int
+    folder: Path
+    made: Callable[[int, list[Path]], None] = lambda step, paths: None
+    warn: Callable[[str], None] = print
+
+    def __call__(self, step: int) -> None:
+        """Draws where `step` is one of `steps`, with the weights after so many steps; not what is drawn already."""
+        if step not in self.steps:
+            return
+        paths = []
+        for position in self.subjects.positions:
+            path = picture_path(self.folder, step, int(self.subjects.index.image_ids[position]))
+            try:
+                if not path.exists():
+                    self._draw(step, position, path)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self.warn(f"warning: no picture {path}: {reason}; training goes on")
+                break
+            paths.append(path)
+        self.made(step, paths)
+
+    def _draw(self, step: int, position: int, path: Path) -> None:
+        from paa.assignment_picture import Drawn, save_picture  # matplotlib is for those who want pictures
+
+        index = self.subjects.index.subset(np.array([position]))
+        truths = training_boxes(index, legacy=self.subjects.legacy, rule=self.subjects.rule)
+        batch = next(iter(test_batches(index, self.subjects.transform, 1, truths=truths))).to(self.device)
+        with torch.no_grad(), evaluating(self.detector):
+            predictions, anchors = self.core.predict(batch)
+            found = self.core.assigner(anchors, predictions, batch.targets, min(step / self.total, 1.0))
+        image, (height, width) = decode(index, 0), batch.sizes[0].tolist()
+        drawn = Drawn.of(np.asarray(image.resize((width, height))), index.category_names, batch, anchors, found)
+        title = f"image {int(index.image_ids[0])}, step {step} of {self.total}: {type(self.core.assigner).__name__}"
+        save_picture(drawn, title, path)
+
+
+def picture_path(folder: Path, step: int, image_id: int) -> Path:
+    """The picture of an image after `step` steps, below the `folder` of all pictures."""
+    return folder / f"step_{step:08d}" / f"{image_id}.png"
+
+
+def drawn_pictures(folder: Path) -> dict[int, list[Path]]:
+    """The pictures below `folder`, by step."""
+    steps = sorted(folder.glob("step_*")) if folder.is_dir() else []
+    return {int(step.name.split("_")[1]): sorted(step.glob("[!.]*.png")) for step in steps}
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode within; afterwards each part is in the mode that it had, frozen parts too."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
