@@ -8,10 +8,25 @@ from collections.abc import Callable
 
 from paa.assign.atss import ATSS
 from paa.assign.boundary import B2020, FNP, FSR, A, B, C, D
+from paa.assign.contract import BoundaryError, check_boundary
 from paa.assign.max_iou import MaxIoU
 from paa.assign.paa import PAA
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
 Assigner = Callable[[Anchors, Predictions, Targets, float], Assignment]
 
-__all__ = ["ATSS", "B2020", "FNP", "FSR", "PAA", "A", "Assigner", "B", "C", "D", "MaxIoU"]
+__all__ = [
+    "ATSS",
+    "B2020",
+    "FNP",
+    "FSR",
+    "PAA",
+    "A",
+    "Assigner",
+    "B",
+    "BoundaryError",
+    "C",
+    "D",
+    "MaxIoU",
+    "check_boundary",
+]

@@ -14,6 +14,9 @@ from paa.assign.scores import anchor_scores
 from paa.boxes import BoxCoder
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
+SCOPES = ("candidates", "anchors")
+"""What a boundary may ask to see of each ground truth."""
+
 
 class Boundary(Protocol):
     """Separates the sorted candidates of each GT into positive, ignored and negative ones (see `paa.assign.boundary`).
@@ -59,6 +62,9 @@ class PAA:
         alpha: float = 0.25,
         gamma: float = 2.0,
     ) -> None:
+        if not callable(boundary) or getattr(boundary, "scope", None) not in SCOPES:
+            right = f"an object that can be called, with a `scope` of {' or '.join(SCOPES)} (see paa.assign.boundary)"
+            raise checks.OutOfRange("boundary", f"={boundary}: must be {right}")
         self.boundary = boundary
         self.coder = coder
         self.lambda_score = checks.number("lambda_score", lambda_score, low=0)

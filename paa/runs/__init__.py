@@ -4,7 +4,25 @@ identity  the names of a training and of an evaluation, from their configuration
 claim     one training per identity, over processes and machines.
 paths     every file of a run.
 record    what a finished training and a finished evaluation say about themselves.
-collect   all records as one pandas frame.
+frame     all records as one pandas frame: `paa.runs.collect(runs_dir)`.
 
 Nothing here imports torch: `python -m paa.runs` answers at once.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paa.runs.frame import collect
+
+__all__ = ["collect"]
+
+
+def __getattr__(name: str) -> Any:
+    """`collect`, imported where it is asked for: it needs numpy and pycocotools, which most of this package do not."""
+    if name == "collect":
+        from paa.runs.frame import collect
+
+        return collect
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,19 +10,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paa.runs.collect import evaluations
+from paa.cli.completion import completes
 from paa.runs.columns import COLUMNS, Column, flat, name_of, value_at
 from paa.runs.errors import BadRecord, RunError
+from paa.runs.frame import evaluations
 from paa.runs.paths import RunPaths, find, runs
 from paa.runs.record import EvaluationRecord, TrainingRecord
 from paa.runs.state import State, state
 from paa.runs.text import cell, show
+
+_IDS = {"list": 0, "show": 1, "diff": 2}
+"""The commands, and how many ids each takes."""
 
 _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit code: 0, 1 where a run could not be found or read, 2 for a wrong command line."""
+    if completes("paa-runs", sys.argv[1:] if arguments is None else arguments, _IDS):
+        return 0
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always")

@@ -27,6 +27,7 @@ _NAMES = {
     "paa.data.Shapes": "shapes",
     "paa.data.Coco": "coco",
     "paa.data.Custom": "custom",
+    "paa.data.Voc": "voc",
 }
 
 
@@ -58,6 +59,19 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             out[f"{prefix}{name}"] = value
     return out
+
+
+def own_keys(config: Mapping[str, Any]) -> str | None:
+    """ "assign.boundary.within=0.5, ...": the arguments of classes from outside of the package; None without such."""
+    found = []
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            foreign = str(value.get("_target_", "paa.")).split(".")[0] != "paa"
+            inner = flat(value) if foreign else {}
+            found += [f"{name}.{key}={v}" for key, v in inner.items() if not key.split(".")[-1].startswith("_")]
+            deeper = None if foreign else own_keys(value)
+            found += [f"{name}.{text}" for text in deeper.split(", ")] if deeper else []
+    return ", ".join(found) or None
 
 
 @dataclass(frozen=True)
@@ -114,6 +128,7 @@ COLUMNS: tuple[Column, ...] = (
     _key("n_end", int, "assign.boundary.n_end", "to which n decays, fnp"),
     _key("t", float, "assign.boundary.t", "least score S, fsr"),
     _key("over", str, "assign.boundary.over", "what t is a threshold over, fsr"),
+    Column("own", str, "arguments of classes from outside of the package", lambda t, _: own_keys(t.config)),
     _key("topk", int, "assign.topk", "K, candidates of a ground truth on a level"),
     _key("scale", float, "anchors.scale", "anchor side in strides"),
     _choice("auxiliary", "auxiliary", "auxiliary task: none, centerness, iou"),
@@ -135,6 +150,7 @@ COLUMNS: tuple[Column, ...] = (
     _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
     _evaluation("images", int, "images evaluated"),
     _evaluation("detections", int, "detections evaluated"),
+    _evaluation("upload", str, "file for the evaluation server, below the run's folder, where AP cannot be measured"),
     _training("wall_s", float, "seconds of training"),
     _evaluation("eval_wall_s", float, "seconds of detection and evaluation", "wall_s"),
     _training("started", float, "Unix time at which the training began"),

@@ -32,6 +32,10 @@ TRAINING = frozenset(
         "schedule",
         "train",
         "debug",
+        "init",
+        "precision",  # these three in the last digits, where they are not as ever
+        "channels_last",
+        "compile",
     }
 )
 """Top-level nodes that can change the weights."""
@@ -61,6 +65,16 @@ _NEVER = (
     "data.train",
     "data.val",
     "data.test",
+    "data.split",  # which evaluation is asked for; each has an id of its own
+    "data.train_list",  # of these, too, the digest tells what came of them
+    "data.val_list",
+    "data.test_list",
+    "data.classes",
+    "data.difficult",
+    "data.on_invalid",  # the digest is of what is left, and of which images are turned
+    "data.verify",
+    "data.exif",
+    "backbone.expects",  # what comes of it stands in backbone.convention
     "train.accumulate",  # the same step in smaller parts
     "debug.profile",
 )
@@ -70,7 +84,14 @@ _NOT_TESTING = ("images.train", "images.boxes", "images.empty", "images.min_side
 VOTING = ("voting_weight", "sigma_t", "voting_iou")
 """Keys of `postprocess` that count only where voting is on."""
 
-INERT: dict[str, Any] = {}
+INERT: dict[str, Any] = {
+    "backbone.dcn_stages": [],
+    "detector.head.dcn": False,
+    "init.weights": None,
+    "precision": "fp32",
+    "channels_last": True,
+    "compile": False,
+}
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
 and stay."""
@@ -160,10 +181,13 @@ def _arguments(node: Any) -> Any:
 
 def _refuse_files(counted: Mapping[str, Any]) -> None:
     weights = counted["backbone"].get("weights") if isinstance(counted.get("backbone"), Mapping) else None
+    start = counted["init"].get("weights") if isinstance(counted.get("init"), Mapping) else None
     if isinstance(weights, str) and (Path(weights).suffix or len(Path(weights).parts) > 1):
         raise IdentityError(
             f"backbone.weights={weights}: a local file counts by its content, and there is no digest of it"
         )
+    if isinstance(start, str):
+        raise IdentityError(f"init.weights={start}: counts by its content, and there is no digest of it")
 
 
 def _targets(node: Any) -> Iterator[str]:

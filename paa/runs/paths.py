@@ -47,6 +47,11 @@ class RunPaths:
         return self.folder / "metrics.jsonl"
 
     @property
+    def images(self) -> Path:
+        """Folder of the pictures of the assignment, by step."""
+        return self.folder / "images"
+
+    @property
     def log(self) -> Path:
         """What the training said."""
         return self.folder / "log"
@@ -68,6 +73,10 @@ class RunPaths:
     def matches(self, eval_id: str) -> Path:
         """What became of each detection of an evaluation, for statistics."""
         return self.evals / f"{eval_id}.npz"
+
+    def upload(self, eval_id: str) -> Path:
+        """Folder of what an evaluation server takes, of an evaluation on a split without annotations."""
+        return self.evals / f"{eval_id}.upload"
 
     @property
     def finished(self) -> bool:

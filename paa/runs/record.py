@@ -37,6 +37,7 @@ class TrainingRecord:
     origin          what made it: see `paa.runs.origin`.
     final           numbers of the last steps of training, for people.
     categories      [id, name] of each class in the order of the labels: the weights can be used without the data.
+    world_size      processes that trained it, at the end where it was cut off and resumed by another number.
     """
 
     train_id: str
@@ -54,6 +55,7 @@ class TrainingRecord:
     choices: dict[str, str] = dataclasses.field(default_factory=dict)
     final: dict[str, Any] = dataclasses.field(default_factory=dict)
     categories: list[list[Any]] = dataclasses.field(default_factory=list)
+    world_size: int = 1
     numerics: int = NUMERICS
     kind: str = "training"
     format: int = FORMAT
@@ -79,6 +81,8 @@ class EvaluationRecord:
     iou_error          mean |predicted - true IoU| over the detections that are true at IoU 0.5, or None.
     images, detections, matched  how many; matched counts the true positives at IoU 0.5.
     wall_s             seconds of detection and evaluation; weights_sha256 of the evaluated weights; origin as above.
+    upload             of a split without annotations: the file for the evaluation server that was written in place of
+                       numbers (which are all None), relative to the run's folder; else None.
     """
 
     eval_id: str
@@ -96,6 +100,7 @@ class EvaluationRecord:
     wall_s: float
     weights_sha256: str
     origin: dict[str, Any]
+    upload: str | None = None
     numerics: int = NUMERICS
     kind: str = "evaluation"
     format: int = FORMAT

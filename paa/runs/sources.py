@@ -38,22 +38,32 @@ def source_digest(target: str) -> str:
     return digest.hexdigest()
 
 
-def _resolve(target: str) -> Any:
+def home_of(target: str) -> tuple[ModuleType, list[str]]:
+    """The module that `target` ("module.Name") lies in, imported, and the names that lead on from it.
+
+    ValueError where there is no such module; what the module itself raises is let through.
+    """
     parts = target.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:cut])
         try:
-            thing: Any = importlib.import_module(name)
+            return importlib.import_module(name), parts[cut:]
         except ModuleNotFoundError as error:
             if error.name and (name == error.name or name.startswith(f"{error.name}.")):
                 continue
             raise
-        for part in parts[cut:]:
-            if not hasattr(thing, part):
-                raise ValueError(f"_target_={target}: module {name} has no {'.'.join(parts[cut:])}")
-            thing = getattr(thing, part)
-        return thing
     raise ValueError(f"_target_={target}: there is no module {parts[0]} to import")
+
+
+def _resolve(target: str) -> Any:
+    thing: Any
+    thing, names = home_of(target)
+    module = thing.__name__
+    for name in names:
+        if not hasattr(thing, name):
+            raise ValueError(f"_target_={target}: module {module} has no {'.'.join(names)}")
+        thing = getattr(thing, name)
+    return thing
 
 
 def _home(thing: Any) -> ModuleType | None:

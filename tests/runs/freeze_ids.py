@@ -10,12 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
+from paa.cli.assemble import assemble
+from paa.cli.compose import composer, resolved
 from paa.runs.identity import eval_id, train_id
 
-REPO = Path(__file__).resolve().parents[2]
 FROZEN = Path(__file__).with_name("frozen_ids.json")
 # Contents that never change, so that an id depends on the configuration alone.
 DIGESTS = {"data.train": "1" * 64, "data.val": "2" * 64, "data.test": "3" * 64}
@@ -34,11 +32,9 @@ OVERRIDES = {
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
-    """The resolved configuration, in plain types."""
-    with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
-        plain = OmegaConf.to_container(compose("config", overrides=overrides), resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    """The configuration as a run has it: resolved, in plain types, with what its backbone settles."""
+    with composer() as compose:
+        return dict(assemble(resolved(compose.compose(overrides))).config)
 
 
 def ids(config: dict[str, Any]) -> dict[str, str]:

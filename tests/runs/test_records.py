@@ -15,9 +15,10 @@ from records import evaluation, write_run
 
 from paa import files
 from paa.evaluation.coco import NUMBERS
-from paa.runs.collect import UnreadableRecord, collect, scan
+from paa.runs import collect
 from paa.runs.columns import COLUMNS, name_of
 from paa.runs.errors import BadRecord, RunNotFound
+from paa.runs.frame import UnreadableRecord, scan
 from paa.runs.origin import LIBRARIES, commit, hardware, origin, versions
 from paa.runs.paths import RunPaths, find, runs
 from paa.runs.record import EvaluationRecord, TrainingRecord
@@ -224,7 +225,7 @@ def test_commit_is_that_of_the_code_or_unknown(tmp_path, monkeypatch):
 
 
 def test_nothing_of_runs_imports_torch_or_pandas():
-    names = ["identity", "claim", "paths", "record", "collect", "state", "columns", "origin", "text", "__main__"]
+    names = ["identity", "claim", "paths", "record", "frame", "state", "columns", "origin", "text", "__main__"]
     code = f"import sys\nfor name in {names}: __import__('paa.runs.' + name)\n"
     code += "print([m for m in ('torch', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

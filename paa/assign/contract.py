@@ -1,0 +1,115 @@
+"""What a boundary promises, tried on small tensors: whoever writes one learns in a second what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from paa.assign.boundary import IGNORED, NEGATIVE, POSITIVE
+from paa.assign.paa import SCOPES, Boundary
+
+
+class BoundaryError(ValueError):
+    """A boundary breaks a promise; the message is one line. `__cause__` is what it raised, if it raised."""
+
+
+def check_boundary(boundary: Boundary, *, every_gt_positive: bool = True) -> None:
+    """Tries `boundary` on ordinary, degenerate and padded candidates; BoundaryError says the first thing that is wrong.
+
+    What a boundary promises (`paa.assign.boundary`): a `scope`; labels int8 of the shape of the scores, 1, 0 or -1, and
+    0 in the padding; its inputs stay as they are; each ground truth is labelled for itself, however many others there
+    are and however wide the padding is (not asked of a boundary that draws at random); no exception on equal scores, on
+    a single candidate or on none.
+
+    every_gt_positive  a ground truth with candidates also gets a positive. FSR breaks this, and the paper shows what
+                       comes of it; False allows it.
+    """
+    name = type(boundary).__name__
+    scope = getattr(boundary, "scope", None)
+    if scope not in SCOPES:
+        raise BoundaryError(f"{name}.scope={scope}: must be one of {', '.join(SCOPES)}")
+    for number, (case, scores, valid) in enumerate(_cases()):
+        for progress in (0.0, 0.5, 1.0) if number == 0 else (0.5,):
+            on = f"on {case}, scores {list(scores.shape)}, progress {progress:g}"
+            problem = _try(boundary, scores, valid, progress, every_gt_positive, name, on)
+            if problem:
+                raise BoundaryError(f"{name}: {problem} ({on})")
+
+
+def _cases() -> Iterator[tuple[str, Tensor, Tensor]]:
+    """(name, scores [N, M] ascending with inf in the padding, valid [N, M]) as `PAA` hands them to a boundary."""
+    random = torch.Generator().manual_seed(0)
+    ordinary = torch.rand(16, 45, generator=random).mul_(4).sort(1).values
+    everywhere = torch.ones_like(ordinary, dtype=torch.bool)
+    yield "ordinary candidates", ordinary, everywhere
+    counts = torch.arange(16).unsqueeze(1) * 3
+    valid = torch.arange(45) < counts
+    yield "padded candidates, of none to 45", ordinary.where(valid, torch.inf), valid
+    yield "equal scores", torch.full((4, 9), 0.7), torch.ones(4, 9, dtype=torch.bool)
+    yield "scores of 0", torch.zeros(4, 9), torch.ones(4, 9, dtype=torch.bool)
+    two = torch.tensor([[0.1] * 4 + [3.0] * 5])
+    yield "two values", two, torch.ones_like(two, dtype=torch.bool)
+    yield "huge scores", ordinary * 1e4, everywhere
+    yield "a single candidate", ordinary[:, :1], everywhere[:, :1]
+    yield "no candidate", torch.full((2, 9), torch.inf), torch.zeros(2, 9, dtype=torch.bool)
+
+
+def _try(
+    boundary: Boundary, scores: Tensor, valid: Tensor, progress: float, every_gt_positive: bool, name: str, on: str
+) -> str | None:
+    """What is wrong with the labels of one case, or None."""
+
+    def labels_of(scores: Tensor, valid: Tensor) -> Tensor:
+        try:
+            return boundary(scores, valid, progress)
+        except Exception as error:
+            raise BoundaryError(f"{name} raises {on}") from error
+
+    given = scores.clone(), valid.clone()
+    labels = labels_of(*given)
+    problem = _form(labels, scores) or _values(labels, valid)
+    if problem:
+        return problem
+    if not (torch.equal(given[0], scores) and torch.equal(given[1], valid)):
+        return "changes its arguments; work on copies of scores and valid"
+    if every_gt_positive and (valid.any(1) & ~(labels == POSITIVE).any(1)).any():
+        return "leaves a ground truth that has candidates without a positive"
+    return _independence(labels_of, labels, scores, valid) if (valid != valid[:1]).any() else None
+
+
+def _form(labels: object, scores: Tensor) -> str | None:
+    if not isinstance(labels, Tensor):
+        return f"returns a {type(labels).__name__}, must return a tensor of labels"
+    if labels.shape != scores.shape:
+        return f"labels have the shape {list(labels.shape)}, must have that of the scores"
+    if labels.dtype != torch.int8:
+        return f"labels are {labels.dtype}, must be torch.int8 (paa.assign.boundary.write makes such of masks)"
+    return None
+
+
+def _values(labels: Tensor, valid: Tensor) -> str | None:
+    strange = set(labels.unique().tolist()) - {POSITIVE, NEGATIVE, IGNORED}
+    if strange:
+        return f"labels of {sorted(strange)}, must be 1 (positive), 0 (negative) or -1 (ignored)"
+    if (labels[~valid] != NEGATIVE).any():
+        return "labels the padding, which must be 0: mask by valid"
+    return None
+
+
+def _independence(
+    labels_of: Callable[[Tensor, Tensor], Tensor], labels: Tensor, scores: Tensor, valid: Tensor
+) -> str | None:
+    if not torch.equal(labels_of(scores, valid), labels):  # draws at random
+        return None
+    if not torch.equal(labels_of(scores.flip(0), valid.flip(0)), labels.flip(0)):
+        return "labels of a ground truth depend on the others; reduce along dim 1 alone"
+    if not torch.equal(labels_of(scores[:1], valid[:1]), labels[:1]):
+        return "labels of a ground truth depend on the others; reduce along dim 1 alone"
+    rows, more = len(scores), 3
+    wide = torch.cat([scores, scores.new_full((rows, more), torch.inf)], 1)
+    kept = torch.cat([valid, valid.new_zeros(rows, more)], 1)
+    if not torch.equal(labels_of(wide, kept)[:, : scores.shape[1]], labels):
+        return "labels change with the width of the padding; count candidates by valid.sum(1), not by the shape"
+    return None
