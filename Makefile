@@ -1,13 +1,14 @@
 # make demo    a small sweep on the embedded data, and its table
 # make test    all tests
 # make check   ruff and mypy
+# make docs    docs/configuration.md, from the comments in conf/
 # Each makes .venv first where it is missing; PYTHON chooses the interpreter (3.10 to 3.13).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo check test clean
+.PHONY: install demo check docs test clean
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -24,6 +25,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	$(BIN)/python -m paa.cli.reference docs/configuration.md
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --dist worksteal

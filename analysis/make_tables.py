@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paa.evaluation.coco import NUMBERS
-from paa.runs.collect import collect
+from paa.runs import collect
 from paa.runs.columns import COLUMNS
 from paa.runs.text import aligned, comma_separated, markdown
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ALWAYS = ("assigner", "boundary", "auxiliary", "seed", "split", "voting", "AP", "AP50", "AP75", "APS", "APM", "APL")
 """Columns that are shown in any case."""
 
-WHERE_KNOWN = ("n", "n_end", "t", "iou_error", "train_id")
+WHERE_KNOWN = ("n", "n_end", "t", "own", "iou_error", "train_id")
 """Columns that are shown where a row has a value."""
 
 WHERE_DIFFERENT = (

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from paa.cli.compose import composer
-from paa.cli.experiment import Experiment
-from paa.cli.reopen import reopen, settings
-from paa.cli.report import table
-from paa.cli.simple import command_line, refusing, required
-from paa.cli.sweep import EXPECTED, report_failure
-from paa.engine.progress import print_line
+from paa.cli.completion import completes
+
+if TYPE_CHECKING:
+    from paa.cli.experiment import Experiment
 
 USAGE = """\
 usage: python -m paa.evaluate run=ID [key=value ...]
@@ -27,6 +25,8 @@ changes; an evaluation that exists is printed at once.
   postprocess.nms_iou=0.6     and every other key of postprocess
   images.test.short=800       short side of the images
   data.root=DIR               where the data lie now
+  data.split=test             the split to evaluate; of one without annotations, COCO's test-dev say, the file for the
+                              server that has them is written
 
 examples
   python -m paa.evaluate -m run=t3f9a postprocess.voting=false,true
@@ -35,25 +35,44 @@ examples
 
 
 def main() -> None:
-    """Exit codes: 0, 1 failed, 2 refused."""
+    """Exit codes: 0, 1 failed, 2 refused, 130 and 143 stopped."""
+    if completes("paa-evaluate", sys.argv[1:]):
+        return  # before torch is imported: a person waits for it
+    from paa.cli.compose import composer
+    from paa.cli.own import look_here
+    from paa.cli.reopen import reopen, settings
+    from paa.cli.report import table
+    from paa.cli.simple import command_line, refusing, required
+    from paa.cli.sweep import EXPECTED, report_failure
+    from paa.engine.distributed import current, leave
+    from paa.engine.progress import print_line
+
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
+    look_here()
     jobs: list[tuple[list[str], Experiment]] = []
     with refusing("paa.evaluate", 2), composer(config_dir) as compose:
         for job in compose.jobs(overrides, multirun):
             own, rest = settings(compose.parse(job), ("run", "runs_dir"))
             run = required(own, "run", "the id of a finished run, or its first letters")
             experiment, _ = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
+            experiment.check_data()
             jobs.append((job, experiment))
     failed: dict[int, str] = {}
-    with refusing("paa.evaluate", 1):
-        for number, (_, experiment) in enumerate(jobs):
-            try:
-                experiment.run(print_line)
-            except EXPECTED as error:
-                failed[number] = report_failure(experiment, error)
-    print_line("\n" + table(jobs, failed))
+    try:
+        with refusing("paa.evaluate", 1):
+            for number, (_, experiment) in enumerate(jobs):
+                try:
+                    experiment.run(print_line)
+                except EXPECTED as error:
+                    failed[number] = report_failure(experiment, error)
+                    if current().size > 1:  # the processes are out of step
+                        break
+    finally:  # whoever stops a sweep sees what it has come to
+        if current().main:
+            print_line("\n" + table(jobs, failed))
     if failed:
         raise SystemExit(1)
+    leave()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from paa import checks
-from paa.cli.compose import composer
-from paa.cli.messages import ConfigError
-from paa.cli.predicting import predict
-from paa.cli.reopen import reopen, settings
-from paa.cli.simple import command_line, refusing, required
-from paa.engine.progress import print_line
+from paa.cli.completion import completes
 
 USAGE = """\
 usage: python -m paa.predict run=ID images=DIR out=DIR [key=value ...]
@@ -34,7 +28,19 @@ example
 
 def main() -> None:
     """Exit codes: 0, 1 failed, 2 refused."""
+    if completes("paa-predict", sys.argv[1:]):
+        return  # before torch is imported: a person waits for it
+    from paa import checks
+    from paa.cli.compose import composer
+    from paa.cli.messages import ConfigError
+    from paa.cli.own import look_here
+    from paa.cli.predicting import predict
+    from paa.cli.reopen import reopen, settings
+    from paa.cli.simple import command_line, refusing, required
+    from paa.engine.progress import print_line
+
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
+    look_here()
     with refusing("paa.predict", 2), composer(config_dir) as compose:
         if multirun:
             raise ConfigError("-m: predict takes one run at a time")

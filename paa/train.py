@@ -24,13 +24,17 @@ def main() -> None:
         _job()  # a person waits for it at each press of a key, and importing torch takes seconds
         return
     from paa.cli.compose import flags_first
+    from paa.cli.own import look_here
     from paa.cli.sweep import checked, finish
+    from paa.engine.distributed import leave
 
+    look_here()
     try:
         jobs = checked("paa.train", sys.argv[1:])
         sys.argv[1:] = flags_first(sys.argv[1:])
         _job()
         finish(jobs)
+        leave()
     except KeyboardInterrupt:  # between two jobs
         raise SystemExit(130) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from running import call, experiment, only_run, rows, train
 
 from paa.cli.experiment import Experiment
+from paa.engine.signals import Interrupted
 from paa.evaluation.coco import NUMBERS
 
 
@@ -93,6 +95,25 @@ def test_an_evaluation_that_fails_hides_no_other(here, capsys, monkeypatch):
     ended = call(capsys, "paa.evaluate", "-m", f"run={run.train_id}", "postprocess.sigma_t=0.5,0.25")
     assert ended.code == 1
     assert "postprocess.sigma_t=0.5   failed: no room on the disk" in ended.out
+
+
+@pytest.mark.parametrize(("stop", "code"), [(Interrupted(signal.SIGTERM, 4), 143), (KeyboardInterrupt(), 130)])
+def test_a_sweep_that_is_stopped_shows_what_is_done(here, capsys, monkeypatch, stop, code):
+    assert train(capsys, "postprocess.voting=true").code == 0
+    plain = Experiment.run
+
+    def run(self, say):
+        if self.parts.config["postprocess"]["sigma_t"] == 0.5:
+            raise stop
+        return plain(self, say)
+
+    monkeypatch.setattr(Experiment, "run", run)
+    ended = call(capsys, "paa.evaluate", "-m", f"run={only_run(here).train_id}", "postprocess.sigma_t=0.25,0.5,0.75")
+    assert ended.code == code
+    done, stopped, never = rows(ended.out)
+    assert done[1:4] == ["postprocess.sigma_t=0.25", "val", "on"]
+    assert stopped[1:] == ["postprocess.sigma_t=0.5", "not", "finished"]
+    assert never[1:] == ["postprocess.sigma_t=0.75", "not", "finished"]
 
 
 def test_evaluations_that_find_nothing_are_ap_0(here, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,24 @@ from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder
 from paa.cli.build import build
 from paa.cli.messages import ConfigError
+from paa.cli.own import try_boundary
 from paa.criterion import Criterion
-from paa.data.sources import Coco, Custom, Shapes
+from paa.data.sources import Coco, Custom, Shapes, Voc
 from paa.data.targets import EMPTY_IMAGES, RULES
 from paa.data.transforms import Transform
 from paa.detector import Detector
+from paa.engine.compiling import CannotCompile, compiled
 from paa.engine.core import TrainingCore
+from paa.engine.distributed import ALONE, World, current
 from paa.engine.loop import LoopSettings
+from paa.engine.precision import PRECISIONS, Precision
 from paa.engine.schedule import Schedule
 from paa.postprocess import PostProcess
+from paa.tracking import Tracking
 
 _OWN_THREADS = torch.get_num_threads()
 
-Source = Shapes | Custom | Coco
+Source = Shapes | Custom | Coco | Voc
 
 
 @dataclass(frozen=True)
@@ -47,18 +52,23 @@ class Parts:
     optim: Any
     schedule: Schedule
     loop: LoopSettings
+    tracking: Tracking
     train_transform: Callable[[nn.Module], Transform]
     test_transform: Callable[[nn.Module], Transform]
 
-    def detector(self, classes: int) -> Detector:
-        """The network for so many classes, on the CPU, with the initial weights that the seed gives."""
+    def detector(self, classes: int, load_weights: bool = True) -> Detector:
+        """The network for so many classes, on the CPU, with the initial weights that the seed gives.
+
+        load_weights  False leaves out the backbone's pretrained weights: others will take the place of all.
+        """
         torch.manual_seed(self.config["seed"])
         node = self.config["detector"]
         try:
-            backbone = build(self.config["backbone"], "backbone")
+            backbone = build(self.config["backbone"], "backbone", {"load_weights": load_weights})
             fpn = build(node["fpn"], "detector.fpn", in_channels=backbone.out_channels)
             head = build(node["head"], "detector.head", classes=classes, auxiliary=self.auxiliary.has_head)
-            detector = Detector(backbone, fpn, head)
+            # Runs that are older than the key had what is its default now.
+            detector = Detector(backbone, fpn, head, self.config.get("channels_last", True))
         except (ValueError, OSError) as error:
             raise ConfigError(f"backbone, detector: {error}") from error
         if head.channels != fpn.channels:
@@ -69,9 +79,18 @@ class Parts:
             raise ConfigError(f"{problem}, {list(fpn.strides)}")
         return detector
 
-    def core(self, detector: nn.Module) -> TrainingCore:
-        """Detector, anchors, assigner and criterion, joined for training."""
-        return TrainingCore(detector, self.grid, self.assigner, self.criterion, self.config["train"]["accumulate"])
+    def core(self, detector: nn.Module, precision: Precision | None = None, world: World = ALONE) -> TrainingCore:
+        """Detector, anchors, assigner and criterion, joined for training; ConfigError where it cannot be compiled."""
+        network = None
+        if self.config.get("compile", False):
+            try:
+                network = compiled(detector, next(detector.parameters()).device)
+            except CannotCompile as error:
+                raise ConfigError(str(error)) from error
+        accumulate = self.config["train"]["accumulate"]
+        return TrainingCore(
+            detector, self.grid, self.assigner, self.criterion, accumulate, precision or Precision(), world, network
+        )
 
 
 def assemble(config: Mapping[str, Any]) -> Parts:
@@ -94,15 +113,27 @@ def assemble(config: Mapping[str, Any]) -> Parts:
         optim=build(config["optim"], "optim"),
         schedule=build(config["schedule"], "schedule"),
         loop=_loop_settings(config),
+        tracking=build({"_target_": "paa.tracking.Files", **config["tracking"]}, "tracking"),  # records may have none
         train_transform=lambda backbone: _transform(images, "train", backbone),
         test_transform=lambda backbone: _transform(images, "test", backbone),
     )
+    try_boundary(parts.assigner)
     _check_splits(config, parts.source)
+    try:
+        parts.tracking.images.within(parts.schedule.steps)
+    except checks.OutOfRange as error:
+        raise ConfigError(f"tracking.images.{error}") from error
     for phase in ("train", "test"):
         _transform(images, phase, None)
-    with torch.device("meta"):  # checks the network's keys, at no cost: no data is held, no file is read
-        parts.detector(1)
-    return parts
+    with torch.device("meta"):  # checks the network's keys, at no cost: no data is held
+        backbone = parts.detector(1).backbone
+    return replace(parts, config=_settled(config, backbone))
+
+
+def _settled(config: Mapping[str, Any], backbone: nn.Module) -> Mapping[str, Any]:
+    """The configuration with what the backbone made of keys that were left open, so that its identity tells them."""
+    node, found = config["backbone"], getattr(backbone, "settled", {})
+    return {**config, "backbone": {**node, **{key: value for key, value in found.items() if key in node}}}
 
 
 def votings(config: Mapping[str, Any]) -> list[bool]:
@@ -116,13 +147,29 @@ def votings(config: Mapping[str, Any]) -> list[bool]:
 
 
 def device_of(config: Mapping[str, Any]) -> torch.device:
-    """The device that `device` and the machine give."""
-    name = config["device"]
+    """The device that `device` and the machine give; of several processes each has a GPU of its own."""
+    name, world = config["device"], current()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     elif name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: torch sees no CUDA device here; say device=auto or device=cpu")
-    return torch.device(name)
+    if name == "cpu" or world.size == 1:
+        return torch.device(name)
+    if world.local_rank >= torch.cuda.device_count():
+        there = f"{torch.cuda.device_count()} GPUs for {world.local_rank + 1} processes or more on this machine"
+        raise ConfigError(f"device={config['device']}: {there}; start one process a GPU, or say device=cpu")
+    return torch.device("cuda", world.local_rank)
+
+
+def check_processes(config: Mapping[str, Any], world: World) -> None:
+    """ConfigError where so many processes cannot share the steps of this training."""
+    size, norm = config["train"]["batch_size"], config["backbone"].get("norm")
+    if size < world.size:
+        least = f"must be an image or more for each of the {world.size} processes"
+        raise ConfigError(f"train.batch_size={size}: {least}")
+    if world.size > 1 and norm == "batch":
+        problem = "its statistics are those of a process's part; take backbone.norm=group, or one process"
+        raise ConfigError(f"backbone.norm=batch with {world.size} processes: {problem}")
 
 
 def apply_threads(config: Mapping[str, Any]) -> None:
@@ -170,7 +217,14 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
     try:
         checks.integer("seed", config["seed"], low=0, high=2**31 - 1)
         checks.choice("device", config["device"], ("auto", "cpu", "cuda"))
+        checks.choice("precision", config.get("precision", "fp32"), PRECISIONS)
+        for key in ("channels_last", "compile"):
+            checks.flag(key, config.get(key, False))
         checks.integer("workers", config["workers"], low=0, high=256)
+        start = config.get("init", {}).get("weights")  # runs that are older than the key have no such node
+        if start is not None and (not isinstance(start, str) or not start):
+            what = "must be null, a finished run's id or the path of a file"
+            raise checks.OutOfRange("init.weights", f"={start}: {what}")
         if config["threads"] is not None:
             checks.integer("threads", config["threads"], low=1, high=1024)
         checks.integer("train.batch_size", train["batch_size"], low=1)
@@ -202,5 +256,5 @@ def _check_splits(config: Mapping[str, Any], source: Source) -> None:
     if config["evaluate"]["every"] and not node["splits"]:
         raise ConfigError("evaluate.splits=[]: evaluate.every needs a split to evaluate on; or say evaluate.every=0")
     for split in node["splits"]:
-        if split not in source.splits:
+        if split not in source.names:  # of one that is known but not there, the source says which file is missing
             raise ConfigError(f"evaluate.splits=[{split}]: must be of {', '.join(source.splits)}")

@@ -8,10 +8,13 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from paa import checks
 from paa.cli.messages import ConfigError, listed, nearest
+from paa.cli.own import WHERE, OwnCodeError, place_of
+from paa.runs.sources import home_of
 
 TARGET = "_target_"
 
@@ -22,7 +25,8 @@ def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | Non
     path    where the node lies in the configuration, for messages.
     offers  further arguments, passed where the target has a parameter of that name.
     given   further arguments, passed always.
-    Keys that begin with "_" are for other nodes to read and are no arguments. Raises ConfigError.
+    Keys that begin with "_" are for other nodes to read and are no arguments. Raises ConfigError, and OwnCodeError for
+    what a class outside of the package raises.
     """
     target = _locate(node, path)
     arguments: dict[str, Any] = {}
@@ -42,7 +46,8 @@ def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | Non
         for key in arguments:
             if key not in parameters:
                 raise ConfigError(
-                    f"{path}.{key}: {node[TARGET]} has no such argument. It has: {listed(names)}.{nearest(key, names)}"
+                    f"{path}.{key}: {node[TARGET]}{place_of(target)} has no such argument. "
+                    f"It has: {listed(names)}.{nearest(key, names)}"
                 )
         for name, parameter in parameters.items():
             if (
@@ -50,11 +55,18 @@ def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | Non
                 and name not in arguments
                 and not parameter.kind.name.startswith("VAR")
             ):
-                raise ConfigError(f"{path}.{name} is missing: {node[TARGET]} needs it")
+                raise ConfigError(f"{path}.{name} is missing: {node[TARGET]}{place_of(target)} needs it")
     try:
         return target(**arguments)
     except checks.OutOfRange as error:
         raise ConfigError(f"{path}.{error.name}{error.problem}") from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        own = OwnCodeError.of(error, f"{path}: {node[TARGET]} cannot be built")
+        if own is None:
+            raise
+        raise own from error
 
 
 def _locate(node: Mapping[str, Any], path: str) -> Any:
@@ -62,10 +74,22 @@ def _locate(node: Mapping[str, Any], path: str) -> Any:
     if not isinstance(name, str):
         raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
     try:
+        _try_home(name)
         target = pkgutil.resolve_name(name)
     except Exception as error:
+        problem = f"{path}.{TARGET}={name}: cannot be imported"
+        own = OwnCodeError.of(error, problem)
+        if own is not None:
+            raise own from error
         reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
-        raise ConfigError(f"{path}.{TARGET}={name}: cannot be imported ({reason})") from error
+        hint = f"; {WHERE}" if isinstance(error, ModuleNotFoundError) else ""
+        raise ConfigError(f"{problem} ({reason}){hint}") from error
     if not callable(target):
         raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
     return target
+
+
+def _try_home(name: str) -> None:
+    """Imports the module of `name`: `resolve_name` would take an ImportError within it for a name that is not there."""
+    with suppress(ValueError):
+        home_of(name)

@@ -28,6 +28,8 @@ from paa.cli.messages import ConfigError, explain_choice, explain_key, explain_s
 
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
+if not OmegaConf.has_resolver("paa.norm"):  # normalisation of a backbone, by whether it has weights
+    OmegaConf.register_new_resolver("paa.norm", lambda weights, pretrained: pretrained if weights else "group")
 
 _DEFAULTS: dict[str, DictConfig] = {}
 

@@ -14,8 +14,12 @@ from torch import nn
 from paa.auxiliary import IoUPrediction
 from paa.cli.assemble import Parts, votings
 from paa.data.coco import CocoIndex
-from paa.data.loader import test_batches
+from paa.data.loader import test_batches, test_order
+from paa.engine.distributed import ALONE, World
+from paa.engine.signals import Interrupted
 from paa.evaluation import Evaluation, Results, evaluate
+from paa.evaluation.coco import NUMBERS
+from paa.evaluation.upload import write_upload
 from paa.inference import Inference
 from paa.runs.identity import eval_id
 from paa.runs.origin import origin
@@ -52,6 +56,7 @@ class Evaluator:
 
     say    tells a person what goes on.
     pause  is called between batches; it raises Interrupted to end the evaluation, of which nothing is then kept.
+    world  the processes that share the images; the main one has all detections and writes, the others have none.
     """
 
     parts: Parts
@@ -60,21 +65,39 @@ class Evaluator:
     say: Callable[[str], None]
     categories: Sequence[Sequence[Any]]
     pause: Callable[[], None] = lambda: None
+    world: World = ALONE
 
     def split(self, split: str, votings: Sequence[bool]) -> dict[bool, Evaluation]:
         """Evaluations of a split for each of `votings`, from one pass of the network."""
         index = self.index(split)
-        predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
-        found = self.results(index, votings)
-        return {voting: evaluate(index, one, predicts_iou=predicts_iou) for voting, one in found.items()}
+        return self._evaluations(index, self.results(index, votings))
 
     def results(self, index: CocoIndex, votings: Sequence[bool]) -> dict[bool, Results]:
-        """Detections on the images of an index for each of `votings`."""
+        """Detections on the images of an index for each of `votings`, the same on any number of processes."""
         transform = self.parts.test_transform(self.detector.backbone)  # type: ignore[arg-type]
         batch_size, workers = self.parts.config["images"]["test"]["batch_size"], self.parts.config["workers"]
         inference = Inference(self.detector, self.parts.grid, self.parts.postprocess, self.parts.auxiliary, self.device)
-        batches = test_batches(index, transform, batch_size, workers=workers)
-        return inference.results(batches, votings, on_images=lambda n: self.pause())
+        part = slice(self.world.rank, None, self.world.size)  # whole batches: each is padded as in one process
+        batches = test_batches(index, transform, batch_size, workers=workers, part=part)
+        stopped, own = None, {}
+        try:
+            own = inference.results(batches, votings, on_images=lambda n: self.pause())
+        except Interrupted as stop:
+            stopped = stop
+        if self.world.size > 1:  # a process that is told to stop would leave the others waiting for its part
+            signum, step = self.world.highest(*((stopped.signum, stopped.step) if stopped else (0, 0)))
+            stopped = Interrupted(signum, step) if signum else None
+        if stopped is not None:
+            raise stopped
+        found = self.world.gather(own)
+        if self.world.size == 1 or not found:
+            return own if self.world.main else {}
+        order = test_order(index)
+        return {voting: Results.join([one[voting] for one in found]).in_order(order) for voting in votings}
+
+    def measurable(self, split: str) -> bool:
+        """Whether the split has annotations. DataError as in `index`."""
+        return self.parts.source.labelled(split)
 
     def index(self, split: str) -> CocoIndex:
         """The annotations of a split, debug.images of them; DataError where its classes are not the training's."""
@@ -91,35 +114,66 @@ class Evaluator:
         weights_sha256: str,
         guard: Callable[[], None],
     ) -> None:
-        """Runs the evaluations of `every` and writes their records and matches; `guard` is called before each write."""
+        """Runs the evaluations of `every` and writes their records and matches; `guard` is called before each write.
+
+        Of a split without annotations, the file for the server that has them is written, and a record without numbers.
+        """
         for split in dict.fromkeys(one.split for one in every):
             of_split = [one for one in every if one.split == split]
             began = time.monotonic()
-            found = self.split(split, [one.voting for one in of_split])
+            index = self.index(split)
+            detections = self.results(index, [one.voting for one in of_split])
+            if not self.world.main:
+                self.world.wait_for_main()
+                continue
+            measured = self._evaluations(index, detections) if self.measurable(split) else {}
             took = (time.monotonic() - began) / len(of_split)
             for one in of_split:
-                evaluation = found[one.voting]
-                record = EvaluationRecord.of(
-                    evaluation,
-                    eval_id=one.eval_id,
-                    train_id=train_id,
-                    split=split,
-                    voting=one.voting,
-                    postprocess={**self.parts.config["postprocess"], "voting": one.voting},
-                    digests=dict(digests),
-                    wall_s=round(took, 2),
-                    weights_sha256=weights_sha256,
-                    origin=origin(),
-                )
+                rest: dict[str, Any] = {
+                    "eval_id": one.eval_id,
+                    "train_id": train_id,
+                    "split": split,
+                    "voting": one.voting,
+                    "postprocess": {**self.parts.config["postprocess"], "voting": one.voting},
+                    "digests": dict(digests),
+                    "wall_s": round(took, 2),
+                    "weights_sha256": weights_sha256,
+                    "origin": origin(),
+                }
                 guard()
-                evaluation.matches.save(paths.matches(one.eval_id))
+                if one.voting in measured:
+                    record = EvaluationRecord.of(measured[one.voting], **rest)
+                    measured[one.voting].matches.save(paths.matches(one.eval_id))
+                else:
+                    record = EvaluationRecord(**self._uploaded(one, index, detections[one.voting], paths), **rest)
                 guard()
                 record.write(paths.evaluation(one.eval_id))
                 self.say(f"{paths.train_id}  {describe(record)}")
+            self.world.wait_for_main()
+
+    def _evaluations(self, index: CocoIndex, found: Mapping[bool, Results]) -> dict[bool, Evaluation]:
+        predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
+        return {voting: evaluate(index, one, predicts_iou=predicts_iou) for voting, one in found.items()}
+
+    def _uploaded(self, one: Wanted, index: CocoIndex, found: Results, paths: RunPaths) -> dict[str, Any]:
+        """Writes the server's file; what the record says in place of numbers."""
+        name = self.parts.source.public_name(one.split)
+        upload = write_upload(paths.upload(one.eval_id), name, f"paa-{paths.train_id}", index, found)
+        return {
+            "numbers": dict.fromkeys(NUMBERS),
+            "per_class": dict.fromkeys(index.category_names),
+            "iou_error": None,
+            "images": len(index),
+            "detections": len(found),
+            "matched": 0,
+            "upload": upload.relative_to(paths.folder).as_posix(),
+        }
 
 
 def describe(record: EvaluationRecord) -> str:
     """ "val, voting on: AP 51.2  AP50 70.1 ...", with "-" where there is nothing to measure."""
+    if record.upload is not None:
+        return f"{record.split}, voting {'on' if record.voting else 'off'}: {record.detections} detections to upload"
     numbers = "  ".join(f"{k} {'-' if v is None else f'{v:.1f}'}" for k, v in list(record.numbers.items())[:6])
     error = "" if record.iou_error is None else f"  IoU error {record.iou_error:.3f}"
     return f"{record.split}, voting {'on' if record.voting else 'off'}: {numbers}{error}"

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from paa import files
-from paa.cli.assemble import Parts, apply_threads, assemble, device_of
+from paa.checks import OutOfRange
+from paa.cli.assemble import Parts, apply_threads, assemble, check_processes, device_of
 from paa.cli.evaluating import Evaluator, missing, wanted
+from paa.cli.feasible import too_long
 from paa.cli.messages import ConfigError
+from paa.cli.starting import Start
 from paa.cli.training import Training
 from paa.detector import Detector
+from paa.detector.efficientnet import package_file
 from paa.engine import checkpoint
+from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import StopRequest
 from paa.runs.claim import Claim, acquire
 from paa.runs.identity import file_digest, train_id
 from paa.runs.origin import origin
-from paa.runs.paths import RunPaths
+from paa.runs.paths import RunPaths, runs
 from paa.runs.record import EvaluationRecord, TrainingRecord
+from paa.tracking import RunInfo, Tracker
+from paa.tracking.files import Silent
 
 
 @dataclass(frozen=True)
@@ -38,17 +47,29 @@ class Identity:
 
 
 def identify(parts: Parts) -> Identity:
-    """Names the training. Reads the annotations (or what was remembered of them), nothing else."""
+    """Names the training. Reads the annotations (or what was remembered of them) and local weights, nothing else."""
     config = parts.config
     splits = dict.fromkeys(["train", *config["evaluate"]["splits"]])
     digests = {f"data.{split}": parts.source.digest(split) for split in splits}
     weights = config["backbone"].get("weights")
-    if weights is not None and weights != "torchvision":
+    if weights == "package":
+        _installed()
+    elif weights is not None and weights != "torchvision":
         if not isinstance(weights, str) or not Path(weights).is_file():
             raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
         digests["backbone.weights"] = file_digest(Path(weights))
+    start = Start.of(config)
+    if start is not None:
+        digests["init.weights"] = start.digest()
     name = train_id(config, digests)
     return Identity(digests, name, RunPaths(Path(config["runs_dir"]), name))
+
+
+def _installed() -> None:
+    try:
+        package_file()
+    except OutOfRange as error:
+        raise ConfigError(f"backbone.{error}") from error
 
 
 @dataclass(frozen=True)
@@ -62,12 +83,36 @@ class Experiment:
 
     @classmethod
     def of(
-        cls, config: Mapping[str, Any], overrides: Sequence[str] = (), choices: Mapping[str, str] | None = None
+        cls,
+        config: Mapping[str, Any],
+        overrides: Sequence[str] = (),
+        choices: Mapping[str, str] | None = None,
+        here: bool = False,
     ) -> Experiment:
-        """Builds all that is cheap; ConfigError where a value cannot be."""
+        """Builds all that is cheap; ConfigError where a value cannot be, DataError where the data cannot be used.
+
+        here  it is to run in this process: ConfigError where that would take days on a CPU. Nothing is read before,
+              but where it might be finished.
+        """
         parts = assemble(config)
         device_of(config)
-        return cls(parts, identify(parts), overrides, choices or {})
+        check_processes(config, current())
+        refusal = too_long(parts) if here else None
+        if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
+            raise ConfigError(refusal)
+        experiment = cls(parts, identify(parts), overrides, choices or {})
+        if refusal and not experiment.identity.paths.finished:
+            raise ConfigError(refusal)
+        experiment.check_data()
+        return experiment
+
+    def check_data(self) -> None:
+        """DataError for what is wrong with the splits that the missing work needs; images are looked at once and known
+        from then on.
+        """
+        if not self.finished:
+            training = [] if self.identity.paths.finished else ["train"]
+            self.parts.source.check(list(dict.fromkeys([*training, *self.parts.config["evaluate"]["splits"]])))
 
     @property
     def finished(self) -> bool:
@@ -76,26 +121,27 @@ class Experiment:
         return paths.finished and not missing(paths, wanted(self.parts.config, self.identity.digests))
 
     def run(self, say: Callable[[str], None] = print_line) -> list[EvaluationRecord]:
-        """Does what is missing and returns the evaluations; none where another has the run and we may not wait."""
-        node, paths = self.parts.config["claim"], self.identity.paths
-        if self.finished:
-            self._clear_checkpoints()
-            say(f"{self.identity.train_id}  is finished: nothing to do")
-        else:
-            claim = acquire(
-                paths.claim,
-                on_busy=node["on_busy"],
-                heartbeat_s=node["heartbeat_s"],
-                stale_s=node["stale_s"],
-                is_done=lambda: self.finished,
-                on_wait=lambda holder: say(_busy(self.identity.train_id, holder, node["on_busy"])),
-            )
-            if claim is not None:
-                with claim:
-                    self._work(claim, say)
-            elif not self.finished:
-                return []
-        return self.records()
+        """Does what is missing and returns the evaluations; none where another has the run and we may not wait.
+
+        Of several processes the main one alone claims, writes and speaks; the others do their part of the work.
+        """
+        paths, world = self.identity.paths, current()
+        say = say if world.main else _unsaid
+        with world.together():
+            claim = self._claim(say) if world.main else None
+            is_ours = world.from_main(lambda: claim is not None)
+            with claim or nullcontext():
+                if is_ours:
+                    self._work(claim.check if claim else _unguarded, say, world)
+                done = world.from_main(lambda: is_ours or self.finished)
+                world.wait_for_main()
+        if not done:
+            return []
+        records = self.records()
+        for record in records:
+            if record.upload is not None:
+                say(f"{self.identity.train_id}  {_upload(paths, record)}")
+        return records
 
     def records(self) -> list[EvaluationRecord]:
         """The records of the evaluations that are asked for, as far as they are there."""
@@ -106,24 +152,46 @@ class Experiment:
                 found.append(EvaluationRecord.read(path))
         return found
 
-    def _work(self, claim: Claim, say: Callable[[str], None]) -> None:
+    def _claim(self, say: Callable[[str], None]) -> Claim | None:
+        """The claim, where there is something to do and it is ours to do."""
+        node, paths = self.parts.config["claim"], self.identity.paths
+        if self.finished:
+            self._clear_checkpoints()
+            say(f"{self.identity.train_id}  is finished: nothing to do")
+            return None
+        return acquire(
+            paths.claim,
+            on_busy=node["on_busy"],
+            heartbeat_s=node["heartbeat_s"],
+            stale_s=node["stale_s"],
+            is_done=lambda: self.finished,
+            on_wait=lambda holder: say(_busy(self.identity.train_id, holder, node["on_busy"])),
+        )
+
+    def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
+        """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
         config, paths = self.parts.config, self.identity.paths
         apply_threads(config)
-        for folder in (paths.folder, paths.checkpoints, paths.evals):
-            files.clear_leftovers(folder)
+        if world.main:
+            for folder in (paths.folder, paths.checkpoints, paths.evals):
+                files.clear_leftovers(folder)
         with ExitStack() as stack:
             stop = stack.enter_context(StopRequest())
-            log = stack.enter_context(paths.log.open("a", encoding="utf-8"))
+            log = stack.enter_context((paths.log if world.main else Path(os.devnull)).open("a", encoding="utf-8"))
             speak = _both(say, log)
             speak(f"{self.identity.train_id}  {json.dumps(list(self.overrides))}", quiet=True)
+            world.from_main(self.parts.source.prepare)
             self.parts.source.prepare()
-            if paths.finished:
-                self._evaluate_only(claim, stop, speak)
+            if world.from_main(lambda: paths.finished):
+                self._evaluate_only(guard, stop, speak, world)
             else:
-                claim.check()
-                files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-                self._train(claim, stop, speak, log)
-            stop.check(self.parts.schedule.steps)  # a stop that came too late for this run still ends a sweep
+                tracker: Tracker = Silent()
+                if world.main:
+                    guard()
+                    files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+                    tracker = self._tracker(speak)
+                self._train(guard, stop, speak, log, stack.enter_context(tracker), world)
+            world.check(stop, self.parts.schedule.steps)  # a stop that came too late for this run still ends a sweep
 
     def _clear_checkpoints(self) -> None:
         """Removes what a process that was killed right after its record left behind."""
@@ -134,19 +202,38 @@ class Experiment:
                 with claim:
                     checkpoint.Checkpoints(paths.checkpoints, 1).clear()
 
-    def _train(self, claim: Claim, stop: StopRequest, say: Callable[..., None], log: Any) -> None:
+    def _tracker(self, say: Callable[..., None]) -> Tracker:
+        name, config = self.identity.train_id, self.parts.config
+        warn = lambda text: say(f"{name}  {text}")  # noqa: E731
+        run = RunInfo(name, self.identity.paths.folder, config, self.overrides, self.choices, warn)
+        return self.parts.tracking.tracker(run)
+
+    def _train(
+        self,
+        guard: Callable[[], None],
+        stop: StopRequest,
+        say: Callable[..., None],
+        log: Any,
+        tracker: Tracker,
+        world: World,
+    ) -> None:
         paths, config = self.identity.paths, self.parts.config
-        training = Training(self.parts, paths, claim.check, stop, say, log)
+        training = Training(self.parts, paths, guard, stop, say, log, world, tracker)
         done = training.run()
         digest = checkpoint.weights_digest(done.detector)
-        claim.check()
-        checkpoint.save(paths.weights, done.detector.state_dict())
+        if world.main:
+            guard()
+            checkpoint.save(paths.weights, done.detector.state_dict())
         every = wanted(config, self.identity.digests)
         steps = self.parts.schedule.steps
-        evaluator = Evaluator(self.parts, done.detector, done.device, say, done.categories, lambda: stop.check(steps))
-        evaluator.record(
-            missing(paths, every), paths, self.identity.train_id, self.identity.digests, digest, claim.check
-        )
+        pause = partial(stop.check, steps)
+        evaluator = Evaluator(self.parts, done.detector, done.device, say, done.categories, pause, world)
+        left = world.from_main(lambda: missing(paths, every))
+        evaluator.record(left, paths, self.identity.train_id, self.identity.digests, digest, guard)
+        if not world.main:
+            return
+        for one in self.records():
+            tracker.evaluation(one.split, one.voting, one.numbers)
         record = TrainingRecord(
             train_id=self.identity.train_id,
             config=dict(config),
@@ -163,22 +250,24 @@ class Experiment:
             choices=dict(self.choices),
             final=done.final,
             categories=done.categories,
+            world_size=world.size,
         )
-        claim.check()
+        guard()
         record.write(paths.record)
         training.checkpoints.clear()
 
-    def _evaluate_only(self, claim: Claim, stop: StopRequest, say: Callable[..., None]) -> None:
+    def _evaluate_only(
+        self, guard: Callable[[], None], stop: StopRequest, say: Callable[..., None], world: World
+    ) -> None:
         paths, name = self.identity.paths, self.identity.train_id
         record = TrainingRecord.read(paths.record)
         device = device_of(self.parts.config)
         detector = final_detector(self.parts, paths, record)
         categories = record.categories
-        evaluator = Evaluator(
-            self.parts, detector.to(device), device, say, categories, lambda: stop.check(record.steps)
-        )
-        every = missing(paths, wanted(self.parts.config, self.identity.digests))
-        evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, claim.check)
+        pause = partial(stop.check, record.steps)
+        evaluator = Evaluator(self.parts, detector.to(device), device, say, categories, pause, world)
+        every = world.from_main(lambda: missing(paths, wanted(self.parts.config, self.identity.digests)))
+        evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, guard)
 
 
 def final_detector(parts: Parts, paths: RunPaths, record: TrainingRecord) -> Detector:
@@ -186,11 +275,25 @@ def final_detector(parts: Parts, paths: RunPaths, record: TrainingRecord) -> Det
     again = f"remove {paths.folder} to train it again"
     if not paths.weights.exists():
         raise ConfigError(f"{paths.train_id}: is finished, but its weights were removed; {again}")
-    detector = parts.detector(len(record.categories))
+    detector = parts.detector(len(record.categories), load_weights=False)
     detector.load_state_dict(checkpoint.load(paths.weights, again))
     if checkpoint.weights_digest(detector) != record.weights_sha256:
         raise ConfigError(f"{paths.weights}: not the weights that the run ended with (their SHA-256 differs); {again}")
     return detector
+
+
+def _upload(paths: RunPaths, record: EvaluationRecord) -> str:
+    what = f"{record.split}, voting {'on' if record.voting else 'off'}: upload {paths.folder / str(record.upload)}"
+    again = f" (which was removed; without {paths.evaluation(record.eval_id)} it is written again)"
+    return what + ("" if (paths.folder / str(record.upload)).exists() else again)
+
+
+def _unsaid(text: str) -> None:
+    """What a process says that is not the main one."""
+
+
+def _unguarded() -> None:
+    """What guards the writing of a process that does not write."""
 
 
 def _busy(name: str, holder: object, on_busy: str) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 
 from paa.checks import OutOfRange
 from paa.data.errors import DataError
 from paa.engine.checkpoint import CheckpointError
+from paa.engine.distributed import PeerFailed
 from paa.engine.loop import NonFiniteLoss
 from paa.runs.errors import RunError
 
@@ -20,8 +23,43 @@ class ConfigError(Exception):
     """A configuration that cannot be composed or run. The message is for the person who typed it."""
 
 
-EXPECTED = (ConfigError, RunError, NonFiniteLoss, CheckpointError, DataError, OutOfRange, OSError)
+EXPECTED = (ConfigError, RunError, NonFiniteLoss, CheckpointError, DataError, OutOfRange, PeerFailed, OSError)
 """What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
+
+
+def told(module: str, error: Exception) -> str:
+    """ "paa.train: what is wrong", and before it the traceback of code of one's own that raised it."""
+    return f"{getattr(error, 'trace', '')}{module}: {error}"
+
+
+@contextmanager
+def naming_presets(cfg: DictConfig) -> Iterator[None]:
+    """A ConfigError that begins with key=value gets the key of the preset that the value comes from, as one that the
+    user may have typed: "anchors.centre=2 (from compat.centre) is out of range".
+
+    cfg  the composed configuration, with its references.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        error.args = (_with_preset(str(error), cfg), *error.args[1:])
+        raise
+
+
+def _with_preset(text: str, cfg: DictConfig) -> str:
+    key = text.partition("=")[0]
+    if not re.fullmatch(r"[\w.]+", key):
+        return text
+    path, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, path) if path else cfg
+    if not isinstance(node, DictConfig) or node._is_none() or name not in node:
+        return text
+    inner = node._get_node(name)
+    if not isinstance(inner, Node) or not inner._is_interpolation():
+        return text
+    source = re.fullmatch(r"\$\{((?:compat|recipe)\.[\w.]+)\}", str(inner._value()))
+    value = f"{key}={OmegaConf.select(cfg, key)}"
+    return f"{value} (from {source[1]}){text[len(value) :]}" if source and text.startswith(value) else text
 
 
 def listed(names: Iterable[str]) -> str:

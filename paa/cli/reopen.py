@@ -14,11 +14,9 @@ from paa.cli.assemble import assemble, device_of
 from paa.cli.compose import Composer, resolved
 from paa.cli.experiment import Experiment, Identity
 from paa.cli.messages import ConfigError, explain_choice, explain_key, listed
+from paa.cli.open_keys import OPEN
 from paa.runs.paths import RunPaths, find
 from paa.runs.record import TrainingRecord
-
-OPEN = ("postprocess", "images.test", "evaluate", "data.root", "device", "threads", "workers", "claim")
-"""Keys that may change once the weights are there; all others made the weights what they are."""
 
 
 def settings(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[str, Any], list[Override]]:
@@ -74,6 +72,9 @@ def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:
             raise ConfigError(problem)
         OmegaConf.update(cfg, key, composer.group(key, str(override.value())), merge=False)
         return
+    if key == "data.split":  # evaluate.splits follows it in conf/; here it is resolved, or older than the key
+        cfg.data.setdefault("split", None)
+        OmegaConf.update(cfg, "evaluate.splits", [override.value()], merge=False)
     problem = explain_key(override, cfg, [])
     if problem:
         raise ConfigError(problem)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from paa.cli.messages import EXPECTED, ConfigError
+from paa.cli.messages import EXPECTED, ConfigError, told
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 
@@ -46,7 +47,8 @@ def refusing(module: str, code: int) -> Iterator[None]:
     try:
         yield
     except EXPECTED as error:
-        print_line(f"{module}: {error}", sys.stderr)
+        if int(os.environ.get("RANK", "0")) == 0:  # of several processes all refuse, and one says so
+            print_line(told(module, error), sys.stderr)
         raise SystemExit(code) from None
     except Interrupted as stop:
         print_line(f"{module}: {stop}", sys.stderr)

@@ -14,10 +14,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from paa.checks import OutOfRange
 from paa.cli.compose import composer, parse, resolved
 from paa.cli.experiment import Experiment
-from paa.cli.messages import EXPECTED
+from paa.cli.messages import EXPECTED, naming_presets, told
 from paa.cli.report import table
+from paa.engine.distributed import PeerFailed, World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 from paa.runs.errors import ClaimLost
@@ -52,9 +54,12 @@ _COMMAND: list[str] = []
 def checked(module: str, argv: Sequence[str]) -> Jobs:
     """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2."""
     made: set[Path] = set()
+    problem = None
+    world = _world(module)
     try:
         command = parse(argv)
-        with composer(command.config_dir) as compose:
+        here = not any(o.startswith("hydra/launcher=") and o != "hydra/launcher=basic" for o in command.overrides)
+        with world.main_first(), composer(command.config_dir) as compose:
             jobs = []
             for overrides in compose.jobs(command.overrides, command.multirun):
                 composed = compose.compose(overrides)
@@ -63,14 +68,27 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
                 config = resolved(composed)
                 folder = Path(str(config["runs_dir"]))
                 made |= {folder} if not folder.exists() else set()
-                jobs.append(Job(overrides, Experiment.of(config, overrides)))
+                with naming_presets(composed):
+                    jobs.append(Job(overrides, Experiment.of(config, overrides, here=here)))
     except EXPECTED as error:
-        for folder in made:
-            _remove_cache(folder)
-        print_line(f"{module}: {error}", sys.stderr)
-        raise SystemExit(REFUSED) from None
+        problem = told(module, error)
+    problem = world.agree(problem)
+    if problem is not None:
+        if world.main:
+            for folder in made:
+                _remove_cache(folder)
+            print_line(problem, sys.stderr)
+        raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
     return Jobs(jobs, command.multirun)
+
+
+def _world(module: str) -> World:
+    try:
+        return current()
+    except OutOfRange as error:
+        print_line(f"{module}: {error}", sys.stderr)
+        raise SystemExit(REFUSED) from None
 
 
 def _remove_cache(runs_dir: Path) -> None:
@@ -87,17 +105,20 @@ def run_job(cfg: DictConfig, hydra: Any) -> None:
     multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
     experiment = None
     try:
-        experiment = Experiment.of(resolved(cfg), overrides, choices)
+        with current().main_first():
+            experiment = Experiment.of(resolved(cfg), overrides, choices, here=True)
         experiment.run(print_line)
     except Interrupted as stop:
-        print_line(f"{stop}. Go on with:\n  {resume}")
+        if current().main:
+            print_line(f"{stop}. Go on with:\n  {resume}")
         raise SystemExit(stop.code) from None
     except KeyboardInterrupt:
         print_line("stopped at once; the last checkpoint stands")
         raise SystemExit(130) from None
     except Exception as error:
         reason = report_failure(experiment, error)
-        if not multirun:  # the other jobs of a sweep go on; `finish` gives its exit code
+        # The other jobs of a sweep go on; `finish` gives its exit code. Several processes are then out of step.
+        if not multirun or current().size > 1:
             _FAILED[0] = reason
             raise SystemExit(1) from None
         _FAILED[int(hydra.job.num)] = reason
@@ -109,9 +130,11 @@ def report_failure(experiment: Experiment | None, error: Exception) -> str:
     reason = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))
     text = f"{name}  failed: {reason}"
-    print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
+    main = current().main
+    if main or not isinstance(error, PeerFailed):  # a process that others took down with them has nothing to add
+        print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
     lost = isinstance(error, ClaimLost)  # then the folder is another's
-    if experiment is not None and not lost and experiment.identity.paths.log.exists():
+    if main and experiment is not None and not lost and experiment.identity.paths.log.exists():
         with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
             log.write(f"{trace}failed: {reason}\n")
     return reason
@@ -119,11 +142,14 @@ def report_failure(experiment: Experiment | None, error: Exception) -> str:
 
 def finish(jobs: Jobs) -> None:
     """Prints what the jobs came to; exit code 1 if any has failed. One that was left to another process has not."""
-    if jobs.all:
+    if jobs.all and current().main:
         print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], _FAILED))
     if _FAILED:
         raise SystemExit(1)
 
 
 def _program() -> list[str]:
+    here = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun's
+    if here is not None and current().size > 1:
+        return ["torchrun", "--nproc-per-node", here, "-m", "paa.train"]
     return ["python", "-m", "paa.train"] if os.path.basename(sys.argv[0]) in ("train.py", "-m") else [sys.argv[0]]

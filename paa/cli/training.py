@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TextIO
 
 import numpy as np
@@ -16,16 +17,24 @@ from paa import files
 from paa.cli.assemble import Parts, device_of, votings
 from paa.cli.evaluating import Evaluator
 from paa.cli.messages import ConfigError
+from paa.cli.starting import Start
+from paa.cli.watching import catch_up, pictures
 from paa.data.coco import CocoIndex
+from paa.data.invalid import counted
 from paa.data.loader import train_batches
 from paa.data.sampler import TrainSampler
 from paa.data.targets import TrainingBoxes, training_boxes, training_images
+from paa.detector import Detector
 from paa.engine import checkpoint
+from paa.engine.core import TrainingCore
+from paa.engine.distributed import World, share
 from paa.engine.loop import Loop
 from paa.engine.metrics import Metrics, read
+from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
 from paa.engine.signals import StopRequest
 from paa.runs.paths import RunPaths
+from paa.tracking import Tracker
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,10 @@ class Trained:
 
 
 class Training:
-    """Trains into the folder of `paths`; `guard` raises when this process may no longer write there."""
+    """Trains into the folder of `paths`; `guard` raises when this process may no longer write there.
+
+    Of several processes (`world`) all train, and the main one alone writes.
+    """
 
     def __init__(
         self,
@@ -56,8 +68,11 @@ class Training:
         stop: StopRequest,
         say: Callable[..., None],
         log: TextIO,
+        world: World,
+        tracker: Tracker,
     ) -> None:
         self.parts, self.paths, self.guard, self.stop, self.say, self.log = parts, paths, guard, stop, say, log
+        self.world, self.tracker = world, tracker
         self.checkpoints = checkpoint.Checkpoints(paths.checkpoints, parts.config["checkpoint"]["keep"], guard)
 
     def run(self) -> Trained:
@@ -65,34 +80,51 @@ class Training:
         parts, config = self.parts, self.parts.config
         device, (index, truths, chosen) = device_of(config), self._training_data()
         categories = index.categories
+        self._say_left_out("train", index)
         for split in config["evaluate"]["splits"]:
             parts.source.index(split).require_classes(categories)
-        self.stop.check(0)
-        detector = parts.detector(index.classes).to(device)
+            self._say_left_out(split, parts.source.index(split))
+        if config["evaluate"]["every"]:
+            self._measured_split()
+        self.world.check(self.stop, 0)
+        latest = self.world.from_main(lambda: self.checkpoints.latest)
+        state = checkpoint.load(latest) if latest else None
+        detector = self._detector(categories, resumes=state is not None).to(device)
+        self.world.spread(list(detector.state_dict().values()))  # machines may round the initial weights differently
         optimiser = parts.optim.build(detector)
-        state = checkpoint.load(self.checkpoints.latest) if self.checkpoints.latest else None
+        precision = Precision(config.get("precision", "fp32"), device)
+        precision.apply()
         start = state["step"] if state else 0
         clock = _Clock(state)
         if state:
             self.say(f"{self.paths.train_id}  goes on at step {start} of {parts.schedule.steps}")
         with ExitStack() as stack:
-            metrics = Metrics(self.paths.metrics, state["metrics"] if state else 0, self.guard)
-            stack.callback(metrics.close)
-            progress = TrainProgress(self.paths.train_id, parts.schedule.steps, start, log=self.log)
-            profiler = _Profiler(config["debug"]["profile"], self.paths)
+            metrics = progress = None
+            if self.world.main:
+                mark = state["metrics"] if state else 0
+                metrics = Metrics(self.paths.metrics, mark, self.guard, self.tracker.line)
+                stack.callback(metrics.close)
+                catch_up(self.tracker, self.paths, start)
+                progress = TrainProgress(self.paths.train_id, parts.schedule.steps, start, log=self.log)
+                stack.enter_context(progress)
+            profiler = _Profiler(config["debug"]["profile"] if self.world.main else None, self.paths)
+            core = parts.core(detector, precision, self.world)
             loop = Loop(
-                core=parts.core(detector),
+                core=core,
                 optimiser=optimiser,
                 schedule=parts.schedule,
                 settings=parts.loop,
                 checkpoints=self.checkpoints,
                 metrics=metrics,
-                progress=stack.enter_context(progress),
+                progress=progress,
                 stop=self.stop,
                 device=device,
                 evaluate=self._evaluate(detector, device, categories),
                 step_context=stack.enter_context(profiler).step,
                 extra=clock.state,
+                observe=self._pictures(core, (index, truths, chosen), detector, device),
+                precision=precision,
+                world=self.world,
             )
             if state:
                 loop.restore(state)
@@ -117,6 +149,10 @@ class Training:
         self.say(f"{self.paths.train_id}  {text}, {index.classes} classes")
         return index, truths, chosen
 
+    def _say_left_out(self, split: str, index: CocoIndex) -> None:
+        if index.invalid:
+            self.say(f"{self.paths.train_id}  left out of {split} (data.on_invalid=drop): {counted(index.invalid)}")
+
     def _batches(self, index: CocoIndex, truths: TrainingBoxes, chosen: np.ndarray, backbone: Any, start: int) -> Any:
         config = self.parts.config
         sampler = TrainSampler(
@@ -131,15 +167,41 @@ class Training:
             workers=config["workers"],
             truths=truths,
             pin_memory=device_of(config).type == "cuda",
+            share=partial(share, self.world.rank, self.world.size) if self.world.size > 1 else None,
         )
+
+    def _pictures(
+        self, core: TrainingCore, data: tuple[CocoIndex, TrainingBoxes, np.ndarray], detector: nn.Module, device: Any
+    ) -> Callable[[int], None]:
+        made, stopping = self.tracker.pictures, lambda: self.stop.signum is not None
+        return pictures(self.parts, core, data, detector, device, self.paths.images, made, self.say, stopping)
+
+    def _detector(self, categories: list[list[Any]], resumes: bool) -> Detector:
+        """The network as it starts; one that resumes gets its weights from the checkpoint, and loads no others."""
+        start = None if resumes else Start.of(self.parts.config)
+        detector = self.parts.detector(len(categories), load_weights=not resumes and start is None)
+        if start is not None:
+            self.say(f"{self.paths.train_id}  {start.into(detector, self.parts.config, categories)}")
+        return detector
+
+    def _measured_split(self) -> str:
+        """The first split of evaluate.splits that has annotations; ConfigError where none has."""
+        node = self.parts.config["evaluate"]
+        for split in node["splits"]:
+            if self.parts.source.labelled(split):
+                return str(split)
+        none = f"evaluate.splits=[{','.join(node['splits'])}]: has no split with annotations"
+        raise ConfigError(f"evaluate.every={node['every']}: {none}; say evaluate.every=0, or add one")
 
     def _evaluate(
         self, detector: nn.Module, device: torch.device, categories: list[list[Any]]
     ) -> Callable[[int], dict[str, Any]]:
         def evaluate(step: int) -> dict[str, Any]:
-            evaluator = Evaluator(self.parts, detector, device, self.say, categories, lambda: self.stop.check(step))
-            split, voting = self.parts.config["evaluate"]["splits"][0], votings(self.parts.config)[-1]
-            numbers = evaluator.split(split, [voting])[voting].numbers
+            pause = partial(self.stop.check, step)
+            evaluator = Evaluator(self.parts, detector, device, self.say, categories, pause, self.world)
+            split, voting = self._measured_split(), votings(self.parts.config)[-1]
+            measured = evaluator.split(split, [voting])
+            numbers = self.world.from_main(lambda: measured[voting].numbers)
             self.say(f"{self.paths.train_id}  step {step}  {split}: AP {numbers['AP'] or 0:.1f}")
             return {"split": split, "voting": voting, **numbers}
 

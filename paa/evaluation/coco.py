@@ -55,6 +55,13 @@ class Results:
         names = ("image_ids", "labels", "boxes", "scores", "quality")
         return cls(**{n: np.concatenate([getattr(p, n) for p in (parts or [empty])]) for n in names})
 
+    def in_order(self, image_ids: np.ndarray) -> Results:
+        """The same detections, images in the order of `image_ids` [I], each image's own as they are."""
+        by_id = np.argsort(image_ids, kind="stable")
+        place = by_id[np.searchsorted(image_ids, self.image_ids, sorter=by_id)]
+        rows = np.argsort(place, kind="stable")
+        return Results(*(a[rows] for a in (self.image_ids, self.labels, self.boxes, self.scores, self.quality)))
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -84,7 +91,7 @@ def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -
     ValueError names a detection whose image or class the annotations lack, or whose numbers are not finite.
     """
     category_ids, image_ids = [int(c) for c in index.category_ids], [int(i) for i in index.image_ids]
-    _check(results, image_ids, len(category_ids))
+    check(results, image_ids, len(category_ids))
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
         truth = index.to_coco().dataset.get("annotations", [])
         worker = _Worker(truth, results, image_ids, category_ids)
@@ -108,7 +115,8 @@ def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -
     )
 
 
-def _check(results: Results, image_ids: list[int], classes: int) -> None:
+def check(results: Results, image_ids: list[int], classes: int) -> None:
+    """ValueError names a detection on an image or of a class that is not there, or with a number that is not finite."""
     known = np.isin(results.image_ids, image_ids)
     if not known.all():
         raise ValueError(f"results: image id {results.image_ids[~known][0]} is not in the annotations")

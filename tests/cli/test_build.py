@@ -8,6 +8,7 @@ import pytest
 from paa import checks
 from paa.cli.build import build
 from paa.cli.messages import ConfigError
+from paa.cli.own import OwnCodeError, place_of
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def test_plain_mappings_stay_mappings():
         ({**NODE, "inner": {"_target_": f"{HERE}Inner", "size": 0}}, "assign.inner.size=0 is out of range: must be an"),
         (
             {**NODE, "factr": 1},
-            f"assign.factr: {HERE}Outer has no such argument. It has: coder, factor, inner. Did you mean factor?",
+            f"assign.factr: {HERE}Outer{place_of(Outer)} has no such argument. It has: coder, factor, inner. "
+            "Did you mean factor?",
         ),
-        ({"_target_": f"{HERE}Outer", "factor": 1}, f"assign.inner is missing: {HERE}Outer needs it"),
+        ({"_target_": f"{HERE}Outer", "factor": 1}, f"assign.inner is missing: {HERE}Outer{place_of(Outer)} needs it"),
         ({"factor": 1}, "assign._target_=None: must be the dotted name of a class or function"),
         ({"_target_": 3}, "assign._target_=3: must be the dotted name of a class or function"),
         ({"_target_": f"{HERE}HERE"}, f"assign._target_={HERE}HERE: must be the dotted name of a class or function"),
@@ -82,6 +84,18 @@ def test_refusals(node, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_fault_within_the_target_is_not_taken_for_the_user_s():
-    with pytest.raises(IndexError):
+def test_a_fault_within_the_package_is_not_taken_for_the_user_s():
+    with pytest.raises(TypeError):
+        build({"_target_": "paa.structures.Targets.pad", "boxes": [1], "labels": [1]}, "assign")
+
+
+def test_a_fault_within_code_of_one_s_own_is_told_with_its_place_and_its_traceback():
+    with pytest.raises(OwnCodeError) as error:
         build({"_target_": f"{HERE}fault", "value": 3}, "assign")
+    place = place_of(fault)
+    line = int(place.removesuffix(")").split()[-1])
+    place = place.replace(f"line {line}", f"line {line + 1}")
+    assert str(error.value) == f"assign: {HERE}fault cannot be built: IndexError: list index out of range{place}"
+    assert error.value.trace.splitlines()[0] == "Traceback (most recent call last):"
+    assert "return [1][value]" in error.value.trace
+    assert "/paa/cli/" not in error.value.trace

@@ -14,6 +14,8 @@ from paa.cli.experiment import Experiment
 from paa.cli.folders import experiments_dir
 
 TABLES = ("table1", "table2")
+BACKBONES = ("tiny", "resnet50", "resnet50_dcn", "efficientnet_lite0")
+"""One of each kind, for the pairs; tests/cli/test_backbone_choices.py has all."""
 RECIPES = ("smoke", "mini", "coco_1x", "coco_1.5x", "coco_2x")
 
 
@@ -69,7 +71,9 @@ def test_there_are_the_groups_and_recipes_that_are_documented():
 
 
 def test_every_pair_of_choices_composes_resolves_and_builds():
-    configs = list(covering(groups_and_choices()))
+    choices = groups_and_choices()
+    choices["backbone"] = list(BACKBONES)
+    configs = list(covering(choices))
     assert len(configs) < 80
     with composer() as compose:
         for config in configs:
@@ -252,7 +256,7 @@ MESSAGES = {
     "detector.head.depth=-1": "detector.head.depth=-1 is out of range: must be an integer from 0",
     "detector.head.channels=24 detector.fpn.channels=32": "detector.head.channels=24: must be that of the pyramid, "
     "detector.fpn.channels=32",
-    "backbone=resnet18 backbone.depth=19": "backbone.depth=19: must be one of 18, 50",
+    "backbone=resnet18 backbone.depth=19": "backbone.depth=19: must be one of 18, 34, 50, 101, 152",
     "backbone=resnet18 backbone.norm=frozen": "backbone.norm=frozen needs weights: random statistics cannot train; "
     "use batch or group",
     "backbone=resnet18 backbone.weights=/nowhere.pt backbone.norm=batch": "backbone.weights=/nowhere.pt: "

@@ -85,6 +85,31 @@ def test_a_whole_group_may_be_chosen_again_within_the_run_s_own_presets(runs_dir
     assert again.parts.config["postprocess"]["sigma_t"] == 0.5
 
 
+def test_the_split_is_the_one_that_is_evaluated(runs_dir, finished):
+    name = finished.identity.train_id
+    assert finished.parts.config["evaluate"]["splits"] == ["val"]
+    again, _ = opened(runs_dir, name, "data.split=test")
+    assert again.parts.config["evaluate"]["splits"] == ["test"]
+    assert again.parts.source.split == "test"
+    assert set(again.identity.digests) == {"data.train", "data.val", "data.test"}
+    both, _ = opened(runs_dir, name, "data.split=test", "evaluate.splits=[val,train]")
+    assert both.parts.config["evaluate"]["splits"] == ["val", "train"]
+    with pytest.raises(ConfigError, match=r"^data\.split=dev: must be one of train, val, test$"):
+        opened(runs_dir, name, "data.split=dev")
+
+
+def test_runs_that_are_older_than_the_split_open(runs_dir, finished):
+    record = TrainingRecord.read(finished.identity.paths.record)
+    config = json.loads(json.dumps(record.config))
+    del config["data"]["split"]
+    dataclasses.replace(record, config=config).write(finished.identity.paths.record)
+    again, _ = opened(runs_dir, finished.identity.train_id)
+    assert again.parts.config["data"] == config["data"]
+    assert again.parts.source.split == "val"
+    again, _ = opened(runs_dir, finished.identity.train_id, "data.split=test")
+    assert again.parts.config["evaluate"]["splits"] == ["test"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

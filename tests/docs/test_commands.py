@@ -1,0 +1,212 @@
+"""Every command line in README.md and docs/: run where it is short, else composed and built as it would be run.
+
+A command of a form that is not known here fails: nothing is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from pages import PAGES, REPO, Command, commands, write_files
+from PIL import Image
+from running import SHORT, TINY, call
+
+from paa.cli.assemble import assemble
+from paa.cli.compose import composer, flags_first, parse, resolved
+from paa.runs.paths import runs
+
+CORE = tuple(word for word in TINY if not word.startswith("data."))
+
+COMMANDS = [command for page in PAGES for command in commands(page)]
+
+STANDS_FOR = {"DIR": "photos", "ID": None, "N": "1", "FILE": "r50.pth"}
+"""Words of the pages that a reader replaces; ID is the run made here."""
+
+BOXES = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 4, 30, 30], "area": 900, "iscrowd": 0}]
+IMAGE = {"id": 1, "file_name": "a.png", "width": 64, "height": 64}
+IMAGES = {"images": [IMAGE], "categories": [{"id": 1, "name": "a"}]}
+THING = "<object><name>a</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>34</xmax><ymax>34</ymax></bndbox></object>"
+SIZE = "<size><width>64</width><height>64</height><depth>3</depth></size>"
+
+
+def write_data(root: Path) -> None:
+    """One image with one box in every layout that paa reads: one's own, COCO 2017's and VOC's, and in no layout."""
+    annotated = json.dumps({**IMAGES, "annotations": BOXES})
+    named = {f"annotations/{split}.json": annotated for split in ("train", "val", "test")}
+    named |= {f"annotations/instances_{split}2017.json": annotated for split in ("train", "val")}
+    named |= {f"ImageSets/Main/{split}.txt": "a\n" for split in ("train", "val", "trainval", "test")}
+    named["annotations/image_info_test-dev2017.json"] = json.dumps(IMAGES)
+    named["Annotations/a.xml"] = f"<annotation>{SIZE}{THING}</annotation>"
+    for name, content in named.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    for place in ("images", "train2017", "val2017", "test2017", "JPEGImages", "."):
+        (root / place).mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), "white").save(root / place / "a.png")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, smoke_data) -> Path:
+    """Where the commands run: the checkout's conf and analysis, data of one's own, the files that pages spell out."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("analysis", "conf", "experiments", "docs"):
+        (folder / name).symlink_to(REPO / name)
+    for page in PAGES:
+        write_files(page, folder)
+    (folder / "runs").mkdir()
+    (folder / "runs" / ".data").symlink_to(smoke_data)
+    write_data(folder / "photos")
+    torch.save({"convention": "caffe", "state": {}}, folder / "r50.pth")
+    return folder
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, str]:
+    """{data: id} of the finished runs of this folder."""
+    return {}
+
+
+@pytest.fixture
+def run_id(here, capsys, trained, command) -> str:
+    """A finished run of this folder, of data=coco where the command wants COCO's splits; trained where there is none."""
+    data = "coco" if "test-dev" in command.line else "shapes"
+    if data not in trained:
+        before = {run.train_id for run in runs(here / "runs")}
+        words = SHORT if data == "shapes" else (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
+        ended = call(capsys, "paa.train", *words, "seed=5")
+        assert ended.code == 0, ended.err
+        (trained[data],) = {run.train_id for run in runs(here / "runs")} - before
+    return trained[data]
+
+
+def filled(words: list[str], run_id: str) -> list[str]:
+    """The words with what stands for something put in its place."""
+    table = {name: run_id if value is None else value for name, value in STANDS_FOR.items()}
+    return [re.sub(r"\b(?:" + "|".join(table) + r")\b", lambda m: table[m[0]], word) for word in words]
+
+
+def check_train(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every job of the command composes and builds; recipe=smoke is run, with a network of milliseconds."""
+    command = parse(flags_first(words))
+    with composer(command.config_dir) as compose:
+        jobs = compose.jobs(command.overrides, command.multirun)
+        for overrides in jobs:
+            assemble(resolved(compose.compose(overrides)))
+    if command.overrides == ("recipe=smoke",):
+        ended = call(capsys, "paa.train", *words, *TINY[1:], "workers=0", "schedule.steps=4")
+        assert ended.code == 0, ended.err
+
+
+def check_call(module: str, words: list[str], capsys: pytest.CaptureFixture[str], *more: str) -> None:
+    """The command ends well, in this process."""
+    ended = call(capsys, module, *words, *more)
+    assert ended.code == 0, ended.err
+    assert "Traceback" not in ended.err
+
+
+def check_script(path: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script of analysis/ ends well, in this process."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, REPO / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "argv", [path, *words])
+    spec.loader.exec_module(module)
+    assert not module.main()
+
+
+def check_make(words: list[str]) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (REPO / "Makefile").read_text(), re.M))
+    assert set(words) <= targets, f"the Makefile has no target {sorted(set(words) - targets)}"
+
+
+def check_pip(words: list[str]) -> None:
+    project = (REPO / "pyproject.toml").read_text()
+    for extra in re.findall(r"\[([\w,-]+)\]", " ".join(words)):
+        for name in extra.split(","):
+            assert re.search(rf"^{name} = \[", project, re.M), f"pyproject.toml has no extra {name}"
+
+
+def module_of(words: list[str]) -> tuple[str, list[str]] | None:
+    """The module that a command runs and its arguments: python -m X, torchrun ... -m X, paa-x."""
+    if words[0] == "torchrun":
+        words = ["python", *words[words.index("-m") :]]
+    scripts = dict(re.findall(r'^(paa-[\w-]+) = "([\w.]+):main"', (REPO / "pyproject.toml").read_text(), re.M))
+    if words[0] in scripts:
+        return scripts[words[0]], words[1:]
+    return (words[2], words[3:]) if words[:2] == ["python", "-m"] else None
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_a_command_of_the_documentation_is_one_that_works(command: Command, here, run_id, capsys, monkeypatch):
+    words = filled(command.words, run_id)
+    named = module_of(words)
+    if named is not None:
+        module, arguments = named
+        if module == "paa.train":
+            check_train(arguments, capsys)
+        elif module in ("paa.evaluate", "paa.predict"):
+            check_call(module, arguments, capsys, "workers=0")
+        elif module in ("paa.runs", "paa.data", "paa.runs.__main__"):
+            check_call(module if module.endswith("__main__") else f"{module}.__main__", arguments, capsys)
+        elif module == "paa.cli.reference":
+            check_call(module, [str(here / "page.md")], capsys)
+        else:
+            pytest.fail(f"no test knows how to check: {command}")
+    elif words[:2] == ["python", "-c"]:
+        exec(compile(words[2], str(command), "exec"), {})
+    elif words[0] == "python" and words[1].startswith("analysis/"):
+        check_script(words[1], words[2:], monkeypatch)
+    elif words[0] == "make":
+        check_make(words[1:])
+    elif words[0] == "pip":
+        check_pip(words[1:])
+    else:
+        pytest.fail(f"no test knows how to check: {command}")
+
+
+def test_there_are_commands_of_every_page():
+    found = {command.page for command in COMMANDS}
+    assert {"README.md", "own-boundary.md"} <= found
+    assert len(COMMANDS) > 15
+
+
+def test_commands_are_found_wherever_they_stand(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Text with `python -m paa.train seed=1` in it.\n\n    make demo    # a comment\n    some output\n\n"
+        "```sh\n$ python -m paa.runs\nexport A=1\npython -m paa.train \\\n    seed=2  # two\n```\n\n"
+        "```python\nmake = 1\n```\n\n`x/y.yaml`:\n\n```yaml\nmake: 3\n```\n\n"
+        "    CUDA_VISIBLE_DEVICES=0 paa-train a='b c'\n"
+    )
+    found = [command.line for command in commands(page)]
+    assert found == [
+        "make demo",
+        "python -m paa.runs",
+        "export A=1",
+        "python -m paa.train seed=2",
+        "CUDA_VISIBLE_DEVICES=0 paa-train a='b c'",
+    ]
+    assert commands(page)[-1].words == ["paa-train", "a=b c"]
+    write_files(page, tmp_path)
+    assert (tmp_path / "x" / "y.yaml").read_text() == "make: 3\n"
+
+
+def test_links_of_the_pages_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+            if not re.match(r"https?://", link):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
