@@ -47,6 +47,9 @@ class Jobs:
 _FAILED: dict[int, str] = {}
 """Number of a job of this process -> why it failed."""
 
+_CHECKED: dict[tuple[str, ...], Job] = {}
+"""The jobs of this process's command line, by their overrides: a sweeper or launcher need not compose them again."""
+
 _COMMAND: list[str] = []
 """The command line of this process, once it is checked; a job that a launcher started elsewhere has none."""
 
@@ -80,7 +83,13 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
             print_line(problem, sys.stderr)
         raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
+    _CHECKED.update({tuple(job.overrides): job for job in jobs})
     return Jobs(jobs, command.multirun)
+
+
+def checked_job(overrides: Sequence[str]) -> Job | None:
+    """The job of this process's command line with just these overrides, as `checked` left it."""
+    return _CHECKED.get(tuple(overrides))
 
 
 def _world(module: str) -> World:
