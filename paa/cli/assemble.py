@@ -27,6 +27,7 @@ from paa.engine.compiling import CannotCompile, compiled
 from paa.engine.core import TrainingCore
 from paa.engine.distributed import ALONE, World, current
 from paa.engine.loop import LoopSettings
+from paa.engine.memory import keep_freed_memory
 from paa.engine.precision import PRECISIONS, Precision
 from paa.engine.schedule import Schedule
 from paa.postprocess import PostProcess
@@ -170,6 +171,13 @@ def check_processes(config: Mapping[str, Any], world: World) -> None:
     if world.size > 1 and norm == "batch":
         problem = "its statistics are those of a process's part; take backbone.norm=group, or one process"
         raise ConfigError(f"backbone.norm=batch with {world.size} processes: {problem}")
+
+
+def apply_process(config: Mapping[str, Any]) -> None:
+    """What holds for the whole process: torch's CPU threads, memory that a CPU computes in, cuDNN's repeatability."""
+    apply_threads(config)
+    if device_of(config).type == "cpu":
+        keep_freed_memory()
 
 
 def apply_threads(config: Mapping[str, Any]) -> None:

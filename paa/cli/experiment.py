@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from paa import files
 from paa.checks import OutOfRange
-from paa.cli.assemble import Parts, apply_threads, assemble, check_processes, device_of
+from paa.cli.assemble import Parts, apply_process, assemble, check_processes, device_of
 from paa.cli.evaluating import Evaluator, missing, wanted
 from paa.cli.feasible import too_long
 from paa.cli.messages import ConfigError
@@ -171,7 +171,7 @@ class Experiment:
     def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
         """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
         config, paths = self.parts.config, self.identity.paths
-        apply_threads(config)
+        apply_process(config)
         if world.main:
             for folder in (paths.folder, paths.checkpoints, paths.evals):
                 files.clear_leftovers(folder)

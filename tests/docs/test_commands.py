@@ -81,7 +81,7 @@ def trained() -> dict[str, str]:
 
 @pytest.fixture
 def run_id(here, capsys, trained, command) -> str:
-    """A finished run of this folder, of data=coco where the command wants COCO's splits; trained where there is none."""
+    """A finished run of this folder, of data=coco where the command wants COCO's splits; trained at the first call."""
     data = "coco" if "test-dev" in command.line else "shapes"
     if data not in trained:
         before = {run.train_id for run in runs(here / "runs")}
