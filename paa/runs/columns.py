@@ -23,6 +23,7 @@ _NAMES = {
     "paa.auxiliary.NoAuxiliary": "none",
     "paa.auxiliary.Centerness": "centerness",
     "paa.auxiliary.IoUPrediction": "iou",
+    "paa.detector.EfficientNetLite0": "efficientnet_lite0",
     "paa.detector.Tiny": "tiny",
     "paa.data.Shapes": "shapes",
     "paa.data.Coco": "coco",
@@ -38,8 +39,15 @@ def name_of(node: Any) -> str | None:
     """
     target = node.get("_target_") if isinstance(node, Mapping) else None
     if target == "paa.detector.ResNet":
-        return f"resnet{node.get('depth')}"
+        return _resnet(node)
     return _NAMES.get(str(target), str(target)) if target else None
+
+
+def _resnet(node: Mapping[str, Any]) -> str:
+    """ "resnet50", "resnext101_64x4d_dcn": by depth, groups and deformable stages, as the files of conf/backbone are."""
+    groups, width = node.get("groups", 1), node.get("width_per_group", 64)
+    plain = f"resnet{node.get('depth')}" if groups == 1 else f"resnext{node.get('depth')}_{groups}x{width}d"
+    return f"{plain}_dcn" if node.get("dcn_stages") else plain
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:

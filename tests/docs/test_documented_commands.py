@@ -62,7 +62,7 @@ def folder(tmp_path_factory, smoke_data) -> Path:
     (folder / "runs").mkdir()
     (folder / "runs" / ".data").symlink_to(smoke_data)
     write_data(folder / "photos")
-    torch.save({"convention": "caffe", "state": {}}, folder / "r50.pth")
+    torch.save({"convention": "caffe", "state": {"conv1.weight": torch.zeros(64, 3, 7, 7)}}, folder / "r50.pth")
     return folder
 
 
