@@ -44,7 +44,7 @@ def name_of(node: Any) -> str | None:
 
 
 def _resnet(node: Mapping[str, Any]) -> str:
-    """ "resnet50", "resnext101_64x4d_dcn": by depth, groups and deformable stages, as the files of conf/backbone are."""
+    """ "resnet50", "resnext101_64x4d_dcn": by depth, groups and deformable stages, as conf/backbone has them."""
     groups, width = node.get("groups", 1), node.get("width_per_group", 64)
     plain = f"resnet{node.get('depth')}" if groups == 1 else f"resnext{node.get('depth')}_{groups}x{width}d"
     return f"{plain}_dcn" if node.get("dcn_stages") else plain
