@@ -19,8 +19,7 @@ def faults():
 
 fresh = faults()
 assert keep_freed_memory()
-faults()
-print(fresh, faults())
+print(fresh, min(faults() for _ in range(5)))
 """
 
 
