@@ -1,7 +1,7 @@
 # make demo    a small sweep on the embedded data, and its table
 # make test    all tests
 # make check   ruff and mypy
-# make docs    docs/configuration.md, from the comments in conf/
+# make docs    docs/configuration.md and docs/compat.md, from the comments in conf/
 # Each makes .venv first where it is missing; PYTHON chooses the interpreter (3.10 to 3.13).
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,6 +28,7 @@ check: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/python -m paa.cli.reference docs/configuration.md
+	$(BIN)/python -m paa.cli.presets docs/compat.md
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --dist worksteal
