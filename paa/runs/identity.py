@@ -96,6 +96,17 @@ INERT: dict[str, Any] = {
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
 and stay."""
 
+INERT_BESIDE: tuple[tuple[str, Any, str, Any], ...] = (
+    ("criterion.zero_weights", "keep", "criterion.normaliser", "modern"),
+    ("criterion.zero_weights", "unweighted", "criterion.normaliser", "official"),
+    ("criterion.zero_weights", "floor", "criterion.normaliser", "mmdet"),
+    ("criterion.epsilon", 0, "criterion.normaliser", "modern"),
+    ("criterion.epsilon", 0, "criterion.normaliser", "official"),
+    ("criterion.epsilon", 1.1920929e-07, "criterion.normaliser", "mmdet"),
+)
+"""The same where an older key settled what a younger one now says: (key, value, older key, its value). The key is left
+out at that value, where the older one has this value."""
+
 _DIGITS = 10
 
 
@@ -164,12 +175,21 @@ def _payload(
     _refuse_files(counted)
     for key in (*_NEVER, *left_out):
         _drop(counted, key)
-    for key, before in INERT.items():
-        if _has(counted, key) and canonical(_get(counted, key)) == canonical(before):
-            _drop(counted, key, prune=True)
+    for key in _inert(counted):
+        _drop(counted, key, prune=True)
     foreign = {t: source_digest(t) for t in _targets(counted) if t.split(".")[0] not in LIBRARIES}
     payload: dict[str, Any] = {"config": counted, "content": content, "numerics": NUMERICS}
     return payload | ({"sources": foreign} if foreign else {})
+
+
+def _inert(counted: dict[str, Any]) -> list[str]:
+    """The keys of the tree that say no more than was so before they existed."""
+
+    def stands(key: str, value: Any) -> bool:
+        return _has(counted, key) and canonical(_get(counted, key)) == canonical(value)
+
+    alone = [key for key, before in INERT.items() if stands(key, before)]
+    return alone + [key for key, before, older, its in INERT_BESIDE if stands(key, before) and stands(older, its)]
 
 
 def _arguments(node: Any) -> Any:
