@@ -32,7 +32,7 @@ class Inference:
         predictions, shapes = self.detector(batch.images)
         padded = (batch.images.shape[-2], batch.images.shape[-1])
         anchors = self.grid(shapes, batch.sizes, padded, self.device)
-        selection = self.postprocess.select(predictions, anchors, batch.sizes, self.auxiliary)
+        selection = self.postprocess.select(predictions, anchors, batch.sizes, self.auxiliary, batch.original)
         return {voting: self.postprocess.finish(selection, voting) for voting in votings}
 
     def results(
