@@ -122,15 +122,23 @@ def _anchors() -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"rpn.anchor_generator.cell_anchors.{level}", (1, 4)
 
 
+def anchors(scale: float = 8) -> State:
+    """The buffers of the anchor generator: the box of the first cell on each level, in inclusive pixels."""
+    out: State = {}
+    for level, stride in enumerate(STRIDES):
+        middle, half = (stride - 1) / 2, (scale * stride - 1) / 2
+        box = [middle - half, middle - half, middle + half, middle + half]
+        out[f"rpn.anchor_generator.cell_anchors.{level}"] = torch.tensor([box])
+    return out
+
+
 def random_state(config: Config, seed: int = 0) -> State:
     """Weights that keep maps of a size and far from symmetric; offsets of a pixel and masks on both sides of 1/2."""
     draw = torch.Generator().manual_seed(seed)
     state: State = {}
     for name, shape in shapes(config).items():
-        if "cell_anchors" in name:
-            half = (8 * STRIDES[int(name[-1])] - 1) / 2
-            middle = (STRIDES[int(name[-1])] - 1) / 2
-            state[name] = torch.tensor([[middle - half, middle - half, middle + half, middle + half]])
+        if name in anchors():
+            state[name] = anchors()[name]
             continue
         value = torch.randn(shape, generator=draw)
         if len(shape) == 4:

@@ -60,35 +60,50 @@ def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer
     if source.suffix == ".pkl":
         _write_backbone(source, out, overrides, say)
         return
-    found = reading.read(source)
-    with _about(source):
-        foreign = sources.convert(found)
-        if foreign.other and not as_file:
-            other = "; ".join(f"{part} ({reason})" for part, reason in foreign.other.items())
-            hint = f"a file as OUT, {source.stem}-converted.pth say, takes the rest to start a training from"
-            raise ConversionError(f"is no whole detector of paa: {other}; {hint}")
-    made = _converted(source, out, found, foreign, overrides, compose)
+    made = converted(source, reading.read(source), overrides, compose, None if as_file else out)
     if as_file:
         _write_file(made, out, say)
     else:
         _write_run(made, out, overrides, say)
 
 
-def _converted(
-    source: Path, out: Path, found: reading.Found, foreign: Foreign, overrides: Sequence[str], compose: Composer
+def converted(
+    source: Path, found: reading.Found, overrides: Sequence[str], compose: Composer, runs_dir: Path | None
 ) -> Conversion:
+    """The detector that a checkpoint holds, `found` in the file `source`; nothing is written.
+
+    overrides  of the configuration, before what the checkpoint tells.
+    runs_dir   the folder of the run that it is to become: it must be whole; None: parts will do.
+    ConversionError and ConfigError where it cannot be had.
+    """
+    with _about(source):
+        foreign = sources.convert(found)
+        if foreign.other and runs_dir is not None:
+            other = "; ".join(f"{part} ({reason})" for part, reason in foreign.other.items())
+            hint = f"a file as OUT, {source.stem}-converted.pth say, takes the rest to start a training from"
+            raise ConversionError(f"is no whole detector of paa: {other}; {hint}")
     renamed = foreign.renamed
     named = {o.key_or_group: o.value() for o in compose.parse(overrides)}
     with _about(source):
         told = described(foreign, anatomy.body(renamed.state, "backbone."), anatomy.head(renamed.state), named, compose)
-    ours = {"runs_dir": _quoted(out if out.suffix not in FILES else "runs"), **told}
+    ours = {"runs_dir": _quoted(runs_dir or "runs"), **told}
     ours = {key: value for key, value in ours.items() if key not in named}
     parts = assemble(resolved(compose.compose([*(f"{key}={value}" for key, value in ours.items()), *overrides])))
     groups = set(compose.groups())
     choices = {key: str(value) for key, value in {**ours, **named}.items() if key in groups}
+    categories, whose = _take_classes(source, foreign, parts, "data.root" in named)
+    with torch.device("cpu" if foreign.other else "meta"):  # no numbers are drawn that nothing would keep
+        detector = parts.detector(len(categories), load_weights=False)
+    state, fresh = fitting.fitted(detector.state_dict(), renamed, source, tuple(foreign.other))
+    return Conversion(source, found, foreign, parts, choices, categories, whose, detector, state, fresh)
+
+
+def _take_classes(source: Path, foreign: Foreign, parts: Parts, has_data: bool) -> tuple[list[list[Any]], str]:
+    """The classes, and where they are from; puts the outputs of the class logits in their order."""
+    renamed = foreign.renamed
     logits = renamed.state.get("head.cls_logits.weight")
     with _about(source):
-        if "data.root" in named or isinstance(parts.source, Shapes):
+        if has_data or isinstance(parts.source, Shapes):
             categories, whose = _categories_of_data(parts), f"data.root={parts.source.root}"
         elif logits is None:
             categories, whose = classes.coco(), "COCO"
@@ -97,13 +112,10 @@ def _converted(
             whose = "COCO" if categories == classes.coco() else source.name
         if logits is not None:
             rows = torch.tensor(classes.rows(foreign, logits.shape[0], categories, whose))
-            for name in ("head.cls_logits.weight", "head.cls_logits.bias"):
-                if name in renamed.state:
-                    renamed.state[name] = renamed.state[name].index_select(0, rows)
-    with torch.device("cpu" if foreign.other else "meta"):  # no numbers are drawn that nothing would keep
-        detector = parts.detector(len(categories), load_weights=False)
-    state, fresh = fitting.fitted(detector.state_dict(), renamed, source, tuple(foreign.other))
-    return Conversion(source, found, foreign, parts, choices, categories, whose, detector, state, fresh)
+            for name, value in renamed.state.items():
+                if name.startswith("head.cls_logits.") and value.shape[:1] == logits.shape[:1]:
+                    renamed.state[name] = value.index_select(0, rows)
+    return categories, whose
 
 
 def _categories_of_data(parts: Parts) -> list[list[Any]]:
