@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from paa.cli.assemble import assemble
 from paa.cli.compose import composer, resolved
-from paa.cli.experiment import Experiment
+from paa.cli.experiment import Experiment, final_detector
 from paa.data.sources import Shapes
+from paa.detector import Detector
 from paa.runs.paths import RunPaths, runs
+from paa.runs.record import TrainingRecord
 
 TINY = (
     "recipe=smoke",
@@ -92,6 +95,12 @@ def only_run(folder: Path) -> RunPaths:
     """The one run below `folder`/runs."""
     (run,) = runs(folder / "runs")
     return run
+
+
+def loaded(run: RunPaths) -> Detector:
+    """The network of a finished run, with its weights."""
+    record = TrainingRecord.read(run.record)
+    return final_detector(assemble(record.config), run, record)
 
 
 def rows(text: str) -> list[list[str]]:

@@ -273,7 +273,7 @@ class Experiment:
 
 def final_detector(parts: Parts, paths: RunPaths, record: TrainingRecord) -> Detector:
     """The network of a finished run with its final weights; ConfigError where they are gone or are others."""
-    again = f"remove {paths.folder} to train it again"
+    again = f"remove {paths.folder} to {'convert' if record.converted else 'train'} it again"
     if not paths.weights.exists():
         raise ConfigError(f"{paths.train_id}: is finished, but its weights were removed; {again}")
     detector = parts.detector(len(record.categories), load_weights=False)

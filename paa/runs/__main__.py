@@ -87,6 +87,8 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
         config = {}
     boundary = name_of(value_at(config, "assign.boundary"))
     parameters = {"fnp": "n", "fsr": "t"}
+    if paths.converted:
+        boundary = None
     if boundary in parameters:
         boundary += f"({cell(value_at(config, f'assign.boundary.{parameters[boundary]}'))})"
     return [
@@ -96,8 +98,8 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
         name_of(config.get("data")),
         boundary or name_of(config.get("assign")),
         name_of(config.get("auxiliary")),
-        config.get("seed"),
-        value_at(config, "schedule.steps"),
+        None if paths.converted else config.get("seed"),
+        None if paths.converted else value_at(config, "schedule.steps"),
         ", ".join(f"{_title(e)} {_ap(e)}" for e in evaluations(paths)),
     ]
 
@@ -139,7 +141,8 @@ def _show(paths: RunPaths) -> None:
         training = TrainingRecord.read(paths.record)
         print("overrides:", " ".join(training.overrides) or "none")
         names = ["seed", "device", "threads", "steps", "wall_s", "commit", "clean", "weights_sha256"]
-        facts = [[name, _BY_NAME[name].value(training, None)] for name in names]
+        facts = [[f"converted {name}", value] for name, value in training.converted.items()]
+        facts += [[name, _BY_NAME[name].value(training, None)] for name in names]
         facts += [[f"version {name}", version] for name, version in training.origin.get("versions", {}).items()]
         facts += [[name, value] for name, value in training.origin.get("hardware", {}).items()]
         show(["made by", ""], facts)

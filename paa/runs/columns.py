@@ -82,6 +82,15 @@ def own_keys(config: Mapping[str, Any]) -> str | None:
     return ", ".join(found) or None
 
 
+OF_TRAINING = frozenset(
+    {
+        *("boundary", "n", "n_end", "t", "over", "own", "topk", "lambda_score"),
+        *("batch_size", "lr", "steps", "seed", "wall_s"),
+    }
+)
+"""Columns that tell how a training went: nobody knows them of weights that were converted."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column. `kind` is str, int, float or bool; `get` takes it from a training and an evaluation of it, or None."""
@@ -93,6 +102,8 @@ class Column:
 
     def value(self, training: TrainingRecord, evaluation: EvaluationRecord | None) -> Any:
         """The value, or None where there is none of that kind: a record may come from anywhere."""
+        if training.converted and self.name in OF_TRAINING:
+            return None
         value = self.get(training, evaluation)
         if self.kind is float and type(value) is int:
             return float(value)
@@ -126,6 +137,7 @@ def _number(name: str) -> Column:
 COLUMNS: tuple[Column, ...] = (
     _training("train_id", str, "identity of the training"),
     _evaluation("eval_id", str, "identity of the evaluation; missing where a training has none yet"),
+    Column("converted", str, "what the weights were converted from; missing for a training", lambda t, _: t.source),
     _key("recipe", str, "recipe.name", "recipe that the training was asked for with"),
     Column("compat", str, "compat preset that it was asked for with", lambda t, _: t.choices.get("compat")),
     _choice("data", "data", "data set"),

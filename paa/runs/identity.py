@@ -118,6 +118,9 @@ INERT_BESIDE: tuple[tuple[str, Any, str, Any], ...] = (
 """The same where an older key settled what a younger one now says: (key, value, older key, its value). The key is left
 out at that value, where the older one has this value."""
 
+CONVERTED = "x"
+"""First letter of the id of a run that was converted from another project's weights, and not trained here."""
+
 _DIGITS = 10
 
 
@@ -130,6 +133,15 @@ def train_id(config: Mapping[str, Any], digests: Mapping[str, str]) -> str:
     IdentityError: an unknown top-level node, a missing digest, a value that is not plain.
     """
     return _name("t", _payload(config, digests, TRAINING, _NOT_TRAINING, "train"))
+
+
+def converted_id(config: Mapping[str, Any], weights_sha256: str) -> str:
+    """Name of a run that `config` describes and whose weights were converted: CONVERTED and 10 hex digits.
+
+    weights_sha256  digest of the weights under our names: it stands where a training's identity has its data.
+    No training has such a name, whatever its configuration. Errors as in `train_id`.
+    """
+    return _name(CONVERTED, _payload(config, {"data.train": weights_sha256}, TRAINING, _NOT_TRAINING, "train"))
 
 
 def eval_id(config: Mapping[str, Any], digests: Mapping[str, str], split: str, voting: bool | None = None) -> str:

@@ -38,6 +38,9 @@ class TrainingRecord:
     final           numbers of the last steps of training, for people.
     categories      [id, name] of each class in the order of the labels: the weights can be used without the data.
     world_size      processes that trained it, at the end where it was cut off and resumed by another number.
+    converted       of weights that were not trained here: "kind", "file" and "sha256" of what they were converted from;
+                    empty for a training. `steps` and `wall_s` are then 0, `started` is the time of the conversion, and
+                    what the configuration says of training is that of its recipe, not of what made the weights.
     """
 
     train_id: str
@@ -56,9 +59,15 @@ class TrainingRecord:
     final: dict[str, Any] = dataclasses.field(default_factory=dict)
     categories: list[list[Any]] = dataclasses.field(default_factory=list)
     world_size: int = 1
+    converted: dict[str, Any] = dataclasses.field(default_factory=dict)
     numerics: int = NUMERICS
     kind: str = "training"
     format: int = FORMAT
+
+    @property
+    def source(self) -> str | None:
+        """ "official: paa_r50.pth" of weights that were converted, None of a training."""
+        return f"{self.converted['kind']}: {self.converted['file']}" if self.converted else None
 
     def write(self, path: Path) -> None:
         """Writes it, whole or not at all."""

@@ -33,7 +33,9 @@ def state(paths: RunPaths) -> State:
     file's time with this machine's clock, which is good enough to look at and decides nothing.
     """
     if paths.finished:
-        return State("done", None, "" if paths.weights.exists() else "weights removed")
+        details = ["converted"] if paths.converted else []
+        details += [] if paths.weights.exists() else ["weights removed"]
+        return State("done", None, ", ".join(details))
     step = last_step(paths.metrics)
     current = holder(paths.claim)
     if current is not None and not current.gone and _fresh(paths, current):
