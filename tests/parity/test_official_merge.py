@@ -1,4 +1,4 @@
-"""The merge of a multi-scale test in the authors' code: soft voting, voting, NMS on stored detections of many scales."""
+"""The merge of a multi-scale test in the authors' code: soft voting, voting, NMS on detections of many scales."""
 
 from __future__ import annotations
 
