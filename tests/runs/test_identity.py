@@ -10,7 +10,7 @@ import pytest
 
 from paa.runs import identity
 from paa.runs.errors import IdentityError
-from paa.runs.identity import INERT, canonical, eval_id, file_digest, train_id
+from paa.runs.identity import INERT, INERT_BESIDE, canonical, eval_id, file_digest, train_id
 
 DIGESTS = {"data.train": "a1", "data.val": "b2", "data.test": "c3"}
 
@@ -252,6 +252,28 @@ def test_a_new_key_at_its_inert_value_renames_nothing(config, monkeypatch):
     assert ids(changed(config, "detector.neck", {"depth": 2, "wide": 1}))[0] != before[0]
     # A node that stood empty before is not the absence of it.
     assert ids(changed(config, "detector.tail", {}))[0] != before[0]
+
+
+def test_a_new_key_may_be_inert_beside_an_older_one_alone(config, monkeypatch):
+    rules = (("assign.soft", 1, "anchors.scale", 8.0), ("postprocess.blur", 0, "images.legacy", False))
+    monkeypatch.setattr(identity, "INERT_BESIDE", rules)
+    before = ids(config)
+    assert ids(changed(config, "assign.soft", 1)) == before
+    assert ids(changed(config, "assign.soft", 2))[0] != before[0]
+    other = changed(config, "anchors.scale", 4.0)
+    assert ids(changed(other, "assign.soft", 1))[0] != ids(other)[0]
+    assert ids(changed(config, "postprocess.blur", 0)) == before
+    assert ids(changed(config, "postprocess.blur", 1))[1] != before[1]
+
+
+@pytest.mark.parametrize("rule", INERT_BESIDE, ids=lambda rule: "{}={} beside {}={}".format(*rule))
+def test_what_a_new_key_says_beside_an_older_one_was_so_before(config, rule):
+    key, value, older, its = rule
+    recorded = changed(config, older, its)
+    assert ids(changed(recorded, key, value)) == ids(recorded)
+    beside = [of for name, same, of, _ in INERT_BESIDE if (name, same) == (key, value)]
+    assert len(set(beside)) == 1
+    assert ids(changed(recorded, key, "another"))[0] != ids(recorded)[0]
 
 
 def test_raised_numerics_rename_everything(config, monkeypatch):
