@@ -1,7 +1,7 @@
 """Names and shapes of MMDetection's checkpoints, written down from its code: `python tests/mmdet_checkpoints.py`.
 
-The networks are built from its own configurations on the meta device, with other backbones and deformable stages set in.
-In the place of its modulated deformable convolution, which mmcv-lite lacks, stands a module of the same parameters
+The networks are built from its own configurations on the meta device, with other backbones and deformable stages set
+in. In the place of its modulated deformable convolution, which mmcv-lite lacks, stands a module of the same parameters
 (mmcv/ops/modulated_deform_conv.py): a convolution and `conv_offset` of 27 channels.
 """
 
@@ -103,7 +103,7 @@ def written_down() -> dict[str, Shapes]:
     was = MODELS._module_dict.get("DCNv2")
     MODELS._module_dict["DCNv2"] = DeformConv
     try:
-        no_numbers = mock.patch.object(nn.modules.conv._ConvNd, "reset_parameters", lambda conv: None)
+        no_numbers = mock.patch.object(nn.modules.conv._ConvNd, "reset_parameters", return_value=None)
         with torch.device("meta"), no_numbers:
             built = {name: build(*arguments)[0] for name, arguments in NETWORKS.items()}
     finally:
