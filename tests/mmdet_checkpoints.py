@@ -1,7 +1,7 @@
 """Names and shapes of MMDetection's checkpoints, written down from its code: `python tests/mmdet_checkpoints.py`.
 
-The networks are built from its own configurations on the meta device, with other backbones and deformable stages.
-In the place of its modulated deformable convolution, which mmcv-lite lacks, stands a module of the same parameters
+The networks are built from its own configurations on the meta device, with other backbones and deformable stages set
+in. In the place of its modulated deformable convolution, which mmcv-lite lacks, stands a module of the same parameters
 (mmcv/ops/modulated_deform_conv.py): a convolution and `conv_offset` of 27 channels.
 """
 

@@ -41,7 +41,7 @@ RULES = (
 
 UNUSED = (
     r"(?:fc1000|pred)_[wb]",  # the classifier
-    r"(?:conv1|res\d_\d+_branch\w+)_b",  # biases that are 0 or next to it, and that no network of Detectron's reads
+    r"(?:conv1|res\d_\d+_branch(?:1|2[abc]))_b",  # biases next to 0, which no network of Detectron's reads
     r".*_momentum",
 )
 

@@ -68,7 +68,8 @@ def test_objects_beside_the_weights_are_read_past_and_named(tmp_path: Path, monk
     module.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
     monkeypatch.setattr(HistoryBuffer, "__module__", module.__name__)
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, module.__name__, module)
+        for name in ("mmengine", "mmengine.logging", module.__name__):
+            patch.setitem(sys.modules, name, module)
         value = {
             "model": STATE,
             "best": np.float64(40.4),
