@@ -34,7 +34,7 @@ def test_help_shows_groups_keys_and_five_examples(here, capsys):
     assert ended.out.count("  python -m paa.train") == 5
     assert not any("hydra/" in line for line in ended.out.split("Keys that matter")[0].splitlines())
     assert not (here / "runs" / ".sweeps").exists()
-    for module in ("paa.evaluate", "paa.predict"):
+    for module in ("paa.evaluate", "paa.predict", "paa.convert"):
         text = call(capsys, module, "--help")
         assert text.code == 0
         assert text.out.startswith(f"usage: python -m {module} ")

@@ -55,8 +55,13 @@ class Conversion:
 def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer, say: Callable[[str], None]) -> None:
     """Writes the run, or the file, that `out` asks for. ConversionError and ConfigError where it cannot be had."""
     as_file = out.suffix in FILES
-    if not as_file and out.exists() and not out.is_dir():
-        raise ConversionError(f"{out}: is a file; must be the folder of runs, or a file that ends in {FILES[0]}")
+    blocking = next((p for p in (out, *out.parents)[as_file:] if p.exists() and not p.is_dir()), None)
+    if blocking is not None:
+        raise ConversionError(
+            f"{out}: {blocking} is a file; must be the folder of runs, or a file ending in {FILES[0]}"
+        )
+    if as_file and out.exists() and source.exists() and out.samefile(source):
+        raise ConversionError(f"{out}: is IN itself; must be another file")
     if source.suffix == ".pkl":
         _write_backbone(source, out, overrides, say)
         return

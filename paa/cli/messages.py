@@ -115,7 +115,7 @@ def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str |
         if not isinstance(node, DictConfig):
             owner = ".".join(path[:depth])
             return f"{override.key_or_group}: no such key. {owner} is a value, not a group of keys"
-        if name not in node:
+        if name not in node.keys():  # noqa: SIM118 - `in` does not see a key whose value is missing
             owner = ".".join(path[:depth])
             names = [str(key) for key in node if not str(key).startswith("_")]
             names = names if owner else sorted({*names, *groups})

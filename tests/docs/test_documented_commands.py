@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 import re
 import sys
 from pathlib import Path
 
+import mmdet_checkpoints
+import numpy as np
 import pytest
 import torch
+from detectron_blobs import FILES, blobs
 from pages import PAGES, REPO, Command, commands, write_files
 from PIL import Image
 from running import SHORT, TINY, call
@@ -110,6 +114,23 @@ def check_train(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert ended.code == 0, ended.err
 
 
+def write_checkpoint(path: Path) -> None:
+    """A file of the name that a page gives: MMDetection's PAA, or Detectron's weights of ResNet-50; all numbers 0."""
+    if path.suffix == ".pkl":
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in blobs(*FILES["MSRA/R-50"])}
+        path.write_bytes(pickle.dumps({"blobs": zeros}, protocol=2))
+        return
+    state = {name: torch.zeros(shape) for name, shape in mmdet_checkpoints.read()["PAA R-18"].items()}
+    torch.save({"meta": {"config": "bbox_head=dict(type='PAAHead')"}, "state_dict": state}, path)
+
+
+def check_convert(words: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = here / words[0]
+    write_checkpoint(source)
+    check_call("paa.convert", words, capsys)
+    source.unlink()
+
+
 def check_call(module: str, words: list[str], capsys: pytest.CaptureFixture[str], *more: str) -> None:
     """The command ends well, in this process."""
     ended = call(capsys, module, *words, *more)
@@ -160,6 +181,8 @@ def test_a_command_of_the_documentation_is_one_that_works(command: Command, here
             check_train(arguments, capsys)
         elif module in ("paa.evaluate", "paa.predict"):
             check_call(module, arguments, capsys, "workers=0")
+        elif module == "paa.convert":
+            check_convert(arguments, here, capsys)
         elif module in ("paa.runs", "paa.data", "paa.runs.__main__"):
             check_call(module if module.endswith("__main__") else f"{module}.__main__", arguments, capsys)
         elif module == "paa.cli.reference":

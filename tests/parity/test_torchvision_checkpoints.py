@@ -27,11 +27,13 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from paa.cli.compose import composer
+from paa.cli.assemble import assemble
+from paa.cli.compose import composer, resolved
 from paa.cli.converting import Conversion, converted
+from paa.cli.starting import Start
 from paa.conversion.classes import coco
 from paa.conversion.errors import ConversionError
-from paa.conversion.reading import Found, read
+from paa.conversion.reading import Found
 from paa.runs.paths import runs
 
 COCO_IDS = [i for i, _ in coco()]
@@ -110,17 +112,17 @@ def test_of_a_usual_retinanet_backbone_and_pyramid_are_the_same():
         torch.testing.assert_close(mine, right, rtol=0, atol=1e-4)
 
 
-PUBLISHED: dict[str, tuple[Callable[..., nn.Module], list[str], int]] = {
-    "retinanet": (retinanet_resnet50_fpn, ["head"], 328),
-    "retinanet v2": (retinanet_resnet50_fpn_v2, ["head.cls_logits", "head.bbox_pred", "head.scales", "fpn.p6"], 0),
-    "fcos": (fcos_resnet50_fpn, ["head.bbox_pred", "head.scales"], 0),
+PUBLISHED: dict[str, tuple[Callable[..., nn.Module], list[str]]] = {
+    "retinanet": (retinanet_resnet50_fpn, ["head"]),
+    "retinanet v2": (retinanet_resnet50_fpn_v2, ["head.cls_logits", "head.bbox_pred", "head.scales", "fpn.p6"]),
+    "fcos": (fcos_resnet50_fpn, ["head.bbox_pred", "head.scales"]),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_what_is_not_the_same_is_named_and_its_weights_are_left_out(name: str):
     """The networks whose weights torchvision publishes, on the meta device."""
-    build, other, _ = PUBLISHED[name]
+    build, other = PUBLISHED[name]
     with torch.device("meta"):
         state = build(weights=None, weights_backbone=None).state_dict()
     with composer() as compose:
@@ -149,10 +151,6 @@ def test_a_file_of_parts_starts_a_training(tmp_path, capsys):
     assert "is no whole detector of paa: head.bbox_pred (boxes are distances to the sides)" in refused.err
     assert not (tmp_path / "runs").exists()
 
-    from paa.cli.assemble import assemble
-    from paa.cli.compose import resolved
-    from paa.cli.starting import Start
-
     words = ["recipe=coco_1x", "data.root=x", "backbone=resnet18", "auxiliary=centerness", f"init.weights={out}"]
     with composer() as compose:
         parts = assemble(resolved(compose.compose(words)))
@@ -161,7 +159,7 @@ def test_a_file_of_parts_starts_a_training(tmp_path, capsys):
     assert start is not None
     said = start.into(detector, parts.config, coco())
     assert "fresh" not in said
-    state = read(out).state if "model" in torch.load(out, weights_only=True) else torch.load(out)["state"]
+    state = torch.load(out, weights_only=True)["state"]
     assert torch.equal(detector.state_dict()["head.cls_tower.0.weight"], state["head.cls_tower.0.weight"])
     source = model.state_dict()["head.classification_head.conv.0.weight"]
     assert torch.equal(state["head.cls_tower.0.weight"], source)
