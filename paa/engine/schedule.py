@@ -36,16 +36,20 @@ def in_epochs(steps: int, count: str) -> int:
 
     90k, 135k and 180k become 12, 18 and 24 epochs. MMDetection has no counterpart of another length: it stays.
     """
-    checks.choice("compat.length", count, COUNTS)
-    found = _EPOCHS.get(steps) if count == "epochs" else None
+    found = _epochs(steps, count)
     return steps if found is None else found[0] * _EPOCH
 
 
 def milestones_in_epochs(steps: int, count: str) -> list[float]:
     """Milestones of that training, as fractions of it: 2/3 and 8/9, or MMDetection's; arguments as of `in_epochs`."""
-    checks.choice("compat.length", count, COUNTS)
-    epochs, milestones = _EPOCHS.get(steps, (9, (6, 8))) if count == "epochs" else (9, (6, 8))
+    epochs, milestones = _epochs(steps, count) or (9, (6, 8))
     return [round(milestone / epochs, 7) for milestone in milestones]
+
+
+def _epochs(steps: int, count: str) -> tuple[int, tuple[int, int]] | None:
+    """MMDetection's epochs and milestones of a length; None where it has none, or is not asked for."""
+    checks.choice("compat.length", count, COUNTS)
+    return _EPOCHS.get(steps) if count == "epochs" and isinstance(steps, int) else None
 
 
 @dataclass(frozen=True)
