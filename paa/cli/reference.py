@@ -46,8 +46,9 @@ class Conf:
         names = sorted(found, key=lambda name: (order.index(name.split(".")[0]), name))
         defaults = dict(pick.split("=") for pick in base.picks)
         for group in ("assign", "postprocess", "recipe"):  # what they pick holds over config.yaml's own picks
-            chosen = next(choice for choice in found[group] if choice.name == defaults[group])
-            defaults |= dict(pick.split("=") for pick in chosen.picks)
+            for choice in found.get(group, []):
+                if choice.name == defaults[group]:
+                    defaults |= dict(pick.split("=") for pick in choice.picks)
         groups = {n: sorted(found[n], key=lambda choice: (choice.name != defaults[n], choice.name)) for n in names}
         return cls(base, groups, {name: defaults[name] for name in names})
 
