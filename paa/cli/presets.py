@@ -117,7 +117,8 @@ def page(folder: Path | None = None) -> str:
 
 def topics(path: Path) -> Iterator[tuple[str, list[str]]]:
     """The headings of a preset, comments after an empty line, each with the keys below it."""
-    title, names, before = "", [], "x"
+    names: list[str] = []
+    title, before = "", "x"
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and not before:
             if names:
