@@ -101,22 +101,22 @@ INERT: dict[str, Any] = {
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
 and stay."""
 
-INERT_BESIDE: tuple[tuple[str, Any, str, Any], ...] = (
-    ("criterion.zero_weights", "keep", "criterion.normaliser", "modern"),
-    ("criterion.zero_weights", "unweighted", "criterion.normaliser", "official"),
-    ("criterion.zero_weights", "floor", "criterion.normaliser", "mmdet"),
-    ("criterion.epsilon", 0, "criterion.normaliser", "modern"),
-    ("criterion.epsilon", 0, "criterion.normaliser", "official"),
-    ("criterion.epsilon", 1.1920929e-07, "criterion.normaliser", "mmdet"),
-    ("images.interpolation", "pil", "images.resize", "round"),
-    ("images.interpolation", "pil", "images.resize", "truncate"),
-    ("images.interpolation", "plain", "images.resize", "half_up"),
-    ("images.thin", "drop", "images.legacy", True),  # which drops such boxes, and images.empty=drop their images
-    ("backbone.dcn_init", "zero", "backbone.dcn_stages", []),  # where there is none
-    ("detector.head.dcn_init", "zero", "detector.head.dcn", False),
+INERT_BESIDE: tuple[tuple[str, Any, dict[str, Any]], ...] = (
+    ("criterion.zero_weights", "keep", {"criterion.normaliser": "modern"}),
+    ("criterion.zero_weights", "unweighted", {"criterion.normaliser": "official"}),
+    ("criterion.zero_weights", "floor", {"criterion.normaliser": "mmdet"}),
+    ("criterion.epsilon", 0, {"criterion.normaliser": "modern"}),
+    ("criterion.epsilon", 0, {"criterion.normaliser": "official"}),
+    ("criterion.epsilon", 1.1920929e-07, {"criterion.normaliser": "mmdet"}),
+    ("images.interpolation", "pil", {"images.resize": "round"}),
+    ("images.interpolation", "pil", {"images.resize": "truncate"}),
+    ("images.interpolation", "plain", {"images.resize": "half_up"}),
+    ("images.thin", "drop", {"images.legacy": True, "images.empty": "drop"}),  # which drop such boxes and their images
+    ("backbone.dcn_init", "zero", {"backbone.dcn_stages": []}),  # where there is none
+    ("detector.head.dcn_init", "zero", {"detector.head.dcn": False}),
 )
-"""The same where an older key settled what a younger one now says: (key, value, older key, its value). The key is left
-out at that value, where the older one has this value."""
+"""The same where older keys settled what a younger one now says: (key, value, {older key: its value}). The key is left
+out at that value, where all of these older ones have these values."""
 
 CONVERTED = "x"
 """First letter of the id of a run that was converted from another project's weights, and not trained here."""
@@ -212,7 +212,11 @@ def _inert(counted: dict[str, Any]) -> list[str]:
         return _has(counted, key) and canonical(_get(counted, key)) == canonical(value)
 
     alone = [key for key, before in INERT.items() if stands(key, before)]
-    return alone + [key for key, before, older, its in INERT_BESIDE if stands(key, before) and stands(older, its)]
+    return alone + [
+        key
+        for key, before, older in INERT_BESIDE
+        if stands(key, before) and all(stands(*item) for item in older.items())
+    ]
 
 
 def _arguments(node: Any) -> Any:
