@@ -56,7 +56,7 @@ def main() -> None:
             run = required(own, "run", "the id of a finished run, or its first letters")
             experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
             experiment.check_data()
-            if record.converted and not any(record.train_id == e.identity.train_id for _, e in jobs):
+            if record.converted and current().main and record.train_id not in {e.identity.train_id for _, e in jobs}:
                 print_line(not_trained(record))
             jobs.append((job, experiment))
     failed: dict[int, str] = {}

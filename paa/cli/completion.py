@@ -88,9 +88,12 @@ def completes(command: str, argv: Sequence[str], words: Mapping[str, int] | None
         line = os.environ.get("COMP_LINE", "")
         typed = line[: int(os.environ.get("COMP_POINT") or len(line))]
         parts = [*typed.split(), *([""] if typed[-1:].isspace() else [])][1:] or [""]
-        is_path = command == "paa-convert" and len(parts) <= 2  # IN and OUT, before any key=value
-        given = _below(parts[-1]) if is_path else _of_keys(command, parts)
-        found = given if words is None else _of_words(parts, words)
+        if words is not None:
+            found = _of_words(parts, words)
+        elif command == "paa-convert" and len(parts) <= 2:  # IN and OUT, before any key=value
+            found = _below(parts[-1])
+        else:
+            found = _of_keys(command, parts)
         print("\n".join(sorted(one for one in found if one.startswith(parts[-1]))))
     return True
 

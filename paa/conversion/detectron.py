@@ -58,14 +58,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     except Exception as error:  # a pickle fails with any type, by the kind of damage
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConversionError(f"{path}: cannot be read as a pickle of arrays ({reason})") from error
-    blobs = found.get("blobs", found) if isinstance(found, Mapping) else None
-    if not isinstance(blobs, Mapping):
-        raise ConversionError(f"{path}: holds no arrays by name; must be a file of Detectron's")
+    blobs = found.get("blobs", found) if isinstance(found, Mapping) else {}
     arrays = {
         str(name): torch.from_numpy(np.array(value, dtype=np.float32))
         for name, value in blobs.items()
         if isinstance(value, np.ndarray) and value.dtype.kind == "f"
     }
+    if not arrays:
+        raise ConversionError(f"{path}: holds no arrays by name; must be a file of Detectron's")
     return arrays, [str(name) for name in blobs if str(name) not in arrays]
 
 

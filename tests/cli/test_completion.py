@@ -162,7 +162,7 @@ def test_zsh_reads_its_script(here):
     assert set(SCRIPTS) == {"bash", "zsh", "fish"}
 
 
-@pytest.mark.parametrize("module", ["paa.evaluate", "paa.predict", "paa.runs.__main__"])
+@pytest.mark.parametrize("module", ["paa.evaluate", "paa.predict", "paa.convert", "paa.runs.__main__"])
 def test_a_key_press_waits_for_no_torch(here, module):
     code = (
         f"import sys; sys.argv = ['x', '-sc', 'query=bash']; from {module} import main; main()\n"

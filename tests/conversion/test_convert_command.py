@@ -248,12 +248,14 @@ def test_what_a_file_does_not_say_has_to_be_said(tmp_path, capsys):
 def test_names_of_classes_put_the_outputs_in_order(tmp_path, capsys):
     names = [name for _, name in coco()]
     state = weights()
-    save(tmp_path / "in.pth", state, {**PAA, "CLASSES": tuple(reversed(names))})
+    half = {**state, "neck.fpn_convs.4.conv.bias": state["neck.fpn_convs.4.conv.bias"].half()}
+    save(tmp_path / "in.pth", half, {**PAA, "CLASSES": tuple(reversed(names))})
     ended = call(capsys, "paa.convert", str(tmp_path / "in.pth"), str(tmp_path / "out.pth"))
     assert ended.code == 0, ended.err
     converted = torch.load(tmp_path / "out.pth", weights_only=True)
     assert converted["convention"] == "torchvision"
     assert torch.equal(converted["state"]["head.cls_logits.bias"], state["bbox_head.atss_cls.bias"].flip(0))
+    assert converted["state"]["fpn.p7.bias"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(

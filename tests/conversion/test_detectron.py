@@ -113,6 +113,10 @@ def test_no_other_name_is_found(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (
+            pickle.dumps({"model": {"stem.conv1.weight": np.ones(3)}, "__author__": "detectron2"}),
+            "holds no arrays by name",
+        ),
         (pickle.dumps([1]), "holds no arrays by name; must be a file of Detectron's"),
         (b"half", "cannot be read as a pickle of arrays"),
     ],
