@@ -268,7 +268,8 @@ class Experiment:
         if not world.main:
             return
         for one in self.records():
-            tracker.evaluation(one.split, one.voting, one.numbers)
+            split = f"{one.split}_multiscale" if one.multiscale else one.split
+            tracker.evaluation(split, one.voting, one.numbers)
         record = TrainingRecord(
             train_id=self.identity.train_id,
             config=dict(config),

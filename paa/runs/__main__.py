@@ -103,7 +103,7 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
 
 
 def _title(evaluation: EvaluationRecord) -> str:
-    return evaluation.split + ("+voting" if evaluation.voting else "")
+    return evaluation.split + ("+voting" if evaluation.voting else "") + ("+scales" if evaluation.multiscale else "")
 
 
 def _ap(evaluation: EvaluationRecord) -> str:

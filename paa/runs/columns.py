@@ -140,6 +140,7 @@ COLUMNS: tuple[Column, ...] = (
     _training("seed", int, "seed of the training"),
     _evaluation("split", str, "split that was evaluated"),
     _evaluation("voting", bool, "whether score voting was on"),
+    _evaluation("multiscale", bool, "whether it was a multi-scale test"),
     Column(
         "sigma_t",
         float,

@@ -92,6 +92,7 @@ INERT: dict[str, Any] = {
     "precision": "fp32",
     "channels_last": True,
     "compile": False,
+    "postprocess.multiscale": {},
 }
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,

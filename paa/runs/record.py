@@ -105,6 +105,11 @@ class EvaluationRecord:
     kind: str = "evaluation"
     format: int = FORMAT
 
+    @property
+    def multiscale(self) -> bool:
+        """Whether it was a multi-scale test."""
+        return bool(self.postprocess.get("multiscale"))
+
     @classmethod
     def of(cls, evaluation: Evaluation, **rest: Any) -> EvaluationRecord:
         """The record of `evaluation`; `rest` are the fields that it does not know."""
