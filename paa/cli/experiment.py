@@ -161,7 +161,7 @@ class Experiment:
             return []
         records = self.records()
         for record in records:
-            if record.upload is not None:
+            if record.upload is not None and record.score is None:
                 say(f"{self.identity.train_id}  {_upload(paths, record)}")
         return records
 

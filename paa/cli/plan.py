@@ -43,7 +43,7 @@ def plan(jobs: Sequence[Job], shared: Shared | None = None) -> str:
     every = planned(jobs, shared or Shared())
     overrides = [[one for one in job.overrides if not one.startswith("plan=")] for job in jobs]
     rows = [
-        [p.job.train_id, p.state, _hours(p.estimate.seconds), _bytes(p.estimate.kept), _source(p.estimate), what]
+        [p.job.train_id, p.state, _hours(p.estimate.seconds), size(p.estimate.kept), _source(p.estimate), what]
         for p, what in zip(every, differing(overrides), strict=True)
     ]
     table = aligned(["id", "state", "hours", "disk", "hours from", "what"], rows)
@@ -103,8 +103,8 @@ def _totals(every: Sequence[Planned]) -> list[str]:
     seconds = [p.estimate.seconds for p in left if p.estimate.seconds is not None]
     unknown = len(left) - len(seconds)
     hours = f"{_hours(sum(seconds))} hours" + (f" and {unknown} that cannot be told" if unknown else "")
-    disk = f"{_bytes(sum(p.estimate.kept for p in left))} of disk"
-    scratch = f"{_bytes(max(p.estimate.scratch for p in left))} more beside a run that trains"
+    disk = f"{size(sum(p.estimate.kept for p in left))} of disk"
+    scratch = f"{size(max(p.estimate.scratch for p in left))} more beside a run that trains"
     lines.append(f"In all about {hours} on this machine, one after the other; {disk}, and {scratch}.")
     return [*lines, *_notes(left)]
 
@@ -121,7 +121,7 @@ def _notes(left: Sequence[Planned]) -> list[str]:
     if any(p.estimate.seconds is None for p in left):
         notes.append("Where there is no number, no such run has ended here, and the device is not here to be measured.")
     for root, images, side in sorted(_undrawn(left)):
-        notes.append(f"The embedded data are drawn first: {_bytes(images * side * side * 1.25)} in {root}.")
+        notes.append(f"The embedded data are drawn first: {size(images * side * side * 1.25)} in {root}.")
     return notes
 
 
@@ -144,7 +144,8 @@ def _hours(seconds: float | None) -> str:
     return "0" if not hours else "<0.01" if hours < 0.005 else f"{hours:.2f}" if hours < 100 else f"{hours:,.0f}"
 
 
-def _bytes(count: float) -> str:
+def size(count: float) -> str:
+    """ "1.3 MB"."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

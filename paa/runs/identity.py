@@ -52,6 +52,7 @@ NEITHER = frozenset(
         "runs_dir",
         "compat",  # its values reach what uses them by interpolation, and count there
         "recipe",
+        "weights_of",  # as these two
         "evaluate",  # which evaluations are asked for; each has an id of its own
         "checkpoint",
         "claim",

@@ -45,8 +45,8 @@ def state(paths: RunPaths) -> State:
     if paths.finished:
         return State("done", None, "" if paths.weights.exists() else "weights removed")
     step = last_step(paths.metrics)
-    current = holder(paths.claim)
-    if current is not None and not current.gone and _fresh(paths, current):
+    current = live_holder(paths)
+    if current is not None:
         at = f", step {step}" if step is not None else ""
         return State("running", step, f"{current}{at}", str(current), resumes=True)
     resumes = paths.checkpoints.is_dir() and any(paths.checkpoints.glob("*.pt"))
@@ -56,6 +56,12 @@ def state(paths: RunPaths) -> State:
     at = f"at step {step}, " if step is not None else ""
     again = "resumes when asked for again" if resumes else "begins anew when asked for"
     return State("stopped", step, at + again, resumes=resumes)
+
+
+def live_holder(paths: RunPaths) -> Holder | None:
+    """Who works on the run now, as far as `state` can tell."""
+    current = holder(paths.claim)
+    return current if current is not None and not current.gone and _fresh(paths, current) else None
 
 
 def time_left(paths: RunPaths) -> float | None:
