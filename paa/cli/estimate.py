@@ -55,10 +55,12 @@ class Estimate:
 
 @dataclass
 class Known:
-    """What like runs on this machine took: seconds of a step, seconds of an evaluated image, bytes on the disk."""
+    """What like runs on this machine took: seconds of a step, seconds of an evaluated image without and with many
+    scales, bytes on the disk.
+    """
 
     step_s: list[float] = field(default_factory=list)
-    image_s: list[float] = field(default_factory=list)
+    image_s: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
     kept: list[float] = field(default_factory=list)
 
 
@@ -75,8 +77,9 @@ class Estimator:
         disk = self._disk(parts, known, steps, images)
         if not steps and not images:
             return Estimate(0.0, *disk, 0)
-        if known.step_s and (known.image_s or not images):
-            a_step, an_image = statistics.median(known.step_s), statistics.median(known.image_s or [0.0])
+        image_s = known.image_s[parts.scales is not None]
+        if known.step_s and (image_s or not images):
+            a_step, an_image = statistics.median(known.step_s), statistics.median(image_s or [0.0])
             return Estimate(steps * a_step + images * an_image, *disk, len(known.step_s))
         return Estimate(self._counted(parts, steps, images), *disk, 0)
 
@@ -120,7 +123,9 @@ class Estimator:
                 continue
             known = found.setdefault(_alike(training.config, training.device), Known())
             known.step_s.append(training.wall_s / training.steps)
-            known.image_s += [one.wall_s / one.images for one in evaluations if one.images]
+            for one in evaluations:
+                if one.images:
+                    known.image_s[one.multiscale].append(one.wall_s / one.images)
             if paths.weights.exists():
                 known.kept.append(sum(file.stat().st_size for file in paths.folder.rglob("*") if file.is_file()))
         return found

@@ -64,10 +64,17 @@ def _network(parts: Parts) -> Detector:
 
 
 def forward_flops(parts: Parts, shared: Shared) -> float | None:
-    """FLOPs of a middling image of an evaluation; None where they cannot be counted."""
-    height, width = _size(parts.config, parts.config["images"]["test"])
+    """FLOPs of a middling image of an evaluation, over all its scales; None where they cannot be counted."""
+    node = parts.config["images"]["test"]
+    sizes = [(node["short"], node["longest"]), *(parts.scales.sizes if parts.scales else ())]
+    pixels = [_size(parts.config, {"short": short, "longest": longest}) for short, longest in sizes]
+    height, width = pixels[0]
     of = [parts.network, height, width]
-    return shared.once("forward", of, lambda: step_flops(_network(parts), height, width, backward=False))
+    once = shared.once("forward", of, lambda: step_flops(_network(parts), height, width, backward=False))
+    if once is None:
+        return None
+    mirrors = 2 if parts.scales and parts.scales.mirror else 1
+    return once * mirrors * sum(h * w for h, w in pixels) / (height * width)
 
 
 def rate(threads: int | None) -> float:

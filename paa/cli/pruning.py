@@ -87,7 +87,7 @@ def needed_weights(runs_dir: Path, config_dir: str | None = None, only: Sequence
     only  the tables to look at; None: all.
     """
     found: dict[str, str] = {}
-    contexts: dict[tuple[str, ...], list[TrainingRecord]] = {}
+    contexts: dict[tuple[tuple[str, ...], str], list[TrainingRecord]] = {}
     for run in runs(runs_dir):
         if not run.finished:
             found |= _wanted_to_start(run, runs_dir)
@@ -98,8 +98,8 @@ def needed_weights(runs_dir: Path, config_dir: str | None = None, only: Sequence
             found[run.train_id] = str(error)
             continue
         for words in {_as_asked(record), _plain(record)}:
-            contexts.setdefault(words, []).append(record)
-    for words, records in contexts.items():
+            contexts.setdefault((words, str(sorted(record.digests.items()))), []).append(record)
+    for (words, _), records in contexts.items():
         problem = _problem(words, records[0], config_dir)
         if problem is None:
             found |= _lacking(words, records, runs_dir, config_dir, only)

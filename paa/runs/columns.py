@@ -24,6 +24,7 @@ _NAMES = {
     "paa.auxiliary.Centerness": "centerness",
     "paa.auxiliary.IoUPrediction": "iou",
     "paa.detector.Tiny": "tiny",
+    "paa.detector.EfficientNetLite0": "efficientnet_lite0",
     "paa.data.Shapes": "shapes",
     "paa.data.Coco": "coco",
     "paa.data.Custom": "custom",
@@ -32,13 +33,15 @@ _NAMES = {
 
 
 def name_of(node: Any) -> str | None:
-    """What people call the choice that `node` of a configuration is: "fnp", "resnet50"; a foreign `_target_` in full.
+    """What people call the choice that `node` of a configuration is: "fnp", "resnet50_dcn"; a foreign `_target_` in full.
 
     It follows from what is built, not from the word on the command line: `c` and `paa` are one boundary, named "paa".
     """
     target = node.get("_target_") if isinstance(node, Mapping) else None
     if target == "paa.detector.ResNet":
-        return f"resnet{node.get('depth')}"
+        groups, width = node.get("groups", 1), node.get("width_per_group", 64)
+        form = f"resnet{node.get('depth')}" if groups == 1 else f"resnext{node.get('depth')}_{groups}x{width}d"
+        return f"{form}_dcn" if node.get("dcn_stages") else form
     return _NAMES.get(str(target), str(target)) if target else None
 
 
@@ -46,7 +49,8 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
     """The value of a dotted key; None where a node on the way is missing."""
     value: Any = config
     for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+        # A dict is told much faster than a Mapping, and records hold nothing else.
+        value = value.get(part) if isinstance(value, dict | Mapping) else None
     return value
 
 
@@ -61,11 +65,11 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def own_keys(config: Mapping[str, Any]) -> str | None:
+def own_keys(config: dict[str, Any]) -> str | None:
     """ "assign.boundary.within=0.5, ...": the arguments of classes from outside of the package; None without such."""
     found = []
     for name, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             foreign = str(value.get("_target_", "paa.")).split(".")[0] != "paa"
             inner = flat(value) if foreign else {}
             found += [f"{name}.{key}={v}" for key, v in inner.items() if not key.split(".")[-1].startswith("_")]
