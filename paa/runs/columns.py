@@ -33,7 +33,7 @@ _NAMES = {
 
 
 def name_of(node: Any) -> str | None:
-    """What people call the choice that `node` of a configuration is: "fnp", "resnet50_dcn"; a foreign `_target_` in full.
+    """What people call the choice that `node` of a configuration is: "fnp", "resnet50"; a foreign `_target_` in full.
 
     It follows from what is built, not from the word on the command line: `c` and `paa` are one boundary, named "paa".
     """
