@@ -248,7 +248,7 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
         checks.integer("seed", config["seed"], low=0, high=2**31 - 1)
         checks.choice("device", config["device"], ("auto", "cpu", "cuda"))
         checks.choice("precision", config.get("precision", "fp32"), PRECISIONS)
-        for key in ("channels_last", "compile"):
+        for key in ("channels_last", "compile", "plan"):
             checks.flag(key, config.get(key, False))
         checks.integer("workers", config["workers"], low=0, high=256)
         start = config.get("init", {}).get("weights")  # runs that are older than the key have no such node

@@ -84,7 +84,7 @@ def needed_weights(runs_dir: Path, config_dir: str | None = None, only: Sequence
     very training and lacks an evaluation; or a run that is not finished starts from the weights. A run whose overrides
     cannot be composed here keeps its weights.
 
-    only  the tables to look at; None: all.
+    only  the tables to look at, or some rows of one ("table2=a,b"); None: all.
     """
     found: dict[str, str] = {}
     contexts: dict[tuple[tuple[str, ...], str], list[TrainingRecord]] = {}
@@ -97,7 +97,7 @@ def needed_weights(runs_dir: Path, config_dir: str | None = None, only: Sequence
         except BadRecord as error:
             found[run.train_id] = str(error)
             continue
-        for words in {_as_asked(record), _plain(record)}:
+        for words in dict.fromkeys([_as_asked(record), _plain(record)]):
             contexts.setdefault((words, str(sorted(record.digests.items()))), []).append(record)
     for (words, _), records in contexts.items():
         problem = _problem(words, records[0], config_dir)

@@ -91,7 +91,7 @@ def test_hours_are_those_of_like_runs_here_and_else_of_flops(here):
     words = ("assign.boundary=fsr", "optim.lr=0.001", "train.batch_size=4", "threads=2", "device=cuda")
     jobs = {word: checked("paa.train", ["plan=true", *SHORT, word]).all[0] for word in words}
     flops = planned([plain], Shared())[0].estimate
-    parts, identity = plain.experiment.parts, plain.experiment.identity
+    parts = plain.experiment.parts
     shared, images = Shared(), 2 * 4
     train_flops, test_flops = feasible.image_flops(parts, shared), feasible.forward_flops(parts, shared)
     assert flops.runs == 0
@@ -103,12 +103,13 @@ def test_hours_are_those_of_like_runs_here_and_else_of_flops(here):
     there = checked("paa.train", [*SHORT, "seed=9"]).all[0].experiment
     elsewhere = {"hardware": {"cpu": "another", "cores": 1, "gpu": None}}
     as_finished(there.identity.paths, there.parts.config, [], there.identity.digests, wall_s=1e6, origin=elsewhere)
-    known = planned([plain, *jobs.values()], Shared())
+    known = [planned([job], Shared())[0].estimate for job in (plain, *jobs.values())]
     seconds = 4 * statistics.median([10.0, 20.0, 30.0]) + images * 0.5
-    assert [(p.estimate.runs, p.estimate.seconds) for p in known[:3]] == [(3, seconds)] * 3
-    assert [p.estimate.runs for p in known[3:]] == [0, 0, 0]
-    assert known[5].estimate.seconds is None  # on a GPU that is not here
-    assert identity.paths.train_id == known[0].job.train_id
+    assert [(one.runs, one.seconds) for one in known[:3]] == [(3, seconds)] * 3
+    assert [one.runs for one in known[3:]] == [0, 0, 0]
+    assert known[3].seconds == pytest.approx((4 * 4 * train_flops + images * test_flops) / 1e9)
+    assert known[4].seconds == flops.seconds  # on other threads, of which no record tells
+    assert known[5].seconds is None  # on a GPU that is not here
 
 
 def test_disk_is_that_of_weights_and_of_checkpoints_beside(here):

@@ -12,6 +12,7 @@ from paa.runs.__main__ import main
 from paa.runs.claim import acquire
 from paa.runs.paths import RunPaths
 
+SOME = "table2=atss_none,paa_iou,paa_iou_p"
 DIGESTS = {"data.train": "1" * 64, "data.val": "2" * 64}
 
 
@@ -19,7 +20,7 @@ DIGESTS = {"data.train": "1" * 64, "data.val": "2" * 64}
 def rows(here):
     """Rows of Table 2 with records as a training under TINY leaves them, weights and a forgotten checkpoint."""
     found = {}
-    for row in rows_of("table2=atss_none,paa_iou,paa_iou_p", TINY, digests=DIGESTS).all:
+    for row in rows_of(SOME, TINY, digests=DIGESTS).all:
         if row.name != "paa_iou_p":  # an evaluation of paa_iou that nobody has asked for yet
             overrides = [f"table2={row.name}", *TINY]
             as_finished(row.paths, row.config, row.evaluations, DIGESTS, overrides=overrides, choices=dict(row.choices))
@@ -64,13 +65,13 @@ def test_a_run_that_somebody_works_on_is_left_alone(rows, here):
 def test_weights_that_a_row_still_wants_stay(rows, here):
     wanted, unwanted = rows["paa_iou"], rows["atss_none"]
     assert rows["paa_iou_p"].train_id == wanted.train_id
-    needed = needed_weights(here / "runs", only=["table2"])
+    needed = needed_weights(here / "runs", only=[SOME])
     assert needed == {wanted.train_id: "table2=paa_iou_p lacks 1 evaluation on val"}
     found = pieces(here / "runs", weights=True, needed=needed)
     assert [(one.run.train_id, one.what) for one in found] == [(unwanted.train_id, "final weights")]
     # Once it is evaluated, they may go.
     as_finished(wanted.paths, wanted.config, rows["paa_iou_p"].evaluations, DIGESTS, overrides=[*TINY])
-    assert needed_weights(here / "runs", only=["table2"]) == {}
+    assert needed_weights(here / "runs", only=[SOME]) == {}
 
 
 def test_weights_that_another_run_starts_from_or_that_cannot_be_judged_stay(rows, here):
@@ -78,9 +79,9 @@ def test_weights_that_another_run_starts_from_or_that_cannot_be_judged_stay(rows
     waiting = RunPaths(here / "runs", "t0000000000")
     waiting.folder.mkdir()
     waiting.config.write_text(f"init:\n  weights: {started.train_id[:6]}\n")
-    overrides = ["assign.boundary=mine", *TINY]
-    as_finished(strange.paths, strange.config, strange.evaluations, DIGESTS, overrides=overrides)
-    needed = needed_weights(here / "runs", only=["table2"])
+    every, overrides = [*strange.evaluations, *rows["paa_iou_p"].evaluations], ["assign.boundary=mine", *TINY]
+    as_finished(strange.paths, strange.config, every, DIGESTS, overrides=overrides)
+    needed = needed_weights(here / "runs", only=[SOME])
     assert needed[started.train_id] == "t0000000000 starts from them"
     assert needed[strange.train_id].startswith(
         "what it was asked for cannot be composed (assign.boundary=mine: no such"
@@ -89,7 +90,7 @@ def test_weights_that_another_run_starts_from_or_that_cannot_be_judged_stay(rows
 
 def test_the_command_asks_before_it_removes(rows, here, capsys, monkeypatch):
     paths = rows["atss_none"].paths
-    monkeypatch.setattr("paa.cli.pruning.tables", lambda compose: ["table2"])
+    monkeypatch.setattr("paa.cli.pruning.tables", lambda compose: [SOME])
     assert main(["prune"]) == 0
     assert capsys.readouterr().out == "Nothing can go. --weights looks at final weights, too.\n"
     assert main(["prune", "--weights"]) == 0

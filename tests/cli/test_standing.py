@@ -87,7 +87,7 @@ def test_stopped_rows_and_those_of_another_folder(rows, capsys, here):
     row.paths.folder.mkdir()
     row.paths.metrics.write_text('{"step": 7}\n')
     _, out, _ = asked(capsys, "table1=a", *TINY)
-    assert out.splitlines()[1] == f"a       0  {row.train_id}  stopped at step 7 of 30"
+    assert re.split(r"  +", out.splitlines()[1]) == ["a", "0", row.train_id, "stopped at step 7 of 30"]
     _, out, _ = asked(capsys, "table1=a", *TINY, "--runs-dir", str(here / "far"))
     assert out.splitlines()[1].endswith("missing")
     assert f"runs_dir={here / 'far'}" in out.splitlines()[-1]
