@@ -54,7 +54,8 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
     """The value of a dotted key; None where a node on the way is missing."""
     value: Any = config
     for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+        # A dict is told much faster than a Mapping, and records hold nothing else.
+        value = value.get(part) if isinstance(value, dict | Mapping) else None
     return value
 
 
@@ -69,11 +70,11 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def own_keys(config: Mapping[str, Any]) -> str | None:
+def own_keys(config: dict[str, Any]) -> str | None:
     """ "assign.boundary.within=0.5, ...": the arguments of classes from outside of the package; None without such."""
     found = []
     for name, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             foreign = str(value.get("_target_", "paa.")).split(".")[0] != "paa"
             inner = flat(value) if foreign else {}
             found += [f"{name}.{key}={v}" for key, v in inner.items() if not key.split(".")[-1].startswith("_")]
@@ -130,6 +131,10 @@ def _origin(name: str, kind: type, key: str, text: str) -> Column:
     return Column(name, kind, text, lambda training, _: value_at(training.origin, key))
 
 
+def _scored(name: str, key: str, text: str) -> Column:
+    return Column(name, str, text, lambda _, e: value_at(e.score or {}, key) if e else None)
+
+
 def _number(name: str) -> Column:
     return Column(name, float, f"COCO {name}, percent", lambda _, e: e and e.numbers.get(name))
 
@@ -156,6 +161,7 @@ COLUMNS: tuple[Column, ...] = (
     _key("legacy", bool, "coder.legacy", "box widths with +1"),
     _key("batch_size", int, "train.batch_size", "images of an optimiser step"),
     _key("lr", float, "optim.lr", "learning rate"),
+    _key("weights", str, "backbone.weights", "initial weights of the backbone; missing where it began at random"),
     _training("steps", int, "optimiser steps"),
     _training("seed", int, "seed of the training"),
     _evaluation("split", str, "split that was evaluated"),
@@ -167,16 +173,27 @@ COLUMNS: tuple[Column, ...] = (
         "width of score voting, where it is on",
         lambda _, e: e.postprocess.get("sigma_t") if e and e.voting else None,
     ),
+    Column(
+        "voting_weight",
+        str,
+        "weight of a vote, where it is on: ps, p x score, or p",
+        lambda _, e: e.postprocess.get("voting_weight") if e and e.voting else None,
+    ),
     *(_number(name) for name in NUMBERS),
     _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
     _evaluation("images", int, "images evaluated"),
     _evaluation("detections", int, "detections evaluated"),
     _evaluation("upload", str, "file for the evaluation server, below the run's folder, where AP cannot be measured"),
+    _scored("scored_by", "source", "where AP and the others are from, if an evaluation server measured them"),
+    _scored("scored_on", "date", "day of that server's answer"),
     _training("wall_s", float, "seconds of training"),
     _evaluation("eval_wall_s", float, "seconds of detection and evaluation", "wall_s"),
     _training("started", float, "Unix time at which the training began"),
     _training("device", str, "cpu or cuda"),
     _training("threads", int, "CPU threads; missing where torch chose"),
+    _training("world_size", int, "processes that trained it together"),
+    Column("precision", str, "numbers that the network computed in", lambda t, _: t.config.get("precision", "fp32")),
+    _origin("host", str, "host", "name of the machine"),
     _origin("cpu", str, "hardware.cpu", "processor"),
     _origin("gpu", str, "hardware.gpu", "GPU"),
     _origin("commit", str, "commit", "commit of the code"),

@@ -45,12 +45,14 @@ TESTING = frozenset({"data", "images", "postprocess", "debug"})
 
 NEITHER = frozenset(
     {
+        "plan",  # whether anything is run at all
         "device",  # the same computation elsewhere
         "threads",
         "workers",
         "runs_dir",
         "compat",  # its values reach what uses them by interpolation, and count there
         "recipe",
+        "weights_of",  # as these two
         "evaluate",  # which evaluations are asked for; each has an id of its own
         "checkpoint",
         "claim",

@@ -92,6 +92,8 @@ class EvaluationRecord:
     wall_s             seconds of detection and evaluation; weights_sha256 of the evaluated weights; origin as above.
     upload             of a split without annotations: the file for the evaluation server that was written in place of
                        numbers (which are all None), relative to the run's folder; else None.
+    score              of such a split, once the server has answered and the numbers are its: `source` and `date` of the
+                       answer, `file`, and `entered`, the Unix time at which they were entered; else None.
     """
 
     eval_id: str
@@ -110,6 +112,7 @@ class EvaluationRecord:
     weights_sha256: str
     origin: dict[str, Any]
     upload: str | None = None
+    score: dict[str, Any] | None = None
     numerics: int = NUMERICS
     kind: str = "evaluation"
     format: int = FORMAT

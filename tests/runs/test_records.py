@@ -266,5 +266,6 @@ def test_every_choice_of_conf_has_a_short_name():
 
 
 def test_a_foreign_choice_is_named_in_full():
+    assert name_of({"_target_": "paa.detector.ResNet", "depth": 50, "dcn_stages": [5]}) == "resnet50_dcn"
     assert name_of({"_target_": "mine.Boundary"}) == "mine.Boundary"
     assert name_of(None) is name_of({}) is None
