@@ -1,4 +1,4 @@
-"""What an assigner made of the anchors of one image, as arrays and as a picture (after Figures 4a, 6 and 7 of the paper).
+"""What an assigner made of the anchors of one image, as arrays and as a picture (the paper's Figures 4a, 6 and 7).
 
 Legend: G ground truths, A anchors, N of them that get a mark. Boxes are xyxy in pixels of the picture's image.
 """
@@ -6,10 +6,10 @@ Legend: G ground truths, A anchors, N of them that get a mark. Boxes are xyxy in
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,15 +144,17 @@ def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: boo
     and lines are smaller, and letters as far as they can be read.
     """
     height, width = drawn.pixels.shape[:2]
-    size = min(math.sqrt(inches / 6.5), 1.0)
+    size = min((inches / 6.5) ** 0.4, 1.0)
     axis.imshow(drawn.pixels, interpolation="nearest")
     negative, ignored = (drawn.centres[drawn.gt_index == kind].T for kind in (NEGATIVE, IGNORED))
-    area = size**2
-    axis.scatter(
-        *negative, s=17 * area, marker="d", color="white", edgecolor="black", linewidth=0.8 * size, zorder=3
-    )
-    axis.scatter(*ignored, s=34 * area, marker="x", color="black", linewidth=2.2 * size, zorder=4)
-    axis.scatter(*ignored, s=28 * area, marker="x", color="white", linewidth=1.0 * size, zorder=4)
+    marks: list[tuple[np.ndarray, dict[str, Any]]] = [
+        (negative, {"s": 17, "marker": "d", "color": "white", "edgecolor": "black", "linewidth": 0.8, "zorder": 3}),
+        (ignored, {"s": 34, "marker": "x", "color": "black", "linewidth": 2.2, "zorder": 4}),
+        (ignored, {"s": 28, "marker": "x", "color": "white", "linewidth": 1.0, "zorder": 4}),
+    ]
+    for (x, y), look_ in marks:
+        sized = {"s": look_["s"] * size**2, "linewidth": look_["linewidth"] * size}
+        axis.scatter(x, y, **{**look_, **sized})
     for g in range(len(drawn.boxes)):
         _paint_truth(axis, drawn, g, size)
     put_tags(
@@ -163,12 +165,13 @@ def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: boo
         shape=(height, width),
         inches=inches,
         points=max(7 * size, LETTERS),
+        marks=drawn.centres,
     )
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
     axis.set_title(title, fontsize=max(9 * size, LETTERS))
     if legend:
         axis.legend(
-            handles=_legend(drawn),
+            handles=counted_handles(drawn),
             loc="upper center",
             bbox_to_anchor=(0.5, -0.01),
             ncols=2,
@@ -182,12 +185,12 @@ def _paint_truth(axis: Axes, drawn: Drawn, g: int, size: float) -> None:
     (tint, mark), own = look(g), drawn.gt_index == g
     x1, y1, x2, y2 = drawn.boxes[g]
     dash = "solid" if own.any() else (0, (3, 2))
-    box = {"xy": (x1, y1), "width": x2 - x1, "height": y2 - y1, "fill": False, "linestyle": dash}
+    box: dict[str, Any] = {"xy": (x1, y1), "width": x2 - x1, "height": y2 - y1, "fill": False, "linestyle": dash}
     axis.add_patch(Rectangle(**box, edgecolor="black", linewidth=2.6 * size, zorder=1.9))
     axis.add_patch(Rectangle(**box, edgecolor=tint, linewidth=1.6 * size, zorder=2))
+    x, y = drawn.centres[own].T
     areas = (16 + 12 * drawn.level[own]) * size**2
-    style = {"marker": mark, "color": tint, "edgecolor": "black", "linewidth": 0.9 * size}
-    axis.scatter(*drawn.centres[own].T, s=areas, zorder=6, **style)
+    axis.scatter(x, y, s=areas, marker=mark, color=tint, edgecolor="black", linewidth=0.9 * size, zorder=6)
 
 
 def legend_handles(positive: str, ignored: str, negative: str, truth: str, dashed: str = "") -> list[Line2D]:
@@ -203,7 +206,8 @@ def legend_handles(positive: str, ignored: str, negative: str, truth: str, dashe
     return [Line2D([], [], label=label, **style) for style, label in marks if label]  # type: ignore[arg-type]
 
 
-def _legend(drawn: Drawn) -> list[Line2D]:
+def counted_handles(drawn: Drawn) -> list[Line2D]:
+    """The marks of `paint` with how many there are of each."""
     counts = drawn.counts
     without = sum(not (drawn.gt_index == g).any() for g in range(len(drawn.boxes)))
     handles = legend_handles(

@@ -21,40 +21,47 @@ def put_tags(
     shape: tuple[int, int],
     inches: float,
     points: float,
+    marks: np.ndarray | None = None,
 ) -> None:
     """Writes a text on a ground of its tint beside each box [N, 4] (xyxy in pixels of the image).
 
     shape   (height, width) of the image in pixels, inches its height in print; points the height of the letters.
+    marks   [K, 2] points that tags leave free where they can.
     """
     pixel = shape[0] / (72 * inches)  # pixels of a point
     widths = np.array([(TextPath((0, 0), text, size=points).get_extents().width + 2 * PAD) for text in texts]) * pixel
     line = (points + 2 * PAD) * pixel
-    for (x, y), text, tint in zip(places(boxes, widths, line, shape), texts, tints, strict=True):
+    for (x, y), text, tint in zip(places(boxes, widths, line, shape, marks), texts, tints, strict=True):
         ground = {"facecolor": tint, "pad": PAD, "linewidth": 0, "alpha": 0.85}
         at = (x + PAD * pixel, y - line / 2)
-        axis.text(*at, text, fontsize=points, color="black", va="center_baseline", bbox=ground, zorder=5, clip_on=True)
+        axis.text(*at, text, fontsize=points, color="black", va="center_baseline", bbox=ground, zorder=7, clip_on=True)
 
 
-def places(boxes: np.ndarray, widths: np.ndarray, line: float, shape: tuple[int, int]) -> np.ndarray:
+def places(
+    boxes: np.ndarray, widths: np.ndarray, line: float, shape: tuple[int, int], marks: np.ndarray | None = None
+) -> np.ndarray:
     """Lower left corners [N, 2] of tags of `widths` [N] and height `line`, all in pixels, within an image of `shape`.
 
-    A tag stands above its box at the left; where another is in the way, above at the right, below, or inside: where it
-    covers least of those before it.
+    A tag stands above its box at the left; where another tag or a mark is in the way, above at the right, below,
+    beside, or inside: where it covers least of the tags before it, and of marks.
     """
     height, width = shape
+    marks = np.zeros((0, 2)) if marks is None else marks
     taken, out = np.zeros((0, 4)), []
     for (x1, y1, x2, y2), wide in zip(boxes, widths, strict=True):
-        right = x2 - wide
-        tried = [(x1, y1), (right, y1), (x1, y2 + line), (right, y2 + line), (x1, y1 + line), (right, y2), (x1, y2)]
-        least, best = np.inf, (x1, y1)
+        right, under = x2 - wide, y1 + line
+        above = [(x1, y1), (right, y1), (x1, y2 + line), (right, y2 + line)]
+        tried = [*above, (x2, under), (x1 - wide, under), (x2, y2), (x1 - wide, y2), (x1, under), (right, y2), (x1, y2)]
+        costs, corners = [], []
         for x, y in tried:
-            outside = y < line or y > height
-            x, y = float(np.clip(x, 0, max(width - wide, 0))), float(np.clip(y, line, max(height, line)))
-            low = np.maximum(taken[:, :2], (x, y - line))
-            high = np.minimum(taken[:, 2:], (x + wide, y))
-            covered = np.clip(high - low, 0, None).prod(1).sum() + outside * wide * line / 4
-            if covered < least:
-                least, best = covered, (x, y)
-        out.append(best)
-        taken = np.concatenate([taken, [[best[0], best[1] - line, best[0] + wide, best[1]]]])
+            at = float(np.clip(x, 0, max(width - wide, 0))), float(np.clip(y, line, max(height, line)))
+            low, high = np.array([at[0], at[1] - line]), np.array([at[0] + wide, at[1]])
+            overlap = np.clip(np.minimum(taken[:, 2:], high) - np.maximum(taken[:, :2], low), 0, None).prod(1).sum()
+            hidden = ((marks > low) & (marks < high)).all(1).sum()
+            moved = abs(at[0] - x) + abs(at[1] - y)
+            costs.append(overlap + hidden * line**2 / 2 + moved * line / 4)
+            corners.append([*low, *high])
+        best = corners[int(np.argmin(costs))]
+        out.append((best[0], best[3]))
+        taken = np.concatenate([taken, [best]])
     return np.array(out).reshape(-1, 2)

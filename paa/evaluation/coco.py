@@ -59,7 +59,10 @@ class Results:
         """The same detections, images in the order of `image_ids` [I], each image's own as they are."""
         by_id = np.argsort(image_ids, kind="stable")
         place = by_id[np.searchsorted(image_ids, self.image_ids, sorter=by_id)]
-        rows = np.argsort(place, kind="stable")
+        return self.take(np.argsort(place, kind="stable"))
+
+    def take(self, rows: np.ndarray) -> Results:
+        """The detections at `rows`: positions, or [D] bool."""
         return Results(*(a[rows] for a in (self.image_ids, self.labels, self.boxes, self.scores, self.quality)))
 
 

@@ -114,10 +114,23 @@ def _densities(axis: Axes, found: Separation, low: float, high: float) -> None:
     axis.plot(x, parts.sum(0), color="black", linewidth=0.9, label="mixture", zorder=2)
     peaks = [peak for peak in (found.pos_peak, found.neg_peak) if peak >= 0]
     axis.plot(
-        found.scores[peaks], found.density[peaks], "k*", markersize=6.5, label="densest candidate of each", zorder=4
+        found.scores[peaks],
+        found.density[peaks],
+        "k*",
+        markersize=6.5,
+        label="densest candidate of each component",
+        zorder=4,
     )
-    axis.plot(found.scores, np.zeros_like(found.scores), "|", color="black", markersize=5, clip_on=False, zorder=5,
-              label=f"the {len(found.scores)} candidates")
+    axis.plot(
+        found.scores,
+        np.zeros_like(found.scores),
+        "|",
+        color="black",
+        markersize=5,
+        clip_on=False,
+        zorder=5,
+        label=f"the {len(found.scores)} candidates",
+    )
     axis.set(ylabel="density", ylim=(0, 1.06 * parts.sum(0).max()))
     axis.legend(loc="upper right")
 
@@ -129,7 +142,9 @@ def _posterior(axis: Axes, found: Separation, low: float, high: float) -> None:
     known = total > 0  # far from both, the densities underflow
     axis.axhline(0.5, color="0.6", linewidth=0.6, linestyle=":")
     axis.plot(x[known], parts[0][known] / total[known], color=BLUE, linewidth=1.0)
-    axis.plot(found.scores, found.posterior, "o", markersize=2.5, color=BLUE, markeredgecolor="black", markeredgewidth=0.3)
+    axis.plot(
+        found.scores, found.posterior, "o", markersize=2.5, color=BLUE, markeredgecolor="black", markeredgewidth=0.3
+    )
     axis.set(ylabel="posterior of\ncomponent 0", ylim=(-0.08, 1.08), yticks=(0, 0.5, 1))
 
 
@@ -153,5 +168,10 @@ def _handle(look: Mapping[str, Any]) -> dict[str, Any]:
     """A scatter's look as that of a line's mark."""
     face, edge = look.get("facecolor", look.get("color")), look.get("edgecolor", look.get("color"))
     size, width = math.sqrt(look["s"]), look["linewidth"]
-    return {"marker": look["marker"], "markersize": size, "markerfacecolor": face, "markeredgecolor": edge,
-            "markeredgewidth": width}
+    return {
+        "marker": look["marker"],
+        "markersize": size,
+        "markerfacecolor": face,
+        "markeredgecolor": edge,
+        "markeredgewidth": width,
+    }

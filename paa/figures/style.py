@@ -1,10 +1,11 @@
-"""What all figures share: sizes of a page, letters and lines that survive print, colours, and files that appear whole."""
+"""What all figures share: sizes of a page, letters and lines that survive print, colours, files that appear whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,7 +29,7 @@ LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 LINE_MARKS = ("o", "s", "^", "D", "v", "P")
 """Marks of the same lines."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7,
@@ -59,9 +60,9 @@ def printed() -> Iterator[None]:
         yield
 
 
-def page(width: float, height: float) -> Figure:
-    """An empty figure of so many inches. Nothing global of matplotlib is used or changed."""
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+def page(width: float, height: float, layout: str | None = "constrained") -> Figure:
+    """An empty figure of so many inches, nothing global used; without a layout, axes are placed by hand."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)
     return figure
 
