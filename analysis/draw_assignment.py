@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from paa.assignment_picture import Drawn, counted_handles, look, paint
 from paa.cli.compose import composer
 from paa.cli.opened import opened
+from paa.cli.own import look_here
 from paa.cli.simple import refusing
 from paa.figures.style import PAGE, page, printed, save
 from paa.structures import Assignment
@@ -27,11 +28,12 @@ def draw(drawn: Drawn, found: Assignment, out: Path) -> None:
     """Writes the picture."""
     has_scores = "candidate_scores" in found.extras
     with printed():
-        figure = page(PAGE, 3.9 if has_scores else PAGE)
+        figure = page(PAGE, 3.2 if has_scores else PAGE)
         axes = figure.subplots(1, 2 if has_scores else 1, squeeze=False)
         paint(axes[0, 0], drawn, "anchors after assignment", PAGE / axes.shape[1], legend=False)
         if has_scores:
             _scores(axes[0, 1], found, drawn.names)
+            axes[0, 1].set_box_aspect(drawn.pixels.shape[0] / drawn.pixels.shape[1])
         figure.legend(handles=counted_handles(drawn), loc="outside lower center", ncols=3, facecolor="#bbbbbb")
     save(figure, out.parent, out.stem, [out.suffix.lstrip(".") or "png"])
 
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("assignment.png"), help="picture to write (png, pdf or svg)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     args = parser.parse_args()
+    look_here()
     with refusing("draw_assignment", 2), composer() as compose:
         run = opened(args.runs_dir, args.run, compose)
         draw(*run.assigned(int(run.index.image_ids[args.image % len(run.index)])), args.out)

@@ -9,113 +9,35 @@ import argparse
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from paa.cli.compose import Composer, composer
-from paa.cli.messages import EXPECTED, ConfigError
-from paa.cli.opened import Opened, opened
-from paa.figures import architecture, assignments, detections, evolution, positives, separation
-from paa.figures.choice import newest_paa, rivals
-from paa.figures.names import distinct, method
+from paa.cli.compose import composer
+from paa.cli.figures import FIGURES, OTHER_NAMES, Shown, choose
+from paa.cli.messages import EXPECTED
+from paa.cli.own import look_here
+from paa.figures.detections import SCORE
+from paa.figures.positives import Scheme
 from paa.figures.style import FORMATS, printed, save
-from paa.runs.frame import scan
-
-NAMES = {"4": ("4a", "4b"), "6": ("6-7",), "7": ("6-7",)}
-"""Figures by a number that is not their own name."""
-
-
-@dataclass
-class Shown:
-    """What figures are drawn of: `first`, the run of those that show one; `others` beside it, of those that compare.
-
-    images, score, schemes: as the command line has them.
-    """
-
-    first: Opened
-    others: list[Opened]
-    named: bool
-    images: list[int] = field(default_factory=list)
-    score: float = detections.SCORE
-    schemes: list[positives.Scheme] = field(default_factory=list)
-
-    def compared(self, most: int) -> dict[str, Opened]:
-        """{name: run}, at most so many; ConfigError where the command line names more."""
-        runs = [self.first, *self.others]
-        if self.named and len(runs) > most:
-            raise ConfigError(f"--run: {len(runs)} runs; must be at most {most}, to be told apart in print")
-        runs = runs[:most]
-        names = distinct([method(run.record.config) for run in runs], [run.paths.train_id for run in runs])
-        return dict(zip(names, runs, strict=True))
-
-
-def figure_3(shown: Shown) -> Figure:
-    """Scores of one ground truth, mixture and boundaries."""
-    (image,) = shown.first.images(shown.images[:1], 1)
-    found, name = shown.first.separation(image)
-    return separation.draw(found, f"candidates of a ground truth ({name}, image {image}) at the end of {_of(shown)}")
-
-
-def figure_4a(shown: Shown) -> Figure:
-    """The assignment at several steps of training."""
-    steps, seen = shown.first.recorded(shown.images)
-    return evolution.draw(steps, seen, shown.first.record.steps)
-
-
-def figure_4b(shown: Shown) -> Figure:
-    """Positives of a ground truth over the steps."""
-    curves = {name: run.counted() for name, run in shown.compared(len(positives.LINES)).items()}
-    return positives.draw(curves, shown.schemes or positives.equal_schemes(next(iter(curves.values()))))
-
-
-def figure_5(shown: Shown) -> Figure:
-    """The architecture."""
-    return architecture.draw(shown.first.network(), f"network of {_of(shown)}")
-
-
-def figure_6_7(shown: Shown) -> Figure:
-    """The assignment of several images, by several runs."""
-    runs = shown.compared(assignments.RUNS)
-    images = shown.first.images(shown.images, 3)
-    for run in runs.values():
-        run.images(images, 0)  # refuses data that lack one of them
-    return assignments.draw(images, {name: [run.assigned(i)[0] for i in images] for name, run in runs.items()})
-
-
-def figure_8(shown: Shown) -> Figure:
-    """Detections beside ground truth."""
-    images = shown.first.images(shown.images, 4)
-    return detections.draw(shown.first.detected(images, shown.score), shown.score)
-
-
-FIGURES: dict[str, Callable[[Shown], Figure]] = {
-    "3": figure_3,
-    "4a": figure_4a,
-    "4b": figure_4b,
-    "5": figure_5,
-    "6-7": figure_6_7,
-    "8": figure_8,
-}
-
-
-def _of(shown: Shown) -> str:
-    return f"{shown.first.paths.train_id} ({method(shown.first.record.config)})"
+from paa.runs.frame import UnreadableRecord
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0; 1 where a figure that was asked for, or every one, could not be drawn; 2 for a wrong command."""
     options = _parser().parse_args(arguments)
-    wanted = dict.fromkeys(name for word in options.figure or FIGURES for name in NAMES.get(word, (word,)))
-    failed, drawn = 0, 0
+    wanted = dict.fromkeys(name for word in options.figure or FIGURES for name in OTHER_NAMES.get(word, (word,)))
+    failed = 0
+    look_here()
     with composer() as compose:
         try:
-            shown = _shown(options, compose)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", UnreadableRecord)
+                warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+                runs = choose(options.runs_dir, options.run or [], compose)
         except EXPECTED as error:
             print(f"make_figures: {error}", file=sys.stderr)
             return 1
+        shown = Shown(runs, bool(options.run), options.image, options.score, options.scheme)
         for name in wanted:
             try:
                 with printed():
@@ -123,33 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except EXPECTED as error:
                 print(f"make_figures: Figure {name}: {error}", file=sys.stderr)
                 failed += 1
-                continue
-            drawn += 1
-            print(*paths, sep="\n")
-    return 1 if (failed and options.figure) or not drawn else 0
-
-
-def _shown(options: argparse.Namespace, compose: Composer) -> Shown:
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-        if options.run:
-            runs = list(
-                {run.paths: run for run in (opened(options.runs_dir, one, compose) for one in options.run)}.values()
-            )
-        else:
-            known = {record.train_id: Opened(paths, record, compose) for paths, record, _ in scan(options.runs_dir)}
-            records = [run.record for run in known.values()]
-            first = newest_paa(records)
-            if first is None:
-                raise ConfigError(f"no finished PAA run in {options.runs_dir}; python -m paa.train makes one")
-            runs = [known[record.train_id] for record in (first, *rivals(first, records))]
-    return Shown(runs[0], runs[1:], bool(options.run), options.image, options.score, options.scheme)
+            else:
+                print(*paths, sep="\n")
+    return int(failed > 0 if options.figure else failed == len(wanted))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python analysis/make_figures.py", description=__doc__.splitlines()[0])
-    choices = [*FIGURES, *NAMES]
+    choices = [*FIGURES, *OTHER_NAMES]
     parser.add_argument(
         "--figure", nargs="+", choices=choices, metavar="N", help=f"which: {', '.join(FIGURES)} (default: all)"
     )
@@ -173,9 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ID",
         help="images of val by their ids, of Figure 4a of those recorded (default: evenly spaced over val)",
     )
-    parser.add_argument(
-        "--score", type=_score, default=detections.SCORE, metavar="S", help="least of Figure 8 (default: 0.5)"
-    )
+    parser.add_argument("--score", type=_score, default=SCORE, metavar="S", help="least of Figure 8 (default: 0.5)")
     parser.add_argument(
         "--scheme",
         nargs="+",
@@ -204,7 +105,7 @@ def _score(text: str) -> float:
     return value
 
 
-def _scheme(text: str) -> positives.Scheme:
+def _scheme(text: str) -> Scheme:
     if not re.fullmatch(r"\d+(:\d+)?", text) or not all(1 <= int(n) <= 1000 for n in text.split(":")):
         raise argparse.ArgumentTypeError(f"{text}: must be N or N:N_END, integers from 1 to 1000")
     n, _, n_end = text.partition(":")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.textpath import TextPath
 
 PAD = 0.8
@@ -23,7 +24,8 @@ def put_tags(
     points: float,
     marks: np.ndarray | None = None,
 ) -> None:
-    """Writes a text on a ground of its tint beside each box [N, 4] (xyxy in pixels of the image).
+    """Writes a text on a ground of its tint beside each box [N, 4] (xyxy in pixels of the image); the first have the
+    better places, and lie on top.
 
     shape   (height, width) of the image in pixels, inches its height in print; points the height of the letters.
     marks   [K, 2] points that tags leave free where they can.
@@ -31,10 +33,18 @@ def put_tags(
     pixel = shape[0] / (72 * inches)  # pixels of a point
     widths = np.array([(TextPath((0, 0), text, size=points).get_extents().width + 2 * PAD) for text in texts]) * pixel
     line = (points + 2 * PAD) * pixel
-    for (x, y), text, tint in zip(places(boxes, widths, line, shape, marks), texts, tints, strict=True):
+    look = {"fontsize": points, "va": "center_baseline", "clip_on": True}
+    found = zip(places(boxes, widths, line, shape, marks), texts, tints, strict=True)
+    for i, ((x, y), text, tint) in enumerate(found):
         ground = {"facecolor": tint, "pad": PAD, "linewidth": 0, "alpha": 0.85}
-        at = (x + PAD * pixel, y - line / 2)
-        axis.text(*at, text, fontsize=points, color="black", va="center_baseline", bbox=ground, zorder=7, clip_on=True)
+        ink = "white" if _is_dark(tint) else "black"
+        axis.text(x + PAD * pixel, y - line / 2, text, **look, color=ink, bbox=ground, zorder=7 + 1 / (i + 1))
+
+
+def _is_dark(tint: str) -> bool:
+    """Whether white letters stand out better than black ones (WCAG's relative luminance, about 0.18)."""
+    linear = np.power(to_rgb(tint), 2.2)
+    return float(linear @ (0.2126, 0.7152, 0.0722)) < 0.18
 
 
 def places(

@@ -89,7 +89,7 @@ class Opened:
                 span = f"its ids go from {known[0]} to {known[-1]}"
                 raise ConfigError(f"--image {image}: {SPLIT} of {self.paths.train_id} has no such image; {span}")
         if wanted:
-            return list(wanted)
+            return list(dict.fromkeys(wanted))
         rows = np.bincount(self.index.image_of[~self.index.crowd], minlength=len(self.index))
         shown = np.flatnonzero(rows)
         if not len(shown):
@@ -176,7 +176,7 @@ class Opened:
         if self.parts.source.digest("train") != digest:
             raise ConfigError(f"{self.paths.train_id}: data.train is no longer what it was trained on")
         index = self.parts.source.index("train")
-        chosen = list(wanted) or always[:1]
+        chosen = list(dict.fromkeys(wanted)) or always[:1]
         return steps, {image: [self._stored(at[step][image], index, image) for step in steps] for image in chosen}
 
     def _stored(self, path: Path, index: CocoIndex, image: int) -> Drawn:

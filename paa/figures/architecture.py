@@ -19,7 +19,7 @@ HEIGHT = 3.7
 _BOX: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.05", "linewidth": 0.7, "edgecolor": "black"}
 _GROUNDS = {"image": "white", "backbone": "#F7DDA8", "fpn": "#BFE3F7", "head": "#DEDEDE", "auxiliary": "#A8E0CC"}
 _ROWS = (0.75, 1.3, 1.85, 2.4, 2.95)  # the middles of P3 to P7; this and all below in inches
-_IMAGE, _BACKBONE, _PYRAMID, _BUS = 0.45, 1.5, 2.75, 3.45  # middles across, and the line from the pyramid to the head
+_IMAGE, _BACKBONE, _PYRAMID, _BUS = 0.47, 1.5, 2.75, 3.45  # middles across, and the line from the pyramid to the head
 _WIDE, _HIGH = 0.95, 0.44  # of a box
 _HEAD = (3.62, 0.46, 2.8, 2.76)  # left, bottom, width, height of its frame
 _TOWERS, _OUTPUTS = 4.45, 5.8
@@ -46,7 +46,7 @@ _TOTALS = {"backbone": "backbone", "fpn": "pyramid", "head": "head", "all": "all
 
 def _trunk(axis: Axes, network: Network) -> None:
     """The image, the backbone's stages and the pyramid's levels."""
-    _box(axis, (_IMAGE, _ROWS[0]), 0.78, "image", ["image", dims(network.image)], 0.3)
+    _box(axis, (_IMAGE, _ROWS[0]), 0.84, "image", ["image", dims(network.image)], 0.3)
     for y, part in zip(_ROWS, network.stages, strict=False):
         _part(axis, (_BACKBONE, y), "backbone", part)
         _arrow(axis, (_BACKBONE + _WIDE / 2, y), (_PYRAMID - _WIDE / 2, y))
@@ -54,7 +54,7 @@ def _trunk(axis: Axes, network: Network) -> None:
         _part(axis, (_PYRAMID, y), "fpn", part)
         axis.plot((_PYRAMID + _WIDE / 2, _BUS), (y, y), color="black", linewidth=0.7)
     axis.plot((_BUS, _BUS), (_ROWS[0], _ROWS[-1]), color="black", linewidth=0.7)
-    _arrow(axis, (_IMAGE + 0.39, _ROWS[0]), (_BACKBONE - _WIDE / 2, _ROWS[0]))
+    _arrow(axis, (_IMAGE + 0.42, _ROWS[0]), (_BACKBONE - _WIDE / 2, _ROWS[0]))
     for low, high in pairwise(_ROWS[: len(network.stages)]):
         _arrow(axis, (_BACKBONE, low + _HIGH / 2), (_BACKBONE, high - _HIGH / 2))
         _arrow(axis, (_PYRAMID, high - _HIGH / 2), (_PYRAMID, low + _HIGH / 2))  # the coarser is added to the finer

@@ -22,7 +22,7 @@ from paa.figures.panels import Panel, panels
 from paa.figures.style import BLUE, GREEN, SKY, VERMILION
 from paa.tags import put_tags
 
-SCORE, BEST = 0.5, 15
+SCORE, BEST = 0.5, 10
 """Detections are shown from this score on, and no more of an image than its best so many."""
 
 PAIRS = 2
@@ -44,7 +44,7 @@ class Detected:
 
     image   its id; pixels [h, w, 3].
     truths  [G, 4] with truth_names; truth_kinds, of MATCHED, ALONE, CROWD.
-    boxes   [D, 4] with names and scores [D], worst first; kinds likewise.
+    boxes   [D, 4] with names and scores [D], best first; kinds likewise.
     """
 
     image: int
@@ -62,7 +62,7 @@ class Detected:
         """Image at position `i`; `partner` [D] is the annotation that each detection of `results` matches, or -1."""
         rows = slice(int(index.offsets[i]), int(index.offsets[i + 1]))
         own = np.flatnonzero(results.image_ids == index.image_ids[i])
-        own = own[np.argsort(results.scores[own], kind="stable")]
+        own = own[np.argsort(-results.scores[own], kind="stable")]
         found = np.isin(np.arange(rows.start, rows.stop), partner)
         return cls(
             image=int(index.image_ids[i]),
@@ -121,7 +121,7 @@ def _detections(panel: Panel, one: Detected) -> None:
 def _boxes(panel: Panel, pixels: np.ndarray, boxes: np.ndarray, texts: list[str], kinds: Sequence[str]) -> None:
     axis, (height, width) = panel.axis, pixels.shape[:2]
     axis.imshow(pixels, interpolation="nearest")
-    for (x1, y1, x2, y2), kind in zip(boxes, kinds, strict=True):
+    for (x1, y1, x2, y2), kind in list(zip(boxes, kinds, strict=True))[::-1]:  # the best on top
         colour, _, line = _LOOKS[kind]
         box = {"xy": (x1, y1), "width": x2 - x1, "height": y2 - y1, "fill": False}
         axis.add_patch(Rectangle(**box, edgecolor="white", linewidth=1.8, zorder=1.9))

@@ -70,6 +70,7 @@ def draw(curves: Mapping[str, Counted], schemes: Sequence[Scheme]) -> Figure:
             markeredgewidth=0.3,
             label=name,
             zorder=3,
+            clip_on=False,  # marks on an axis are whole
         )
     steps = np.arange(total + 1)
     for (n, n_end), dash in zip(schemes, ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=False):

@@ -24,6 +24,9 @@ from paa.figures.style import BLUE, PAGE, VERMILION, page
 BOUNDARIES = {"a": A, "b": B, "c": C, "d": D}
 """The four of the paper's Figure 3."""
 
+STEEP = 8
+"""Where one component's peak is so many times the other's, densities are drawn on a logarithmic scale."""
+
 _LOOKS: dict[int, tuple[str, dict[str, Any]]] = {
     POSITIVE: ("positive", {"marker": "o", "s": 15, "facecolor": BLUE, "edgecolor": "black", "linewidth": 0.4}),
     IGNORED: ("ignored", {"marker": "x", "s": 14, "color": "0.35", "linewidth": 0.9}),
@@ -69,10 +72,10 @@ class Separation:
             labels={name: kind(**options)(rows, valid)[0].numpy() for name, kind in BOUNDARIES.items()},
         )
 
-    def components(self, x: np.ndarray) -> np.ndarray:
-        """Weight times density of each component at x [N] -> [2, N]."""
-        distance = (x - self.means[:, None]) ** 2 / self.variances[:, None]
-        return self.weights[:, None] * np.exp(-0.5 * distance) / np.sqrt(2 * math.pi * self.variances[:, None])
+    def log_components(self, x: np.ndarray) -> np.ndarray:
+        """Log of weight times density of each component at x [N] -> [2, N]."""
+        weights, means, variances = (a[:, None] for a in (self.weights, self.means, self.variances))
+        return np.log(weights) - 0.5 * (np.log(2 * math.pi * variances) + (x - means) ** 2 / variances)
 
     def cuts(self, boundary: str) -> np.ndarray:
         """Where labels change along the scores: halfway between the two candidates."""
@@ -83,14 +86,15 @@ class Separation:
 
 def draw(found: Separation, title: str) -> Figure:
     """The mixture over the scores, the posterior below it, and a row of candidates for each boundary."""
-    figure = page(PAGE, 4.1)
+    figure = page(PAGE, 4.5)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3.2, 1.1, 2.0))
     low, high = found.scores[0], found.scores[-1]
     room = 0.04 * (high - low) or 0.5
     _densities(top, found, low - room, high + room)
     _posterior(middle, found, low - room, high + room)
     _rows(bottom, found)
-    top.set(title=title, xlim=(low - room, high + room))
+    figure.suptitle(title, fontsize=7.5)
+    top.set_xlim(low - room, high + room)
     bottom.set_xlabel("anchor score, $-\\log S$ = focal loss + $\\lambda$ GIoU loss (good anchors to the left)")
     figure.align_ylabels([top, middle, bottom])
     return figure
@@ -105,46 +109,35 @@ def _grid(found: Separation, low: float, high: float) -> np.ndarray:
 
 def _densities(axis: Axes, found: Separation, low: float, high: float) -> None:
     x = _grid(found, low, high)
-    parts = found.components(x)
+    parts = np.exp(found.log_components(x))
     for k, (colour, dash, name) in enumerate(((BLUE, "--", "good anchors"), (VERMILION, "-.", "bad anchors"))):
-        text = f"component {k}, {name}: weight {found.weights[k]:.2f}, mean {found.means[k]:.2f}"
-        label = f"{text}, sd {math.sqrt(found.variances[k]):.2f}"
+        numbers = (found.weights[k], found.means[k], math.sqrt(found.variances[k]))
+        label = "component {}, {}: weight {:.2f}, mean {:.2f}, sd {:.2g}".format(k, name, *numbers)
         axis.plot(x, parts[k], color=colour, linestyle=dash, label=label, zorder=3)
         axis.fill_between(x, parts[k], color=colour, alpha=0.12, linewidth=0)
     axis.plot(x, parts.sum(0), color="black", linewidth=0.9, label="mixture", zorder=2)
     peaks = [peak for peak in (found.pos_peak, found.neg_peak) if peak >= 0]
-    axis.plot(
-        found.scores[peaks],
-        found.density[peaks],
-        "k*",
-        markersize=6.5,
-        label="densest candidate of each component",
-        zorder=4,
-    )
-    axis.plot(
-        found.scores,
-        np.zeros_like(found.scores),
-        "|",
-        color="black",
-        markersize=5,
-        clip_on=False,
-        zorder=5,
-        label=f"the {len(found.scores)} candidates",
-    )
-    axis.set(ylabel="density", ylim=(0, 1.06 * parts.sum(0).max()))
-    axis.legend(loc="upper right")
+    stars = found.scores[peaks], found.density[peaks]
+    axis.plot(*stars, "k*", markersize=6.5, label="densest candidate of each component", zorder=4)
+    tops = parts.max(1)
+    if tops.max() > STEEP * tops.min():
+        bottom = tops.min() / 30
+        axis.set(ylabel="density (log)", yscale="log", ylim=(bottom, 2 * parts.sum(0).max()))
+    else:
+        bottom = 0.0
+        axis.set(ylabel="density", ylim=(bottom, 1.06 * parts.sum(0).max()))
+    text, look = f"candidates ({len(found.scores)})", {"markersize": 5, "clip_on": False, "zorder": 5}
+    axis.plot(found.scores, np.full_like(found.scores, bottom), "k|", label=text, **look)  # type: ignore[arg-type]
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _posterior(axis: Axes, found: Separation, low: float, high: float) -> None:
     x = _grid(found, low, high)
-    parts = found.components(x)
-    total = parts.sum(0)
-    known = total > 0  # far from both, the densities underflow
+    first, second = found.log_components(x)
     axis.axhline(0.5, color="0.6", linewidth=0.6, linestyle=":")
-    axis.plot(x[known], parts[0][known] / total[known], color=BLUE, linewidth=1.0)
-    axis.plot(
-        found.scores, found.posterior, "o", markersize=2.5, color=BLUE, markeredgecolor="black", markeredgewidth=0.3
-    )
+    axis.plot(x, np.exp(first - np.logaddexp(first, second)), color=BLUE, linewidth=1.0)
+    marks: dict[str, Any] = {"marker": "o", "markersize": 2.5, "markeredgecolor": "black", "markeredgewidth": 0.3}
+    axis.plot(found.scores, found.posterior, color=BLUE, linestyle="", **marks)
     axis.set(ylabel="posterior of\ncomponent 0", ylim=(-0.08, 1.08), yticks=(0, 0.5, 1))
 
 
