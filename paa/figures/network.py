@@ -139,8 +139,9 @@ def _layers(module: nn.Module) -> list[str]:
         return [f"{kernel} {'deformable ' if isinstance(module, DeformConv2d) else ''}conv{stride}"]
     if isinstance(module, nn.GroupNorm):
         return [f"GroupNorm {module.num_groups}"]
-    children = list(module.children())
-    return [text for child in children for text in _layers(child)] if children else [type(module).__name__]
+    if isinstance(module, nn.Sequential) or any(True for _ in module.children()):
+        return [text for child in module.children() for text in _layers(child)]
+    return [type(module).__name__]
 
 
 @contextmanager

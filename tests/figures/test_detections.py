@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
 
 from paa.data.coco import CocoIndex
 from paa.evaluation import Results, evaluate
 from paa.evaluation.coco import matched
 from paa.figures import detections
-from paa.figures.detections import ALONE, BEST, CROWD, MATCHED, Detected, worth_showing
+from paa.figures.detections import _LOOKS, ALONE, BEST, CROWD, MATCHED, Detected, worth_showing
 from paa.figures.style import printed
 
 
@@ -97,8 +99,6 @@ def test_what_is_worth_showing():
 
 
 def test_the_page_shows_every_box_with_its_kind(monkeypatch):
-    from PIL import Image
-
     monkeypatch.setattr(detections, "decode", lambda index, i: Image.new("RGB", (64, 64)))
     index = an_index()
     results = worth_showing(some_results(index), 0.0)
@@ -116,5 +116,5 @@ def test_the_page_shows_every_box_with_its_kind(monkeypatch):
         texts = [f"{name} {score:.2f}" for name, score in zip(one.names, one.scores, strict=True)]
         assert [text.get_text() for text in found.texts] == texts
         assert found.get_xlabel() == f"{one.kinds.count(MATCHED)} of {len(one.boxes)} match"
-        dashed = sum(patch.get_linestyle() == "--" for patch in found.patches)
-        assert dashed == len(one.kinds) - one.kinds.count(MATCHED)
+        looks = [(to_hex(patch.get_edgecolor()).upper(), patch.get_linestyle()) for patch in found.patches[1::2]]
+        assert looks == [_LOOKS[kind][::2] for kind in reversed(one.kinds)]

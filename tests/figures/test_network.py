@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from running import configuration
@@ -12,7 +14,10 @@ from paa.figures.architecture import dims, number
 from paa.figures.network import Network, made, trace
 from paa.figures.style import printed
 
+SMALL = ("backbone=tiny", "recipe.channels=32", "recipe.head_depth=3")
 
+
+@cache
 def traced(*overrides: str) -> tuple[torch.nn.Module, Network]:
     parts = assemble(configuration("recipe=coco_1x", "data.root=none", *overrides))
     with torch.device("meta"):
@@ -23,7 +28,7 @@ def traced(*overrides: str) -> tuple[torch.nn.Module, Network]:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("backbone=tiny", "recipe.channels=32", "recipe.head_depth=1"),
+        SMALL,
         ("backbone=resnet50_dcn", "auxiliary=centerness"),
         ("backbone=efficientnet_lite0", "backbone.weights=null", "auxiliary=none"),
     ],
@@ -43,9 +48,8 @@ def test_parts_add_up_to_the_network(overrides):
 
 
 def test_shapes_are_those_of_a_run_with_data():
-    overrides = ("backbone=tiny", "recipe.channels=32", "recipe.head_depth=1")
-    _, network = traced(*overrides)
-    detector = assemble(configuration("recipe=coco_1x", "data.root=none", *overrides)).detector(80)
+    _, network = traced(*SMALL)
+    detector = assemble(configuration("recipe=coco_1x", "data.root=none", *SMALL)).detector(80)
     image = torch.zeros(1, 3, 192, 256)
     with torch.no_grad():
         stages = detector.backbone(image)
@@ -64,15 +68,15 @@ def test_how_a_part_is_made():
     assert made(detector.head.cls_tower) == (
         "3 × (3×3 conv, GroupNorm 32, ReLU), 3×3 deformable conv, GroupNorm 32, ReLU"
     )
-    detector, network = traced("backbone=tiny")
-    assert network.towers[1].made == "4 × (3×3 conv, GroupNorm 32, ReLU)"
+    detector, network = traced(*SMALL)
+    assert network.towers[1].made == "3 × (3×3 conv, GroupNorm 4, ReLU)"
     assert network.outputs[1].made == "3×3 conv, 5 scales"
     assert made(torch.nn.Sequential()) == ""
     assert made(detector.fpn.p6) == "3×3 conv /2"
 
 
 def test_the_page_says_each_number():
-    _, network = traced("backbone=tiny")
+    _, network = traced(*SMALL)
     with printed():
         figure = architecture.draw(network, "a title")
     text = "\n".join(t.get_text() for t in figure.axes[0].texts)
