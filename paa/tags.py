@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,9 +32,10 @@ def put_tags(
     marks   [K, 2] points that tags leave free where they can.
     """
     pixel = shape[0] / (72 * inches)  # pixels of a point
+    texts = [text.replace("$", r"\$") for text in texts]  # else two would make a formula of what stands between them
     widths = np.array([(TextPath((0, 0), text, size=points).get_extents().width + 2 * PAD) for text in texts]) * pixel
     line = (points + 2 * PAD) * pixel
-    look = {"fontsize": points, "va": "center_baseline", "clip_on": True}
+    look: dict[str, Any] = {"fontsize": points, "va": "center_baseline", "clip_on": True}
     found = zip(places(boxes, widths, line, shape, marks), texts, tints, strict=True)
     for i, ((x, y), text, tint) in enumerate(found):
         ground = {"facecolor": tint, "pad": PAD, "linewidth": 0, "alpha": 0.85}

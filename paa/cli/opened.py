@@ -25,6 +25,7 @@ from paa.data.coco import CocoIndex
 from paa.data.images import decode
 from paa.data.loader import test_batches
 from paa.detector import Detector
+from paa.engine.core import TrainingCore
 from paa.engine.metrics import read
 from paa.engine.pictures import arrays_path, drawn_pictures
 from paa.evaluation.coco import matched
@@ -99,8 +100,8 @@ class Opened:
 
     def assigned(self, image: int) -> tuple[Drawn, Assignment]:
         """The image `image` and what the run's assigner makes of its anchors at the end of training."""
-        index, batch = self._one(image)
-        predictions, anchors = self._predict(batch)
+        index, batch = self.one(image)
+        predictions, anchors = self.predict(batch)
         found = self.parts.assigner(anchors, predictions, batch.targets, 1.0)
         return Drawn.of(np.asarray(decode(index, 0)), index.category_names, batch, anchors, found), found
 
@@ -112,8 +113,8 @@ class Opened:
             raise ConfigError(
                 f"{self.paths.train_id}: its assigner {name} scores no anchors; must be a run of assign=paa"
             )
-        index, batch = self._one(image)
-        predictions, anchors = self._predict(batch)
+        index, batch = self.one(image)
+        predictions, anchors = self.predict(batch)
         scores, matched_to = assigner.score(anchors, predictions, batch.targets)
         count = batch.targets.boxes.shape[1]
         found = best_per_level(scores, matched_to, anchors.level, assigner.topk, count, len(anchors.shapes))
@@ -133,7 +134,7 @@ class Opened:
         voting = votings(self.parts.config)[-1]
         evaluator = Evaluator(self.parts, self.detector, torch.device("cpu"), lambda text: None, self.record.categories)
         found = evaluator.results(index, [voting])[voting]
-        found = worth_showing(found, score)
+        found = worth_showing(index, found, score)
         partner = matched(index, found)
         return [Detected.of(index, i, found, partner) for i in np.searchsorted(index.image_ids, images)]
 
@@ -161,7 +162,10 @@ class Opened:
         `wanted` images, or the one of lowest id of those that were recorded at every step.
         """
         stored = drawn_pictures(self.paths.images)
-        at = {s: {int(p.stem): arrays_path(p) for p in made if arrays_path(p).exists()} for s, made in stored.items()}
+        at = {
+            step: {int(p.stem): arrays_path(p) for p in made if p.stem.isdecimal() and arrays_path(p).exists()}
+            for step, made in stored.items()
+        }
         steps = sorted(step for step, files in at.items() if files)
         always = sorted(set.intersection(*(set(at[step]) for step in steps))) if steps else []
         if not always:
@@ -185,13 +189,16 @@ class Opened:
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
-    def _one(self, image: int) -> tuple[CocoIndex, Batch]:
+    def one(self, image: int) -> tuple[CocoIndex, Batch]:
+        """The image `image` alone, and as the network gets it at test time."""
         index = self.index.subset(np.searchsorted(self.index.image_ids, [image]))
         return index, next(iter(test_batches(index, self.parts.test_transform(self.detector.backbone), 1)))
 
     @torch.no_grad()
-    def _predict(self, batch: Batch) -> tuple[Predictions, Anchors]:
-        return self.parts.core(self.detector).predict(batch)
+    def predict(self, batch: Batch) -> tuple[Predictions, Anchors]:
+        """What the final weights say, in full precision and not compiled, and the anchors."""
+        parts = self.parts
+        return TrainingCore(self.detector, parts.grid, parts.assigner, parts.criterion).predict(batch)
 
     def _again(self) -> str:
         """The command that records what the run lacks: the same training, into another folder of runs."""

@@ -23,7 +23,7 @@ from paa.figures.style import BLUE, GREEN, SKY, VERMILION
 from paa.tags import put_tags
 
 SCORE, BEST = 0.5, 10
-"""Detections are shown from this score on, and no more of an image than its best so many."""
+"""Detections are shown from this score on; of an image its best so many, or as many as it has ground truths."""
 
 PAIRS = 2
 """Images in a row, each with its ground truth and its detections."""
@@ -77,12 +77,13 @@ class Detected:
         )
 
 
-def worth_showing(results: Results, score: float) -> Results:
-    """Of each image the BEST detections, from `score` on."""
+def worth_showing(index: CocoIndex, results: Results, score: float) -> Results:
+    """Of each image of `index` the best detections from `score` on: BEST, or as many as it has ground truths."""
     order = np.lexsort((-results.scores, results.image_ids))
     ids = results.image_ids[order]
     rank = np.arange(len(order)) - np.searchsorted(ids, ids)
-    return results.take(order[(rank < BEST) & (results.scores[order] >= score)])
+    most = np.maximum(np.diff(index.offsets), BEST)[np.searchsorted(index.image_ids, ids)]
+    return results.take(order[(rank < most) & (results.scores[order] >= score)])
 
 
 def draw(images: Sequence[Detected], score: float) -> Figure:
@@ -100,7 +101,7 @@ def draw(images: Sequence[Detected], score: float) -> Figure:
         Line2D([], [], color=_LOOKS[kind][0], linestyle=_LOOKS[kind][2], linewidth=1.2, label=text)
         for kind, text in labels.items()
     ]
-    note = f"detections from score {score:g} on, at most the {BEST} best of an image"
+    note = f"detections from score {score:g} on, of an image at most {BEST} or as many as ground truths"
     figure.legend(handles=marks, title=note, title_fontsize=6.5, loc="lower center", ncols=3, borderaxespad=0.2)
     return figure
 

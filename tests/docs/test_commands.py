@@ -84,11 +84,13 @@ def trained() -> dict[str, str]:
 
 @pytest.fixture
 def run_id(here, capsys, trained, command) -> str:
-    """A finished run of this folder, of data=coco where the command wants COCO's splits; trained where there is none."""
+    """A finished run of this folder, of data=coco where the command wants its splits; trained where there is none."""
     data = "coco" if "test-dev" in command.line else "shapes"
     if data not in trained:
         before = {run.train_id for run in runs(here / "runs")}
-        words = (*SHORT, *RECORDED) if data == "shapes" else (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
+        words = (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
+        if data == "shapes":
+            words = (*SHORT, *RECORDED)
         ended = call(capsys, "paa.train", *words, "seed=5")
         assert ended.code == 0, ended.err
         (trained[data],) = {run.train_id for run in runs(here / "runs")} - before

@@ -87,21 +87,25 @@ def test_no_detections_match_nothing():
     assert matched(an_index(), Results.join([])).shape == (0,)
 
 
-def test_what_is_worth_showing():
+def test_what_is_worth_showing(monkeypatch):
     index = an_index()
     results = some_results(index)
     many = Results.join([results] * 8)
-    shown = worth_showing(many, 0.4)
+    shown = worth_showing(index, many, 0.4)
     assert shown.scores.min() >= 0.4
-    for image in index.image_ids:
+    monkeypatch.setattr(detections, "BEST", 3)
+    few = worth_showing(index, many, 0.4)
+    for i, image in enumerate(index.image_ids):
         every = np.sort(many.scores[(many.image_ids == image) & (many.scores >= 0.4)])[::-1]
         assert np.sort(shown.scores[shown.image_ids == image])[::-1].tolist() == every[:BEST].tolist()
+        truths = int(np.diff(index.offsets)[i])
+        assert (few.image_ids == image).sum() == min(len(every), max(3, truths))
 
 
 def test_the_page_shows_every_box_with_its_kind(monkeypatch):
     monkeypatch.setattr(detections, "decode", lambda index, i: Image.new("RGB", (64, 64)))
     index = an_index()
-    results = worth_showing(some_results(index), 0.0)
+    results = worth_showing(index, some_results(index), 0.0)
     partner = matched(index, results)
     images = [Detected.of(index, i, results, partner) for i in range(len(index))]
     kinds = [kind for one in images for kind in one.kinds]
