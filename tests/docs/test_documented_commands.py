@@ -27,6 +27,9 @@ from paa.runs.paths import runs
 
 CORE = tuple(word for word in TINY if not word.startswith("data."))
 
+RECORDED = ("tracking.images.steps=[0,1.0]", "tracking.images.count=1")
+"""What Figure 4a is drawn from."""
+
 COMMANDS = [command for page in PAGES for command in commands(page)]
 
 STANDS_FOR = {"DIR": "photos", "ID": None, "N": "1", "FILE": "r50.pth"}
@@ -89,7 +92,9 @@ def run_id(here, capsys, trained, command) -> str:
     data = "coco" if "test-dev" in command.line else "shapes"
     if data not in trained:
         before = {run.train_id for run in runs(here / "runs")}
-        words = SHORT if data == "shapes" else (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
+        words = (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
+        if data == "shapes":
+            words = (*SHORT, *RECORDED)
         ended = call(capsys, "paa.train", *words, "seed=5")
         assert ended.code == 0, ended.err
         (trained[data],) = {run.train_id for run in runs(here / "runs")} - before
