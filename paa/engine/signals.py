@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Training was asked to stop and has saved. `code` is the exit code of the process: 130, 143, or 140 for SIGUSR2."""
+    """Training was asked to stop and has saved. `code` is the process's exit code: 130, 143, or 140 for SIGUSR2."""
 
     def __init__(self, signum: int, step: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; everything is saved")
@@ -42,10 +42,15 @@ class StopRequest:
                 self._previous[signum] = signal.signal(signum, self._handle)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)  # type: ignore[arg-type]
+        previous = self._previous.get(self.signum) if self.signum is not None else None
         self._previous.clear()
+        # A request that another end came before is handed on: who would have heard it without us still has to.
+        heeded = kind is not None and issubclass(kind, (Interrupted, KeyboardInterrupt))
+        if not heeded and callable(previous) and previous is not signal.default_int_handler:
+            previous(self.signum, None)
 
     def check(self, step: int) -> None:
         """Raises Interrupted where a stop was asked for, amid work after `step` that a resumption does again."""

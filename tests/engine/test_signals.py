@@ -47,6 +47,22 @@ def test_handlers_go_back():
     assert [signal.getsignal(one) for one in every] == before
 
 
+def test_a_request_that_a_failure_came_before_is_handed_on():
+    heard = []
+    before = signal.signal(signal.SIGUSR2, lambda signum, frame: heard.append(signum))
+    try:
+        with pytest.raises(OSError, match="full"), StopRequest():
+            os.kill(os.getpid(), signal.SIGUSR2)
+            raise OSError("the disk is full")
+        assert heard == [signal.SIGUSR2]
+        with pytest.raises(Interrupted), StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            stop.check(3)
+        assert heard == [signal.SIGUSR2], "one that was heeded is over"
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
 def test_a_forked_child_is_not_asked():
     with StopRequest() as stop:
         child = os.fork()
