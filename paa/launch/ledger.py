@@ -136,7 +136,7 @@ class Sweep:
         """Everything that was submitted, in its order."""
         found: dict[str, Array] = {}
         for line in _lines(self.folder / _IDS):
-            name = line.get("name")
+            name = str(line.get("name"))
             if "parts" in line:
                 found[name] = Array(name, tuple(tuple(part) for part in line["parts"]), line["at"])
             elif name in found:

@@ -16,13 +16,11 @@ def join(job: Any, environment: MutableMapping[str, str]) -> None:
     """
     if job.num_tasks == 1:
         return
-    environment |= {
-        "RANK": str(job.global_rank),
-        "WORLD_SIZE": str(job.num_tasks),
-        "LOCAL_RANK": str(job.local_rank),
-        "MASTER_ADDR": meeting_place(job.hostnames, environment),
-        "MASTER_PORT": str(port(job.job_id, environment)),
-    }
+    environment["RANK"] = str(job.global_rank)
+    environment["WORLD_SIZE"] = str(job.num_tasks)
+    environment["LOCAL_RANK"] = str(job.local_rank)
+    environment["MASTER_ADDR"] = meeting_place(job.hostnames, environment)
+    environment["MASTER_PORT"] = str(port(job.job_id, environment))
 
 
 def meeting_place(hosts: Sequence[str], environment: Mapping[str, str]) -> str:

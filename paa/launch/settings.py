@@ -51,14 +51,18 @@ class SlurmSettings:
         checks.number("poll_s", self.poll_s, low=0.5)
         checks.integer("signal_delay_s", self.signal_delay_s, low=1)
         if self.signal_delay_s > 30 * self.timeout_min:
-            most = f"must be at most half of timeout_min, {30 * self.timeout_min} s: what comes before it is all that runs"
+            most = (
+                f"must be at most half of timeout_min, {30 * self.timeout_min} s: what comes before it is all that runs"
+            )
             raise checks.OutOfRange("signal_delay_s", f"={self.signal_delay_s}: {most}")
         for name in ("snapshot", "wait"):
             checks.flag(name, getattr(self, name))
         if not all(isinstance(line, str) for line in checks.sequence("setup", self.setup, "a list of shell commands")):
             raise checks.OutOfRange("setup", f"={self.setup}: must be a list of shell commands")
         if not isinstance(self.additional_parameters, Mapping):
-            raise checks.OutOfRange("additional_parameters", f"={self.additional_parameters}: must hold sbatch's options")
+            raise checks.OutOfRange(
+                "additional_parameters", f"={self.additional_parameters}: must hold sbatch's options"
+            )
 
     @property
     def tasks(self) -> int:

@@ -24,7 +24,9 @@ def snapshot(folder: Path) -> Iterator[Path]:
         top = Path(_git("rev-parse", "--show-toplevel"))
         gone = _git("ls-files", "--deleted")
         if gone:
-            raise OutOfRange(KEY, f"=true: {gone.splitlines()[0]} is tracked and is not there; git rm it, or restore it")
+            raise OutOfRange(
+                KEY, f"=true: {gone.splitlines()[0]} is tracked and is not there; git rm it, or restore it"
+            )
         with RsyncSnapshot(folder, root_dir=top):
             inner = folder / here.resolve().relative_to(top.resolve())
             if not inner.is_dir():
