@@ -94,6 +94,11 @@ class Sweep:
         """Folder of what the jobs print, and of submitit's files."""
         return self.folder / "slurm"
 
+    @property
+    def local(self) -> bool:
+        """Whether its jobs are processes of a machine, of which SLURM knows nothing."""
+        return "timeout_min" not in self.settings
+
     def write(self, contents: Iterable[dict[str, Any]]) -> None:
         """Writes the sweep; `contents` are what each of its jobs runs, in the order of the entries."""
         lines = (json.dumps(content, separators=(",", ":")) + "\n" for content in contents)

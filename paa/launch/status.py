@@ -42,27 +42,53 @@ class Status:
 
 def statuses(sweep: Sweep, runs_dir: Path, entries: Sequence[Entry] | None = None) -> dict[int, Status]:
     """{number: status} of a sweep's entries, or of these. One that is done costs no look at SLURM."""
-    found: dict[int, Status] = {}
-    arrays = sweep.arrays()
-    ids = sweep.ids(arrays)
-    left = []
-    for entry in sweep.entries if entries is None else entries:
-        if entry.done(runs_dir):
-            found[entry.number] = Status("done", id=ids.get(entry.number))
-        else:
-            left.append(entry)
-    if not left:
-        return found
-    nameless = _nameless(arrays, {entry.number for entry in left})
+    every = [(sweep, entry) for entry in (sweep.entries if entries is None else entries)]
+    return {entry.number: status for (_, entry), status in zip(every, look(every, runs_dir), strict=True)}
+
+
+def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Status]:
+    """The status of entries of any sweeps, from one look at SLURM."""
+    known = {sweep.folder: _Submitted(sweep) for sweep in {s.folder: s for s, _ in every}.values()}
+    done = [entry.done(runs_dir) for _, entry in every]
+    asked: set[str] = set()
+    nameless: dict[str, Array] = {}
+    for (sweep, entry), is_done in zip(every, done, strict=True):
+        one = known[sweep.folder]
+        if not is_done:
+            asked |= {one.ids[entry.number]} if entry.number in one.ids else set()
+            nameless |= {array.name: array for array in [one.last.get(entry.number)] if array and array.job is None}
+    jobs: dict[str, Job] = {}
+    problem = ""
     try:
-        jobs = queue.look({ids[e.number] for e in left if e.number in ids}, [array.name for array in nameless])
+        jobs = queue.look(asked, list(nameless)) if asked or nameless else {}
     except queue.NoAnswer as error:
-        told = str(error)
-        return found | {
-            e.number: Status("unknown", told, ids.get(e.number), _log(sweep, ids.get(e.number))) for e in left
-        }
-    ids |= _by_name(nameless, jobs)
-    return found | {entry.number: _status(sweep, ids.get(entry.number), jobs) for entry in left}
+        problem = str(error)
+    found_by_name = _by_name(list(nameless.values()), jobs)
+    found = []
+    for (sweep, entry), is_done in zip(every, done, strict=True):
+        one = known[sweep.folder]
+        last = one.last.get(entry.number)
+        name = one.ids.get(entry.number)
+        if last is not None and last.job is None:  # a submission that nobody could note to its end
+            name = found_by_name.get((last.name, entry.number), name)
+        if is_done:
+            found.append(Status("done", id=name))
+        elif sweep.local:
+            found.append(Status("missing", "ran on this machine; its command goes on"))
+        elif problem:
+            found.append(Status("unknown", problem, name, _log(sweep, name)))
+        else:
+            found.append(_status(sweep, name, jobs))
+    return found
+
+
+class _Submitted:
+    """What a sweep's folder says of its jobs: the id of each entry's, and the array that it was last in."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        arrays = sweep.arrays()
+        self.ids = sweep.ids(arrays)
+        self.last = {number: array for array in arrays for part in array.parts for number in part}
 
 
 def of_job(job: Job) -> str:
@@ -120,16 +146,12 @@ def _log(sweep: Sweep, name: str | None) -> Path | None:
     return None if name is None else sweep.logs / f"{name}_0_log.out"
 
 
-def _nameless(arrays: Sequence[Array], numbers: set[int]) -> list[Array]:
-    """Arrays that were to be submitted and whose number nobody noted, if they are the last ones of any of `numbers`."""
-    last = {number: array for array in arrays for part in array.parts for number in part}
-    return [a for a in arrays if a.job is None and any(last.get(n) is a for n in numbers)]
-
-
-def _by_name(nameless: Sequence[Array], jobs: Mapping[str, Job]) -> dict[int, str]:
-    found: dict[int, str] = {}
+def _by_name(nameless: Sequence[Array], jobs: Mapping[str, Job]) -> dict[tuple[str, int], str]:
+    """{(array, entry): id} of arrays whose number nobody noted, by the name that they have in the queue."""
+    found: dict[tuple[str, int], str] = {}
     for array in nameless:
         mains = {job.id.partition("_")[0] for job in jobs.values() if job.name == array.name}
         if mains:
-            found |= Array(array.name, array.parts, array.at, max(mains, key=int)).ids()
+            ids = Array(array.name, array.parts, array.at, max(mains, key=int)).ids()
+            found |= {(array.name, number): one for number, one in ids.items()}
     return found

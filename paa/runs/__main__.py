@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from paa.cli.completion import completes
+from paa.launch.actions import KINDS, cancel, resubmit, watch
+from paa.launch.view import HEADER, lines
+from paa.launch.view import rows as submitted_rows
 from paa.runs.columns import COLUMNS, Column, flat, name_of, value_at
 from paa.runs.errors import BadRecord, RunError
 from paa.runs.frame import evaluations
@@ -34,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
-            if options.command == "show":
+            if options.watch or options.cancel is not None or options.resubmit is not None:
+                _submitted(options)
+            elif options.command == "show":
                 _show(find(options.runs_dir, options.id))
             elif options.command == "diff":
                 _diff(find(options.runs_dir, options.first), find(options.runs_dir, options.second))
@@ -44,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except RunError as error:
             print(error, file=sys.stderr)
             return 1
+        except KeyboardInterrupt:  # enough watched
+            return 0
         except BrokenPipeError:  # the reader, `head` say, has seen enough; Python would complain at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -57,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     folder: dict[str, Any] = {"type": Path, "metavar": "DIR", "help": "folder of runs (default: runs)"}
     parser.add_argument("--runs-dir", default=Path("runs"), **folder)
+    parser.add_argument("--watch", action="store_true", help="show what was submitted to SLURM until it has ended")
+    parser.add_argument("--cancel", metavar="TABLE_OR_ID", help="cancel submitted runs: of a table, a sweep, or one")
+    parser.add_argument("--resubmit", choices=list(KINDS), help="submit again what failed, or what is missing")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("list", help="one line a run (what happens without a command)")
     one = commands.add_parser("show", help="all that is known of a run: state, overrides, machine, numbers")
@@ -70,9 +80,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _submitted(options: argparse.Namespace) -> None:
+    if options.cancel is not None:
+        cancel(options.runs_dir, options.cancel)
+    if options.resubmit is not None:
+        resubmit(options.runs_dir, options.resubmit)
+    if options.watch:
+        watch(options.runs_dir)
+
+
 def _list(runs_dir: Path) -> None:
     found = runs(runs_dir)
-    if not found:
+    submitted = submitted_rows(runs_dir)
+    if submitted:
+        head, body = lines(submitted, runs_dir, 40)
+        print(head)
+        if body:
+            show(HEADER, body)
+        print()
+    if not found and not submitted:
         print(f"No runs in {runs_dir}. python -m paa.train makes one.")
         return
     rows = [_line(paths, state(paths)) for paths in found]
