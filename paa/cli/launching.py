@@ -14,6 +14,7 @@ from paa.engine.progress import print_line
 from paa.launch import driver
 from paa.launch.settings import LocalSettings
 from paa.launch.status import Status
+from paa.runs.errors import RunError
 
 
 def launch(kind: str, node: Mapping[str, Any], folder: Path, every: Sequence[Sequence[str]]) -> None:
@@ -33,7 +34,7 @@ def launch(kind: str, node: Mapping[str, Any], folder: Path, every: Sequence[Seq
 
     try:
         found = driver.run(folder, command(), settings, jobs, print_line)
-    except (Refused, OutOfRange) as error:
+    except (Refused, OutOfRange, RunError) as error:
         print_line(f"paa.train: {error}", sys.stderr)
         raise SystemExit(REFUSED) from None
     if found is None:

@@ -20,6 +20,7 @@ from paa.launch.content import content
 from paa.launch.ledger import Entry, Sweep
 from paa.launch.settings import LocalSettings, SlurmSettings
 from paa.launch.status import Status
+from paa.launch.view import rows
 from paa.launch.waiting import wait
 
 Settings = SlurmSettings | LocalSettings
@@ -101,7 +102,11 @@ def run(
         say(f"{len(jobs) - len(left)} of {len(jobs)} runs are finished already")
     if not left:
         return {number: Status("done") for number in range(len(jobs))}
-    submit(sweep, left, say)
+    adopted = _adopt(sweep, runs_dir, left)
+    if adopted:
+        say(f"{len(adopted)} of {len(jobs)} runs are in the queue already")
+    if len(adopted) < len(left):
+        submit(sweep, [number for number in left if number not in adopted], say)
     say(told(sweep, runs_dir))
     if not settings.wait:
         return None
@@ -110,6 +115,19 @@ def run(
     except KeyboardInterrupt:
         say(f"\nnobody waits any more; the jobs go on.\n{told(sweep, runs_dir)}")
         raise
+
+
+def _adopt(sweep: Sweep, runs_dir: Path, left: Sequence[int]) -> set[int]:
+    """The entries whose very run another sweep has in the queue (its driver was killed, say): they are waited for."""
+    queued = {(row.entry.train_id, row.entry.evals): row for row in rows(runs_dir) if row.sweep.folder != sweep.folder}
+    adopted = set()
+    for number in left:
+        entry = sweep.entries[number]
+        row = queued.get((entry.train_id, entry.evals))
+        if row is not None and row.status.id is not None and row.status.job is not None and row.status.active:
+            sweep.adopt(number, row.status.id, row.status.log.parent if row.status.log else row.sweep.logs)
+            adopted.add(number)
+    return adopted
 
 
 def told(sweep: Sweep, runs_dir: Path) -> str:

@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,14 @@ class Array:
 
     parts  the numbers of the entries of each job: several where they are one training's.
     job    SLURM's number; None where nobody has noted it.
+    logs   folder of its logs, where it is not this sweep's.
     """
 
     name: str
     parts: tuple[tuple[int, ...], ...]
     at: float
     job: str | None = None
+    logs: str | None = None
 
     def ids(self) -> dict[int, str]:
         """{entry: SLURM's id of its job, 123 or 123_4}; none where the number is not known."""
@@ -137,15 +139,22 @@ class Sweep:
         """Notes SLURM's number of an array."""
         self._append({"name": array.name, "job": job})
 
+    def adopt(self, number: int, job: str, logs: Path) -> None:
+        """Notes that an entry's run is in the queue already, as a job (123_4) of another sweep with its logs there."""
+        name = f"adopted {number} {job}"
+        self._append({"name": name, "parts": [[number]], "at": time.time(), "logs": str(logs)})
+        self._append({"name": name, "job": job})
+
     def arrays(self) -> list[Array]:
         """Everything that was submitted, in its order."""
         found: dict[str, Array] = {}
         for line in _lines(self.folder / _IDS):
             name = str(line.get("name"))
             if "parts" in line:
-                found[name] = Array(name, tuple(tuple(part) for part in line["parts"]), line["at"])
+                parts = tuple(tuple(part) for part in line["parts"])
+                found[name] = Array(name, parts, line["at"], logs=line.get("logs"))
             elif name in found:
-                found[name] = Array(name, found[name].parts, found[name].at, line["job"])
+                found[name] = replace(found[name], job=line["job"])
         return list(found.values())
 
     def ids(self, arrays: Sequence[Array] | None = None) -> dict[int, str]:

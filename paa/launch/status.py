@@ -69,6 +69,7 @@ def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Status]:
         one = known[sweep.folder]
         last = one.last.get(entry.number)
         name = one.ids.get(entry.number)
+        logs = Path(last.logs) if last is not None and last.logs is not None else sweep.logs
         if last is not None and last.job is None:  # a submission that nobody could note to its end
             name = found_by_name.get((last.name, entry.number), name)
         if is_done:
@@ -76,9 +77,9 @@ def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Status]:
         elif sweep.local:
             found.append(Status("missing", "ran on this machine; its command goes on"))
         elif problem:
-            found.append(Status("unknown", problem, name, _log(sweep, name)))
+            found.append(Status("unknown", problem, name, _log(logs, name)))
         else:
-            found.append(_status(sweep, name, jobs))
+            found.append(_status(logs, name, jobs))
     return found
 
 
@@ -96,13 +97,13 @@ def of_job(job: Job) -> str:
     return "pending" if job.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT") else "running"
 
 
-def _status(sweep: Sweep, name: str | None, jobs: Mapping[str, Job]) -> Status:
+def _status(logs: Path, name: str | None, jobs: Mapping[str, Job]) -> Status:
     if name is None:
         return Status("missing", "was never submitted")
-    job, log = jobs.get(name), _log(sweep, name)
+    job, log = jobs.get(name), _log(logs, name)
     if job is not None and not job.over:
         return Status(of_job(job), str(job), name, log, job)
-    error = error_of(sweep.logs, name)
+    error = error_of(logs, name)
     if error is not None:
         return Status("failed", error, name, log, job)
     if job is None:
@@ -142,8 +143,8 @@ def _told(line: str) -> str:
     return line.removeprefix("paa.cli.jobs.JobFailed: ")
 
 
-def _log(sweep: Sweep, name: str | None) -> Path | None:
-    return None if name is None else sweep.logs / f"{name}_0_log.out"
+def _log(logs: Path, name: str | None) -> Path | None:
+    return None if name is None else logs / f"{name}_0_log.out"
 
 
 def _by_name(nameless: Sequence[Array], jobs: Mapping[str, Job]) -> dict[tuple[str, int], str]:

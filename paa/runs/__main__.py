@@ -91,18 +91,17 @@ def _submitted(options: argparse.Namespace) -> None:
 
 def _list(runs_dir: Path) -> None:
     found = runs(runs_dir)
-    submitted = submitted_rows(runs_dir)
-    if submitted:
-        head, body = lines(submitted, runs_dir, 40)
+    head, body = lines(submitted_rows(runs_dir), runs_dir, 40)
+    if body:
         print(head)
-        if body:
-            show(HEADER, body)
+        show(HEADER, body)
         print()
-    if not found and not submitted:
+    if not found and not body:
         print(f"No runs in {runs_dir}. python -m paa.train makes one.")
         return
     rows = [_line(paths, state(paths)) for paths in found]
-    show(["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"], rows)
+    if rows:
+        show(["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"], rows)
 
 
 def _line(paths: RunPaths, where: State) -> list[Any]:
