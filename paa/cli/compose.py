@@ -96,13 +96,12 @@ class Composed:
 
     cfg       with its references, without Hydra's own node.
     choices   {group: choice}, without Hydra's groups.
-    launcher  the choice of hydra/launcher, and its node.
+    launcher  the choice of hydra/launcher.
     """
 
     cfg: DictConfig
     choices: dict[str, str]
     launcher: str
-    launcher_node: dict[str, Any]
 
 
 class Composer:
@@ -111,6 +110,8 @@ class Composer:
     def __init__(self) -> None:
         self._loader = compose_loader()
         self._parser = OverridesParser.create(config_loader=self._loader)
+        self._parsed: dict[str, Override] = {}
+        self._groups: dict[str, bool] = {}
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """The overrides of each job, as Hydra's sweeper will split them."""
@@ -137,20 +138,31 @@ class Composer:
 
     def composed(self, overrides: Sequence[str]) -> Composed:
         """One configuration and what was chosen for it. Raises as `compose`."""
-        self._refuse(self.parse(overrides))
+        self.refuse(self.parse(overrides))
         try:
             cfg = compose("config", list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
-        chosen, launcher = cfg.hydra.runtime.choices, OmegaConf.to_container(cfg.hydra.launcher)
-        assert isinstance(launcher, dict)
+        chosen = cfg.hydra.runtime.choices
         with open_dict(cfg):
             del cfg["hydra"]
+        self.refuse_strangers(cfg)
+        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
+
+    def refuse_strangers(self, cfg: DictConfig) -> None:
+        """ConfigError for a key that nothing reads, and for a value in a node's place."""
         problem = explain_stranger(cfg, self._default())
         if problem:
             raise ConfigError(problem)
-        node = {str(key): value for key, value in launcher.items()}
-        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]), node)
+
+    def launcher(self, hydras: Sequence[str]) -> dict[str, Any]:
+        """The node of hydra/launcher that these overrides of Hydra's own configuration come to."""
+        try:
+            node = OmegaConf.to_container(compose("config", list(hydras), return_hydra_config=True).hydra.launcher)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(self._explain(hydras, error)) from error
+        assert isinstance(node, dict)
+        return {str(key): value for key, value in node.items()}
 
     def _default(self) -> DictConfig:
         """The configuration without an override; composed once in a process for each search path."""
@@ -167,7 +179,9 @@ class Composer:
 
     def is_group(self, key: str) -> bool:
         """Whether `key` names a config group."""
-        return bool(self._loader.get_group_options(key))
+        if key not in self._groups:
+            self._groups[key] = bool(self._loader.get_group_options(key))
+        return self._groups[key]
 
     def options(self, group: str) -> list[str]:
         """The choices of a group."""
@@ -180,15 +194,18 @@ class Composer:
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Overrides as Hydra reads them; ConfigError for one that cannot be read."""
         try:
-            return self._parser.parse_overrides(list(overrides))
+            for text in overrides:
+                if text not in self._parsed:
+                    (self._parsed[text],) = self._parser.parse_overrides([text])
+            return [self._parsed[text] for text in overrides]
         except OverrideParseException as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
                 f"{error.override}: cannot be read as key=value ({reason}); values with brackets or spaces want quotes"
             ) from error
 
-    def _refuse(self, overrides: Sequence[Override]) -> None:
-        """What Hydra accepts and an experiment has no use for."""
+    def refuse(self, overrides: Sequence[Override]) -> None:
+        """ConfigError for what Hydra accepts and an experiment has no use for."""
         for override in overrides:
             key = override.key_or_group
             if is_hydras(key):
@@ -197,8 +214,8 @@ class Composer:
                 raise ConfigError(f"{override.input_line}: cannot be read as key=value")
             if override.is_delete():
                 raise ConfigError(f"{override.input_line}: no key can be left out; say {key}=VALUE")
-            if override.value() is None and self.is_group(key):
-                raise ConfigError(explain_choice(key, None, self.options(key)))
+            if not isinstance(override.value(), str | list) and self.is_group(key):
+                raise ConfigError(explain_choice(key, override.value(), self.options(key)))
             if isinstance(override.value(), list) and self.is_group(key):
                 raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
 
