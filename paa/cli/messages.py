@@ -27,6 +27,11 @@ EXPECTED = (ConfigError, RunError, NonFiniteLoss, CheckpointError, DataError, Ou
 """What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
 
 
+def reason(error: BaseException) -> str:
+    """Why something failed, in a line: a person can act on the message of EXPECTED, other errors say their kind."""
+    return str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
+
+
 def told(module: str, error: Exception) -> str:
     """ "paa.train: what is wrong", and before it the traceback of code of one's own that raised it."""
     return f"{getattr(error, 'trace', '')}{module}: {error}"

@@ -18,11 +18,10 @@ def table(
 
     ends  what to say of jobs that have none and have not failed, by number.
     """
-    common = set.intersection(*(set(overrides) for overrides, _ in jobs)) if len(jobs) > 1 else set()
+    what_of = differing([overrides for overrides, _ in jobs])
     rows = [["run", "what", "split", "voting", *COLUMNS, "IoU error"]]
-    for number, (overrides, experiment) in enumerate(jobs):
-        name = experiment.identity.train_id
-        what = " ".join(o for o in overrides if o not in common) or "defaults"
+    for number, (_, experiment) in enumerate(jobs):
+        name, what = experiment.identity.train_id, what_of[number]
         records = experiment.records()
         for record in records:
             numbers = ["-" if record.numbers[c] is None else f"{record.numbers[c]:.1f}" for c in COLUMNS]
@@ -32,6 +31,12 @@ def table(
             end = (ends or {}).get(number, "not finished")
             rows.append([name, what, f"failed: {failed[number]}" if number in failed else end])
     return aligned(rows)
+
+
+def differing(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides of each job that not all of them have, as one text; "defaults" where there is none."""
+    common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    return [" ".join(one for one in overrides if one not in common) or "defaults" for overrides in jobs]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

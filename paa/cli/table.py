@@ -18,6 +18,7 @@ from paa.cli.compose import Composer, composer
 from paa.cli.evaluating import Wanted, wanted
 from paa.cli.experiment import identify
 from paa.cli.messages import ConfigError, listed
+from paa.cli.plan import without_plan
 from paa.cli.shared import Shared
 from paa.runs.paths import RunPaths
 
@@ -112,7 +113,7 @@ def _row(
     digests: Mapping[str, str] | None,
 ) -> Row:
     found = bulk.resolved(overrides)
-    parts = assemble(found.config, shared)
+    parts = assemble(without_plan(found.config)[0], shared)
     identity = identify(parts, shared, digests)
     evaluations = wanted(parts.config, identity.digests)
     return Row(table, name, seed, overrides, parts.config, found.choices, identity.paths, evaluations)

@@ -45,6 +45,7 @@ TESTING = frozenset({"data", "images", "postprocess", "debug"})
 
 NEITHER = frozenset(
     {
+        "plan",  # whether anything is run at all
         "device",  # the same computation elsewhere
         "threads",
         "workers",
