@@ -85,6 +85,8 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
         raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
     _JOBS[:] = jobs
+    _ENDS.clear()
+    _LEFT.clear()
     _CHECKED.clear()
     _CHECKED.update({tuple(job.overrides): job for job in jobs})
     return Jobs(jobs, command.multirun, planned)

@@ -35,6 +35,9 @@ from paa.runs.record import EvaluationRecord, TrainingRecord  # noqa: E402
 TMPFS_MB = 48
 FULL_S = 10.0
 RUNS, STEPS, PAUSE_S = 12, 100, 0.45
+BETWEEN = (10, 30)
+"""Steps, of all trainings together, between two disturbances: the schedule keeps the pace of the machine."""
+PATIENCE_S = 120.0
 
 KEYS = (
     *(word for word in SLOW if not word.startswith(("schedule.steps", "checkpoint."))),
@@ -79,6 +82,10 @@ class Trial:
 
     def left(self) -> list[Row]:
         return [row for row in rows(self.runs_dir) if row.status.kind != "done"]
+
+    def steps(self) -> int:
+        """Steps that all trainings have done so far, some of them twice."""
+        return sum(len(steps_done(self.place, str(tag))) for tag in range(RUNS))
 
     def usr2(self) -> bool:
         for row in self.running()[:1]:
@@ -164,18 +171,19 @@ def _alive(pid: int) -> bool:
 
 
 def disturb(trial: Trial, count: int) -> Counter[str]:
-    """Strikes `count` times, each kind as often as another, in an order that the seed draws; how often each struck."""
+    """Strikes `count` times, each kind as often as another, in an order that the seed draws; how often each struck.
+
+    One that meets no training that runs, or a driver that has ended, has not struck.
+    """
     kinds = list(trial.deeds)
     deck = [kinds[i % len(kinds)] for i in range(count)]
     trial.draw.shuffle(deck)
     struck: Counter[str] = Counter()
     for number, kind in enumerate(deck, 1):
-        time.sleep(trial.draw.uniform(2, 8))
-        until = time.monotonic() + 60
-        while not trial.running() and time.monotonic() < until:
-            if not trial.left() or trial.driver is None or trial.driver.poll() is not None:
-                break
-            time.sleep(1)
+        target = trial.steps() + trial.draw.randint(*BETWEEN)
+        until = time.monotonic() + PATIENCE_S
+        while trial.steps() < target and trial.left() and time.monotonic() < until:
+            time.sleep(0.5)
         hit = trial.deeds[kind]()
         struck[kind] += hit
         done = sum(row.status.kind == "done" for row in rows(trial.runs_dir))
