@@ -105,15 +105,13 @@ def run(
     adopted = _adopt(sweep, runs_dir, left)
     if adopted:
         say(f"{len(adopted)} of {len(jobs)} runs are in the queue already")
-    if len(adopted) < len(left):
-        submit(sweep, [number for number in left if number not in adopted], say)
-    say(told(sweep, runs_dir))
-    if not settings.wait:
-        return None
     try:
-        return wait(sweep, runs_dir, say, settings.poll_s)
+        if len(adopted) < len(left):
+            submit(sweep, [number for number in left if number not in adopted], say)
+        say(told(sweep, runs_dir))
+        return wait(sweep, runs_dir, say, settings.poll_s) if settings.wait else None
     except KeyboardInterrupt:
-        say(f"\nnobody waits any more; the jobs go on.\n{told(sweep, runs_dir)}")
+        say(f"\nnobody waits any more; what was submitted goes on.\n{told(sweep, runs_dir)}")
         raise
 
 

@@ -176,7 +176,7 @@ class Sweep:
 
 def sweeps(runs_dir: Path) -> list[Sweep]:
     """Every sweep below `runs_dir` that was submitted, oldest first. BadRecord for one that cannot be read."""
-    found = [Sweep.read(path.parent) for path in (runs_dir / SWEEPS).glob(f"*/{_FILE}")]
+    found = [Sweep.read(path.parent.absolute()) for path in (runs_dir / SWEEPS).glob(f"*/{_FILE}")]
     return sorted(found, key=lambda sweep: (sweep.created, sweep.name))
 
 

@@ -32,11 +32,16 @@ def submitits(monkeypatch):
 
 def test_at_work_the_signal_only_asks_and_submitit_is_called_after_the_save(submitits):
     calls, _ = submitits
-    with Preemption(True, print) as job:
-        with pytest.raises(Interrupted) as stopped, StopRequest() as stop:
+
+    def work() -> None:
+        with StopRequest() as stop:
             os.kill(os.getpid(), signal.SIGUSR2)
             assert calls == []
             stop.check(4)
+
+    with Preemption(True, print) as job:
+        with pytest.raises(Interrupted) as stopped:
+            work()
         assert stopped.value.signum == signal.SIGUSR2
         with pytest.raises(SystemExit) as left:
             job.put_back()

@@ -113,7 +113,7 @@ class Trial:
         node = self.draw.choice(["n1", "n2"])
         self.cluster.slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=trial")
         time.sleep(4)
-        self.cluster.slurm("scontrol", "update", f"nodename={node}", "state=resume")
+        self.cluster.slurm("scontrol", "update", f"nodename={node}", "state=resume", check=False)  # it may be back
         return struck
 
     def kill_training(self) -> bool:
