@@ -68,7 +68,7 @@ def resubmit(runs_dir: Path, kind: str) -> None:
     """Submits again what failed, or what is missing: cancelled, lost, never submitted. NothingToDo."""
     from paa.launch.submit import Refused, submit
 
-    found = [row for row in rows(runs_dir) if row.status.kind in KINDS[kind] and not row.sweep.local]
+    found = [row for row in rows(runs_dir) if row.status.kind in KINDS[kind]]
     if not found:
         raise NothingToDo(f"--resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
     for sweep in {row.sweep.folder: row.sweep for row in found}.values():

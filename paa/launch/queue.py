@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _FIELDS = ("JobArrayID", "State", "Reason", "NodeList", "StartTime", "RestartCnt", "Name")
 
@@ -79,14 +79,30 @@ def look(ids: Collection[str], names: Collection[str] = ()) -> dict[str, Job]:
     """{id: job} of those `ids` (123 or 123_4), and of the jobs with one of `names`, that SLURM knows. NoAnswer."""
     wanted = set(ids)
     mains = sorted({one.partition("_")[0] for one in wanted})
-    found = {job.id: job for job in _squeue(["--jobs", ",".join(mains)])} if mains else {}
-    found = {one: job for one, job in found.items() if one in wanted}
+    found = _named(_squeue(["--jobs", ",".join(mains)]), wanted) if mains else {}
     if names:
         found |= {job.id: job for job in _squeue(["--me", "--name", ",".join(names)])}
     forgotten = wanted - set(found)
     if forgotten:
-        found |= {job.id: job for job in _sacct(forgotten) if job.id in forgotten}
+        found |= _named(_sacct(forgotten), forgotten)
     return found
+
+
+def _named(jobs: Sequence[Job], wanted: Collection[str]) -> dict[str, Job]:
+    """{id: job} of the ids that are wanted. What of an array was cancelled before it began is listed as one job, by the
+    array's number alone or with a range (123, 123_[4-9]).
+    """
+    found = {job.id: job for job in jobs if job.id in wanted}
+    whole = {job.id.partition("_")[0]: job for job in jobs if job.id not in wanted and _is_whole(job.id)}
+    for one in wanted:
+        main = one.partition("_")[0]
+        if one not in found and main in whole:
+            found[one] = replace(whole[main], id=one)
+    return found
+
+
+def _is_whole(name: str) -> bool:
+    return "_" not in name or "[" in name
 
 
 def cancel(ids: Iterable[str]) -> None:

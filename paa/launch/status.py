@@ -74,8 +74,6 @@ def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Status]:
             name = found_by_name.get((last.name, entry.number), name)
         if is_done:
             found.append(Status("done", id=name))
-        elif sweep.local:
-            found.append(Status("missing", "ran on this machine; its command goes on"))
         elif problem:
             found.append(Status("unknown", problem, name, _log(logs, name)))
         else:

@@ -108,15 +108,16 @@ def parameters(settings: SlurmSettings, name: str, gpus: int, cpus: int, logs: P
 
 
 def _put_back_if_killed(times: int, logs: Path) -> list[str]:
-    """The end of the batch script. A process that was killed without a word (137: kill -9, out of memory) could not put
-    its job back, and SLURM does so for nodes alone. The count is kept in a file, for SLURM's own counts every requeue.
+    """The end of the batch script. A process that was killed without a word (137: kill -9, out of memory; 140: SIGUSR2
+    while Python still started) could not put its job back, and SLURM does so for nodes alone. The count is kept in a
+    file, for SLURM's own counts every requeue.
     """
     if not times:
         return []
     return [
         "code=$?",
         f'count={shlex.quote(str(logs))}/"$SLURM_JOB_ID.kills"',
-        f'if [ $code -eq 137 ] && [ "$(cat "$count" 2>/dev/null || echo 0)" -lt {times} ]; then',
+        f'if [[ $code =~ ^(137|140)$ ]] && [ "$(cat "$count" 2>/dev/null || echo 0)" -lt {times} ]; then',
         '  echo $(($(cat "$count" 2>/dev/null || echo 0) + 1)) > "$count"',
         '  echo "a process of this job was killed: the job is put back in the queue"',
         f'  scontrol requeue "$SLURM_JOB_ID" && sleep {AGAIN_S}',

@@ -27,11 +27,11 @@ class Row:
 
 
 def rows(runs_dir: Path) -> list[Row]:
-    """Every job that was submitted, once: of jobs that are the same run the one in the queue, or else the latest.
+    """Every job that went to SLURM, once: of those that are the same run the one in the queue, or else the latest.
 
     BadRecord for a sweep's folder that cannot be read.
     """
-    every = [(sweep, entry) for sweep in sweeps(runs_dir) for entry in sweep.entries]
+    every = [(sweep, entry) for sweep in sweeps(runs_dir) if not sweep.local for entry in sweep.entries]
     found: dict[tuple[str, tuple[str, ...]], Row] = {}
     for (sweep, entry), status in zip(every, look(every, runs_dir), strict=True):
         key = (entry.train_id, entry.evals)

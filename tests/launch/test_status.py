@@ -42,6 +42,15 @@ def test_what_the_controller_has_forgotten_the_accounting_may_know(slurm):  # no
     assert {name: job.state for name, job in queue.look({"70_0", "70_1"}).items()} == {"70_0": "CANCELLED"}
 
 
+def test_an_array_that_was_cancelled_before_it_began_is_listed_as_one(slurm):  # noqa: F811
+    slurm.says("squeue", "70|CANCELLED|None|||0|x|\n70_3|RUNNING|None|n1|2026-11-25T02:00:00|0|x|\n")
+    slurm.says("sacct", "71_[0-100%101]|CANCELLED by 0||None\n71_7|RUNNING|n1|2026-11-25T02:00:00\n")
+    found = queue.look({"70_1", "70_3", "71_2", "71_7", "72_0"})
+    states = {"70_1": "CANCELLED", "70_3": "RUNNING", "71_2": "CANCELLED", "71_7": "RUNNING"}
+    assert {name: job.state for name, job in found.items()} == states
+    assert all(job.id == name for name, job in found.items())
+
+
 def test_no_answer_is_not_no_job(slurm, made, runs_dir):  # noqa: F811
     slurm.says("squeue", code=1, error="slurm_load_jobs error: Unable to contact slurm controller\n")
     with pytest.raises(NoAnswer, match="Unable to contact"):

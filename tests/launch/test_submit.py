@@ -1,6 +1,8 @@
 """What goes to sbatch, and what does not get there."""
 
 import dataclasses
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from paa.cli.folders import conf_dir
 from paa.launch.content import absolute
 from paa.launch.ranks import meeting_place, port
 from paa.launch.settings import LocalSettings, SlurmSettings
-from paa.launch.submit import Refused, parameters, submit
+from paa.launch.submit import AGAIN_S, Refused, parameters, submit
 
 LAUNCHERS = conf_dir() / "hydra" / "launcher"
 
@@ -83,6 +85,23 @@ def test_the_batch_script():
     assert not any("gpu" in line for line in script(SlurmSettings()))
     assert "exit $code" not in script(SlurmSettings(max_num_kills=0))
     assert "#SBATCH --hold=yes" in script(SlurmSettings(additional_parameters={"hold": "yes"}))
+
+
+@pytest.mark.parametrize(("code", "before", "again"), [(137, 0, True), (140, 1, True), (137, 2, False), (1, 0, False)])
+def test_the_end_of_the_script_puts_back_what_was_killed_so_many_times(slurm, tmp_path, code, before, again):  # noqa: F811
+    """Run by a shell: scontrol is asked, unless it was asked so often already."""
+    counter = tmp_path / "77.kills"
+    if before:
+        counter.write_text(f"{before}\n")
+    lines = parameters(SlurmSettings(max_num_kills=2), "paa-x", 0, 1, tmp_path)["teardown"]
+    text = "\n".join([f"(exit {code})", *lines]).replace(f"sleep {AGAIN_S}", "true")
+    done = subprocess.run(
+        ["bash", "-c", text], env={**os.environ, "SLURM_JOB_ID": "77"}, capture_output=True, check=False
+    )
+    assert done.returncode == code
+    assert slurm.calls("scontrol") == (["requeue 77"] if again else [])
+    assert counter.exists() == (again or bool(before))
+    assert not again or counter.read_text() == f"{before + 1}\n"
 
 
 def test_arrays_are_as_long_as_the_cluster_takes_and_a_training_is_one_job(slurm, tmp_path):  # noqa: F811

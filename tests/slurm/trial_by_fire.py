@@ -10,6 +10,7 @@ where all holds.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -223,7 +225,8 @@ def problems(trial: Trial) -> list[str]:
         found += [f"{name}: {text}" for text in torn(paths)]
         keys = [*own, "assign.boundary=fnp", seed, f"data.root={trial.place / 'data'}"]
         calm = experiment(trial.place / "calm", *keys)
-        calm.run(lambda text: None)
+        with redirect_stdout(io.StringIO()):
+            calm.run(lambda text: None)
         mine, its = TrainingRecord.read(paths.record), TrainingRecord.read(calm.identity.paths.record)
         if mine.weights_sha256 != its.weights_sha256:
             found.append(f"{name}: other weights than the undisturbed run of {seed}")
