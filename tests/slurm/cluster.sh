@@ -23,8 +23,9 @@ ours() { [ ! -e "$LAB" ] || [ -z "$(ls -A "$LAB")" ] || [ "$(head -1 "$CONF" 2>/
 # A zombie counts as gone: a container's first process may reap late, or never.
 alive() { [ -r "/proc/$1/status" ] && ! grep -q '^State:[[:space:]]*[ZX]' "/proc/$1/status" 2>/dev/null; }
 
-# up_and_ours: the controller that SLURM_CONF leads to answers, and says our name.
-up_and_ours() { timeout 5 scontrol show config 2>/dev/null | grep -q "^ClusterName *= $CLUSTER\$"; }
+# up_and_ours: the controller that SLURM_CONF leads to answers, and says our name. (No grep -q: it would end before
+# scontrol does, which pipefail takes for a failure.)
+up_and_ours() { timeout 5 scontrol show config 2>/dev/null | grep "^ClusterName *= $CLUSTER\$" >/dev/null; }
 
 # One of up.sh and down.sh at a time.
 locked() {

@@ -34,7 +34,11 @@ fi
 
 # ---- up already? ----
 nodes_that_work() { timeout 5 sinfo -h -N -p debug -o '%N %T' | sort -u | grep -Ec ' (idle|mixed|allocated|completing)$'; }
-if [ -f "$LAB/up" ] && up_and_ours && [ "$(nodes_that_work)" = "$NODES" ]; then say "is up"; exit 0; fi
+for try in 1 2 3; do   # a machine under load answers late
+  [ -f "$LAB/up" ] || break
+  if up_and_ours && [ "$(nodes_that_work)" = "$NODES" ]; then say "is up"; exit 0; fi
+  sleep 3
+done
 PAA_SLURM_LOCKED=1 ./down.sh >/dev/null || die "what was left of an earlier cluster does not stop"
 
 # ---- configuration ----
