@@ -1,5 +1,6 @@
 # make demo    a small sweep on the embedded data, and its table
-# make test    all tests
+# make test    all tests, but those on a cluster
+# make test-slurm   those: starts a SLURM of its own on this machine (Debian 12, root), and stops it
 # make check   ruff and mypy
 # make docs    docs/configuration.md and docs/compat.md, from the comments in conf/
 # make mmdet   MMDetection aside, in build/mmdet: with it `make test` also compares with its own code
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MMDET := build/mmdet
 
-.PHONY: install demo check docs mmdet test clean
+.PHONY: install demo check docs mmdet test test-slurm clean
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -41,6 +42,9 @@ $(MMDET)/.installed: tests/parity/mmdetection.txt | $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-slurm: $(INSTALLED)
+	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -m slurm tests/slurm
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

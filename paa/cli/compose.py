@@ -163,6 +163,15 @@ class Composer:
         if problem:
             raise ConfigError(problem)
 
+    def launcher(self, hydras: Sequence[str]) -> dict[str, Any]:
+        """The node of hydra/launcher that these overrides of Hydra's own configuration come to."""
+        try:
+            node = OmegaConf.to_container(compose("config", list(hydras), return_hydra_config=True).hydra.launcher)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(self._explain(hydras, error)) from error
+        assert isinstance(node, dict)
+        return {str(key): value for key, value in node.items()}
+
     def _default(self) -> DictConfig:
         """The configuration without an override; composed once in a process for each search path."""
         path = str(self._loader.get_search_path())
