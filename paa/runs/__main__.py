@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
-            if options.watch or options.cancel is not None or options.resubmit is not None:
-                _submitted(options)
-            elif options.command == "table":
+            if options.command == "table":
                 return _table(options.runs_dir, options.config_dir, options.words)
             if options.command == "prune":
                 return _prune(options)
-            if options.command == "score":
+            if options.watch or options.cancel is not None or options.resubmit is not None:
+                _submitted(options)
+            elif options.command == "score":
                 _score_upload(options)
             elif options.command == "show":
                 _show(find(options.runs_dir, options.id))
