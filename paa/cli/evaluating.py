@@ -15,10 +15,12 @@ from paa.auxiliary import IoUPrediction
 from paa.cli.assemble import Parts, votings
 from paa.data.coco import CocoIndex
 from paa.data.loader import test_batches, test_order
+from paa.data.targets import training_boxes
 from paa.engine.distributed import ALONE, World
 from paa.engine.signals import Interrupted
 from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
+from paa.evaluation.positives import PositiveErrors, mean_error
 from paa.evaluation.upload import write_upload
 from paa.inference import Inference
 from paa.runs.identity import eval_id
@@ -72,13 +74,24 @@ class Evaluator:
         index = self.index(split)
         return self._evaluations(index, self.results(index, votings))
 
-    def results(self, index: CocoIndex, votings: Sequence[bool]) -> dict[bool, Results]:
-        """Detections on the images of an index for each of `votings`, the same on any number of processes."""
+    def results(
+        self, index: CocoIndex, votings: Sequence[bool], positives: PositiveErrors | None = None
+    ) -> dict[bool, Results]:
+        """Detections on the images of an index for each of `votings`, the same on any number of processes.
+
+        positives  is shown this process's batches, with the ground truth that training would see.
+        """
         transform = self.parts.test_transform(self.detector.backbone)  # type: ignore[arg-type]
         batch_size, workers = self.parts.config["images"]["test"]["batch_size"], self.parts.config["workers"]
-        inference = Inference(self.detector, self.parts.grid, self.parts.postprocess, self.parts.auxiliary, self.device)
+        inference = Inference(
+            self.detector, self.parts.grid, self.parts.postprocess, self.parts.auxiliary, self.device, positives
+        )
+        truths = None
+        if positives is not None:
+            images = self.parts.config["images"]
+            truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
         part = slice(self.world.rank, None, self.world.size)  # whole batches: each is padded as in one process
-        batches = test_batches(index, transform, batch_size, workers=workers, part=part)
+        batches = test_batches(index, transform, batch_size, workers=workers, truths=truths, part=part)
         stopped, own = None, {}
         try:
             own = inference.results(batches, votings, on_images=lambda n: self.pause())
@@ -122,11 +135,14 @@ class Evaluator:
             of_split = [one for one in every if one.split == split]
             began = time.monotonic()
             index = self.index(split)
-            detections = self.results(index, [one.voting for one in of_split])
+            positives = self._positives(split)
+            detections = self.results(index, [one.voting for one in of_split], positives)
+            shown = [] if positives is None else self.world.gather(positives.rows)
             if not self.world.main:
                 self.world.wait_for_main()
                 continue
             measured = self._evaluations(index, detections) if self.measurable(split) else {}
+            error, assigned = mean_error(row for rows in shown for row in rows)
             took = (time.monotonic() - began) / len(of_split)
             for one in of_split:
                 rest: dict[str, Any] = {
@@ -142,6 +158,7 @@ class Evaluator:
                 }
                 guard()
                 if one.voting in measured:
+                    rest |= {"iou_error_positives": error, "positives": assigned if positives is not None else None}
                     record = EvaluationRecord.of(measured[one.voting], **rest)
                     measured[one.voting].matches.save(paths.matches(one.eval_id))
                 else:
@@ -150,6 +167,13 @@ class Evaluator:
                 record.write(paths.evaluation(one.eval_id))
                 self.say(f"{paths.train_id}  {describe(record)}")
             self.world.wait_for_main()
+
+    def _positives(self, split: str) -> PositiveErrors | None:
+        """What takes up the errors of the predicted IoU, where there is such a thing and a ground truth."""
+        parts = self.parts
+        if not isinstance(parts.auxiliary, IoUPrediction) or not self.measurable(split):
+            return None
+        return PositiveErrors(parts.assigner, parts.coder, parts.auxiliary)
 
     def _evaluations(self, index: CocoIndex, found: Mapping[bool, Results]) -> dict[bool, Evaluation]:
         predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)

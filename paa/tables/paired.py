@@ -1,0 +1,120 @@
+"""Differences of AP between evaluated runs, with an interval: a paired bootstrap over the test images.
+
+Two runs are judged on the same images, and an image that is hard for one is hard for the other: so each draw of images
+serves all runs alike, and what spreads is their difference. Seeds are strata: runs are compared within a seed, and the
+mean over the seeds is what is estimated. All seeds see the same draw, since they saw the same images; drawing anew for
+each would take their common images for independent ones, and make intervals too narrow. The seeds themselves are not
+drawn: an interval is about other images, not about other seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from paa.evaluation.matches import Array, Matches
+from paa.tables.resampling import METRICS, draw, resampled
+
+RESAMPLES = 1000
+"""Draws of a bootstrap: an interval's end then hangs on 25 of them, and p is 0.002 at least."""
+
+LEVEL = 0.95
+
+Term = tuple[float, Mapping[int, Path]]
+"""A coefficient, and the matches of one table row: {seed: path of the .npz}."""
+
+
+class CannotPair(ValueError):
+    """Evaluations that cannot be compared image by image; the message says why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference in AP, percent, or another sum of APs.
+
+    value      on all images, mean over `seeds`.
+    low, high  95 % interval: percentiles of the draws.
+    p          two-sided: twice the smaller part of the draws on either side of 0, each part counted with the
+               observation itself, so that it is never 0.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    seeds: tuple[int, ...]
+    resamples: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a bootstrap knows of one evaluation: AP of all images, and of each draw. `images` tells what it is of."""
+
+    whole: Mapping[str, float]
+    draws: Mapping[str, Array]
+    images: int
+    truth: tuple[bytes, bytes, bytes, bytes]
+
+
+class Bootstrap:
+    """Draws of test images, the same for all evaluations that it is asked about. Each file is worked on once."""
+
+    def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
+        self.resamples, self.seed = resamples, seed
+        self._samples: dict[Path, Sample] = {}
+        self._draws: dict[int, Array] = {}
+
+    def sample(self, path: Path) -> Sample:
+        """AP of the matches in `path` on all images and on each draw. FileNotFoundError; ValueError names the file."""
+        if path not in self._samples:
+            matches = Matches.load(path)
+            images = len(matches.image_ids)
+            if images not in self._draws:
+                self._draws[images] = draw(images, self.resamples, self.seed)
+            every = resampled(matches, np.vstack([np.ones((1, images), dtype=np.int32), self._draws[images]]))
+            order = np.lexsort((matches.gt_label, matches.gt_image))
+            truth = (matches.image_ids, *(a[order] for a in (matches.gt_image, matches.gt_label, matches.gt_count)))
+            self._samples[path] = Sample(
+                whole={name: float(values[0]) for name, values in every.items()},
+                draws={name: values[1:] for name, values in every.items()},
+                images=images,
+                truth=tuple(np.ascontiguousarray(a, dtype=np.int64).tobytes() for a in truth),  # type: ignore[arg-type]
+            )
+        return self._samples[path]
+
+    def estimate(self, terms: Sequence[Term], metric: str = "AP") -> Estimate:
+        """The sum of coefficient x AP over `terms`, on the seeds that all of them have.
+
+        CannotPair where they have no seed in common, were evaluated on different images or ground truths, or there is
+        no ground truth. FileNotFoundError where matches were removed.
+        """
+        if metric not in METRICS:
+            raise ValueError(f"metric={metric}: must be one of {', '.join(METRICS)}")
+        seeds = tuple(sorted(set.intersection(*(set(paths) for _, paths in terms))))
+        if not seeds:
+            raise CannotPair("no seed in common")
+        value, draws, truth = 0.0, np.zeros(self.resamples), None
+        for factor, paths in terms:
+            for seed in seeds:
+                one = self.sample(paths[seed])
+                if truth is not None and one.truth != truth:
+                    raise CannotPair("evaluated on other images")
+                truth = one.truth
+                value += factor * one.whole[metric] / len(seeds)
+                draws += factor * one.draws[metric] / len(seeds)
+        draws = draws[~np.isnan(draws)]  # a draw without any ground truth
+        if np.isnan(value) or not len(draws):
+            raise CannotPair("no ground truth")
+        return _estimate(value, draws, seeds)
+
+
+def _estimate(value: float, draws: Array, seeds: tuple[int, ...]) -> Estimate:
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    settled = np.abs(draws) < 1e-9  # sums of equal numbers, but for rounding: on either side of 0
+    below, above = np.count_nonzero((draws < 0) | settled), np.count_nonzero((draws > 0) | settled)
+    p = min(1.0, 2 * (min(below, above) + 1) / (len(draws) + 1))
+    return Estimate(value, float(low), float(high), p, seeds, len(draws))
