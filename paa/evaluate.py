@@ -39,11 +39,12 @@ def main() -> None:
     if completes("paa-evaluate", sys.argv[1:]):
         return  # before torch is imported: a person waits for it
     from paa.cli.compose import composer
+    from paa.cli.jobs import report_failure
+    from paa.cli.messages import EXPECTED
     from paa.cli.own import look_here
     from paa.cli.reopen import reopen, settings
     from paa.cli.report import table
     from paa.cli.simple import command_line, refusing, required
-    from paa.cli.sweep import EXPECTED, report_failure
     from paa.engine.distributed import current, leave
     from paa.engine.progress import print_line
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from paa.cli.folders import HYDRA_VERSION, conf_dir
@@ -90,6 +90,20 @@ def composer(config_dir: str | None = None) -> Iterator[Composer]:
             GlobalHydra.instance().initialize(was)
 
 
+@dataclass(frozen=True)
+class Composed:
+    """A composed configuration.
+
+    cfg       with its references, without Hydra's own node.
+    choices   {group: choice}, without Hydra's groups.
+    launcher  the choice of hydra/launcher.
+    """
+
+    cfg: DictConfig
+    choices: dict[str, str]
+    launcher: str
+
+
 class Composer:
     """Composes jobs; made by `composer`."""
 
@@ -110,17 +124,30 @@ class Composer:
         except HydraException as error:
             raise ConfigError(str(error)) from error
 
+    def split(self, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Overrides of Hydra's own configuration (hydra/launcher=slurm), and the others; each in its order."""
+        parsed = self.parse(overrides)
+        hydras = [text for text, one in zip(overrides, parsed, strict=True) if is_hydras(one.key_or_group)]
+        return hydras, [text for text in overrides if text not in hydras]
+
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """One configuration; raises ConfigError saying which key or choice is wrong and which are right."""
+        return self.composed(overrides).cfg
+
+    def composed(self, overrides: Sequence[str]) -> Composed:
+        """One configuration and what was chosen for it. Raises as `compose`."""
         self._refuse(self.parse(overrides))
         try:
-            cfg = compose("config", list(overrides))
+            cfg = compose("config", list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
+        chosen = cfg.hydra.runtime.choices
+        with open_dict(cfg):
+            del cfg["hydra"]
         problem = explain_stranger(cfg, self._default())
         if problem:
             raise ConfigError(problem)
-        return cfg
+        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
 
     def _default(self) -> DictConfig:
         """The configuration without an override; composed once in a process for each search path."""
@@ -231,6 +258,11 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
+    """{group: choice} of what Hydra calls `runtime.choices`, without its own groups and those without a choice."""
+    return {group: str(choice) for group, choice in chosen.items() if not is_hydras(group) and choice is not None}
 
 
 def is_hydras(key: str) -> bool:

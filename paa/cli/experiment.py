@@ -91,11 +91,12 @@ class Experiment:
     ) -> Experiment:
         """Builds all that is cheap; ConfigError where a value cannot be, DataError where the data cannot be used.
 
-        here  it is to run in this process: ConfigError where that would take days on a CPU. Nothing is read before,
-              but where it might be finished.
+        here  it is to run in this process: ConfigError where there is no such device, or it would take days on a CPU.
+              Nothing is read before, but where it might be finished.
         """
         parts = assemble(config)
-        device_of(config)
+        if here:
+            device_of(config)
         check_processes(config, current())
         refusal = too_long(parts) if here else None
         if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):

@@ -6,46 +6,27 @@ import os
 import shlex
 import shutil
 import sys
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from paa.checks import OutOfRange
-from paa.cli.compose import composer, parse, resolved
+from paa.cli.compose import choices_of, composer, parse, resolved
 from paa.cli.experiment import Experiment
+from paa.cli.jobs import Job, JobFailed, Jobs, run_resolved
 from paa.cli.messages import EXPECTED, naming_presets, told
 from paa.cli.report import table
-from paa.engine.distributed import PeerFailed, World, current
+from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
-from paa.runs.errors import ClaimLost
 
 REFUSED = 2
 """Exit code of a command line that was refused before anything ran."""
 
-
-@dataclass(frozen=True)
-class Job:
-    """A job as the command line asks for it: its own overrides, and the checked experiment."""
-
-    overrides: list[str]
-    experiment: Experiment
-
-
-@dataclass(frozen=True)
-class Jobs:
-    """All jobs of a command line. `multirun` is a sweep; a passive command (--help, --cfg) has none."""
-
-    all: list[Job]
-    multirun: bool
-
-
-_FAILED: dict[int, str] = {}
-"""Number of a job of this process -> why it failed."""
+_FAILED: dict[tuple[str, ...], str] = {}
+"""Overrides of a job of this process's command line -> why it failed."""
 
 _CHECKED: dict[tuple[str, ...], Job] = {}
 """The jobs of this process's command line, by their overrides: a sweeper or launcher need not compose them again."""
@@ -55,24 +36,30 @@ _COMMAND: list[str] = []
 
 
 def checked(module: str, argv: Sequence[str]) -> Jobs:
-    """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2."""
+    """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2.
+
+    Whether a job could run in this process is asked where Hydra's own launcher is to run it here; another one finds out
+    where it runs it.
+    """
     made: set[Path] = set()
     problem = None
     world = _world(module)
     try:
         command = parse(argv)
-        here = not any(o.startswith("hydra/launcher=") and o != "hydra/launcher=basic" for o in command.overrides)
         with world.main_first(), composer(command.config_dir) as compose:
             jobs = []
-            for overrides in compose.jobs(command.overrides, command.multirun):
-                composed = compose.compose(overrides)
+            hydras, own = compose.split(command.overrides)
+            for overrides in compose.jobs(own, command.multirun):
+                composed = compose.composed([*hydras, *overrides])
                 if command.passive:
                     continue
-                config = resolved(composed)
+                config = resolved(composed.cfg)
                 folder = Path(str(config["runs_dir"]))
                 made |= {folder} if not folder.exists() else set()
-                with naming_presets(composed):
-                    jobs.append(Job(overrides, Experiment.of(config, overrides, here=here)))
+                here = composed.launcher == "basic"
+                with naming_presets(composed.cfg):
+                    experiment = Experiment.of(config, overrides, composed.choices, here=here)
+                jobs.append(Job(overrides, config, composed.choices, experiment))
     except EXPECTED as error:
         problem = told(module, error)
     problem = world.agree(problem)
@@ -83,6 +70,7 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
             print_line(problem, sys.stderr)
         raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
+    _CHECKED.clear()
     _CHECKED.update({tuple(job.overrides): job for job in jobs})
     return Jobs(jobs, command.multirun)
 
@@ -90,6 +78,11 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
 def checked_job(overrides: Sequence[str]) -> Job | None:
     """The job of this process's command line with just these overrides, as `checked` left it."""
     return _CHECKED.get(tuple(overrides))
+
+
+def note_failure(overrides: Sequence[str], reason: str) -> None:
+    """For a launcher whose jobs run elsewhere: `finish` tells of the job that it failed, and why."""
+    _FAILED[tuple(overrides)] = reason
 
 
 def _world(module: str) -> World:
@@ -107,53 +100,31 @@ def _remove_cache(runs_dir: Path) -> None:
 
 
 def run_job(cfg: DictConfig, hydra: Any) -> None:
-    """The body of one job under Hydra."""
+    """The body of one job under Hydra. A sweep of this process goes on after a job that failed; see `finish`."""
     overrides = list(hydra.overrides.task)
-    choices = {k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra") and v is not None}
-    resume = shlex.join(_COMMAND or ["python", "-m", "paa.train", *overrides])
     multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
-    experiment = None
     try:
-        with current().main_first():
-            experiment = Experiment.of(resolved(cfg), overrides, choices, here=True)
-        experiment.run(print_line)
+        resume = shlex.join(_COMMAND) if _COMMAND else None
+        run_resolved(resolved(cfg), overrides, choices_of(hydra.runtime.choices), resume)
     except Interrupted as stop:
-        if current().main:
-            print_line(f"{stop}. Go on with:\n  {resume}")
         raise SystemExit(stop.code) from None
     except KeyboardInterrupt:
         print_line("stopped at once; the last checkpoint stands")
         raise SystemExit(130) from None
-    except Exception as error:
-        reason = report_failure(experiment, error)
-        # The other jobs of a sweep go on; `finish` gives its exit code. Several processes are then out of step.
-        if not multirun or current().size > 1:
-            _FAILED[0] = reason
+    except JobFailed as error:
+        note_failure(overrides, str(error))
+        if multirun and not _COMMAND:  # a launcher's process, which learns of it by what is raised
+            raise
+        if not multirun or current().size > 1:  # several processes are now out of step
             raise SystemExit(1) from None
-        _FAILED[int(hydra.job.num)] = reason
-
-
-def report_failure(experiment: Experiment | None, error: Exception) -> str:
-    """Tells why a job failed: in a line what a person can put right, else with the traceback. The log has both."""
-    name = experiment.identity.train_id if experiment else "paa.train"
-    reason = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))
-    text = f"{name}  failed: {reason}"
-    main = current().main
-    if main or not isinstance(error, PeerFailed):  # a process that others took down with them has nothing to add
-        print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
-    lost = isinstance(error, ClaimLost)  # then the folder is another's
-    if main and experiment is not None and not lost and experiment.identity.paths.log.exists():
-        with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
-            log.write(f"{trace}failed: {reason}\n")
-    return reason
 
 
 def finish(jobs: Jobs) -> None:
     """Prints what the jobs came to; exit code 1 if any has failed. One that was left to another process has not."""
+    failed = {number: _FAILED[key] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _FAILED}
     if jobs.all and current().main:
-        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], _FAILED))
-    if _FAILED:
+        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], failed))
+    if failed:
         raise SystemExit(1)
 
 
