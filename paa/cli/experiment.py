@@ -46,11 +46,14 @@ class Identity:
     paths: RunPaths
 
 
-def identify(parts: Parts) -> Identity:
-    """Names the training. Reads the annotations (or what was remembered of them) and local weights, nothing else."""
-    config = parts.config
+def identify(parts: Parts, known: Mapping[str, str] | None = None) -> Identity:
+    """Names the training. Reads the annotations (or what was remembered of them) and local weights, nothing else.
+
+    known  content digests of splits ("data.train") that need not be looked at.
+    """
+    config, known = parts.config, known or {}
     splits = dict.fromkeys(["train", *config["evaluate"]["splits"]])
-    digests = {f"data.{split}": parts.source.digest(split) for split in splits}
+    digests = {key: known.get(key) or parts.source.digest(split) for split in splits if (key := f"data.{split}")}
     weights = config["backbone"].get("weights")
     if weights == "package":
         _installed()

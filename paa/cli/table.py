@@ -1,0 +1,108 @@
+"""The rows of a table: what each is called, what it would run, and the ids that its records have.
+
+A row is a file of experiments/; what it means follows from composing it, under any recipe and with any overrides, and
+its records are found by the identities that come of that, never by a recorded name: one training may be a row of
+several tables, and a row's training may have been asked for in other words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paa.cli.assemble import assemble
+from paa.cli.compose import Composer, composer, resolved
+from paa.cli.evaluating import Wanted, wanted
+from paa.cli.experiment import identify
+from paa.cli.messages import ConfigError, listed
+from paa.runs.paths import RunPaths
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table with one seed.
+
+    table, name, seed  "table1", "fnp_5", 0.
+    overrides    what asks `python -m paa.train` for it: ["recipe=mini", "table1=fnp_5", "seed=0"].
+    config       the resolved configuration, as the record of its training holds it.
+    choices      {group: choice}.
+    paths        where its training lies, or would lie.
+    evaluations  (split, voting, eval_id) of each evaluation that it asks for; `paths.evaluation(eval_id)` is its
+                 record and `paths.matches(eval_id)` what became of each detection.
+    """
+
+    table: str
+    name: str
+    seed: int
+    overrides: list[str]
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    paths: RunPaths
+    evaluations: list[Wanted]
+
+    @property
+    def train_id(self) -> str:
+        """Identity of the training."""
+        return self.paths.train_id
+
+    def eval_id(self, voting: bool, split: str | None = None) -> str | None:
+        """Identity of the evaluation with or without voting on `split`, or on the first that the row asks for."""
+        found = (e.eval_id for e in self.evaluations if e.voting is voting and split in (None, e.split))
+        return next(found, None)
+
+
+def rows(
+    table: str,
+    recipe: str | None = None,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    *,
+    config_dir: str | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """Every row of `table` for each of `seeds`: row by row, in the order of their names (fnp_5 before fnp_10).
+
+    recipe      under which they are composed; None is the default.
+    overrides   further ones, of groups and values, for all rows alike ("data.root=DIR", "runs_dir=DIR").
+    config_dir  folder of groups and rows of one's own, as --config-dir of the commands.
+    digests     content digests ("data.train", "data.val") of data that are not here, as records hold them; None looks
+                at the data (of which digests are remembered).
+    Nothing is trained, and no image is looked at. ConfigError where there is no such table or a row cannot be,
+    DataError where the data are not there.
+    """
+    every = [f"recipe={recipe}"] if recipe is not None else []
+    with composer(config_dir) as compose:
+        names = row_names(compose, table)
+        return [
+            _row(compose, table, name, seed, [*every, f"{table}={name}", *overrides, f"seed={seed}"], digests or {})
+            for name in names
+            for seed in seeds
+        ]
+
+
+def tables(compose: Composer) -> list[str]:
+    """The tables that there are: table1, ..."""
+    return [group for group in compose.groups() if group.startswith("table")]
+
+
+def row_names(compose: Composer, table: str) -> list[str]:
+    """The rows of a table, numbers within names by size; ConfigError where there is no such table."""
+    known = tables(compose)
+    if table not in known:
+        raise ConfigError(f"{table}: no such table. Tables: {listed(known)}")
+    return sorted(compose.options(table), key=_natural)
+
+
+def _natural(name: str) -> list[tuple[int, float, str]]:
+    parts = re.findall(r"\d+(?:\.\d+)?|\D+", name)
+    return [(0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts]
+
+
+def _row(compose: Composer, table: str, name: str, seed: int, overrides: list[str], digests: Mapping[str, str]) -> Row:
+    composed = compose.composed(overrides)
+    parts = assemble(resolved(composed.cfg))
+    identity = identify(parts, digests)
+    evaluations = wanted(parts.config, identity.digests)
+    return Row(table, name, seed, overrides, parts.config, composed.choices, identity.paths, evaluations)
