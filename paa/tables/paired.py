@@ -9,6 +9,7 @@ drawn: an interval is about other images, not about other seeds.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ Term = tuple[float, Mapping[int, Path]]
 """A coefficient, and the matches of one table row: {seed: path of the .npz}."""
 
 
-class CannotPair(ValueError):
+class PairingError(ValueError):
     """Evaluations that cannot be compared image by image; the message says why, in a few words."""
 
 
@@ -51,12 +52,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a bootstrap knows of one evaluation: AP of all images, and of each draw. `images` tells what it is of."""
+    """What a bootstrap knows of one evaluation: AP of all images, and of each draw.
+
+    truth  digest of the images and of how many ground truths each has: only what was judged on the same can be paired.
+    """
 
     whole: Mapping[str, float]
     draws: Mapping[str, Array]
-    images: int
-    truth: tuple[bytes, bytes, bytes, bytes]
+    truth: str
 
 
 class Bootstrap:
@@ -75,40 +78,45 @@ class Bootstrap:
             if images not in self._draws:
                 self._draws[images] = draw(images, self.resamples, self.seed)
             every = resampled(matches, np.vstack([np.ones((1, images), dtype=np.int32), self._draws[images]]))
-            order = np.lexsort((matches.gt_label, matches.gt_image))
-            truth = (matches.image_ids, *(a[order] for a in (matches.gt_image, matches.gt_label, matches.gt_count)))
             self._samples[path] = Sample(
                 whole={name: float(values[0]) for name, values in every.items()},
                 draws={name: values[1:] for name, values in every.items()},
-                images=images,
-                truth=tuple(np.ascontiguousarray(a, dtype=np.int64).tobytes() for a in truth),  # type: ignore[arg-type]
+                truth=_truth(matches),
             )
         return self._samples[path]
 
     def estimate(self, terms: Sequence[Term], metric: str = "AP") -> Estimate:
         """The sum of coefficient x AP over `terms`, on the seeds that all of them have.
 
-        CannotPair where they have no seed in common, were evaluated on different images or ground truths, or there is
+        PairingError where they have no seed in common, were evaluated on different images or ground truths, or there is
         no ground truth. FileNotFoundError where matches were removed.
         """
         if metric not in METRICS:
             raise ValueError(f"metric={metric}: must be one of {', '.join(METRICS)}")
         seeds = tuple(sorted(set.intersection(*(set(paths) for _, paths in terms))))
         if not seeds:
-            raise CannotPair("no seed in common")
+            raise PairingError("no seed in common")
         value, draws, truth = 0.0, np.zeros(self.resamples), None
         for factor, paths in terms:
             for seed in seeds:
                 one = self.sample(paths[seed])
                 if truth is not None and one.truth != truth:
-                    raise CannotPair("evaluated on other images")
+                    raise PairingError("evaluated on other images")
                 truth = one.truth
                 value += factor * one.whole[metric] / len(seeds)
                 draws += factor * one.draws[metric] / len(seeds)
         draws = draws[~np.isnan(draws)]  # a draw without any ground truth
         if np.isnan(value) or not len(draws):
-            raise CannotPair("no ground truth")
+            raise PairingError("no ground truth")
         return _estimate(value, draws, seeds)
+
+
+def _truth(matches: Matches) -> str:
+    order = np.lexsort((matches.gt_label, matches.gt_image))
+    digest = hashlib.sha256(matches.image_ids.astype(np.int64).tobytes())
+    for held in (matches.gt_image, matches.gt_label, matches.gt_count):
+        digest.update(np.ascontiguousarray(held[order], dtype=np.int64).tobytes())
+    return digest.hexdigest()
 
 
 def _estimate(value: float, draws: Array, seeds: tuple[int, ...]) -> Estimate:
