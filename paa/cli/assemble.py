@@ -18,6 +18,7 @@ from paa.boxes import BoxCoder
 from paa.cli.build import build
 from paa.cli.messages import ConfigError
 from paa.cli.own import try_boundary
+from paa.cli.shared import Shared
 from paa.criterion import Criterion
 from paa.data.sources import Coco, Custom, Shapes, Voc
 from paa.data.targets import EMPTY_IMAGES, RULES
@@ -79,6 +80,12 @@ class Parts:
             raise ConfigError(f"{problem}, {list(fpn.strides)}")
         return detector
 
+    @property
+    def network(self) -> list[Any]:
+        """The values that the network is built from, but for the number of classes and the seed."""
+        nodes = [self.config.get(name) for name in ("backbone", "detector", "channels_last")]
+        return [*nodes, self.auxiliary.has_head, list(self.grid.strides)]
+
     def core(self, detector: nn.Module, precision: Precision | None = None, world: World = ALONE) -> TrainingCore:
         """Detector, anchors, assigner and criterion, joined for training; ConfigError where it cannot be compiled."""
         network = None
@@ -93,9 +100,19 @@ class Parts:
         )
 
 
-def assemble(config: Mapping[str, Any]) -> Parts:
-    """Builds every cheap object; ConfigError names the key whose value cannot be, and what can."""
+def assemble(config: Mapping[str, Any], shared: Shared | None = None) -> Parts:
+    """Builds every cheap object; ConfigError names the key whose value cannot be, and what can.
+
+    shared  where the parts of equal configurations are built once; those that differ in their seed alone are equal.
+    """
     _check_scalars(config)
+    rest = {name: node for name, node in config.items() if name != "seed"}
+    shared = shared or Shared()
+    parts = shared.once("parts", rest, lambda: _assembled(config, shared))
+    return replace(parts, config={**parts.config, "seed": config["seed"]})
+
+
+def _assembled(config: Mapping[str, Any], shared: Shared) -> Parts:
     coder = build(config["coder"], "coder")
     auxiliary = build(config["auxiliary"], "auxiliary")
     offers = {"coder": coder, "auxiliary": auxiliary}
@@ -125,15 +142,15 @@ def assemble(config: Mapping[str, Any]) -> Parts:
         raise ConfigError(f"tracking.images.{error}") from error
     for phase in ("train", "test"):
         _transform(images, phase, None)
+    found = shared.once("settled", parts.network, lambda: _settled(parts))
+    node = {**config["backbone"], **{key: value for key, value in found.items() if key in config["backbone"]}}
+    return replace(parts, config={**config, "backbone": node})
+
+
+def _settled(parts: Parts) -> Mapping[str, Any]:
+    """What the backbone made of keys that were left open, so that the identity tells them."""
     with torch.device("meta"):  # checks the network's keys, at no cost: no data is held
-        backbone = parts.detector(1).backbone
-    return replace(parts, config=_settled(config, backbone))
-
-
-def _settled(config: Mapping[str, Any], backbone: nn.Module) -> Mapping[str, Any]:
-    """The configuration with what the backbone made of keys that were left open, so that its identity tells them."""
-    node, found = config["backbone"], getattr(backbone, "settled", {})
-    return {**config, "backbone": {**node, **{key: value for key, value in found.items() if key in node}}}
+        return dict(getattr(parts.detector(1).backbone, "settled", {}))
 
 
 def votings(config: Mapping[str, Any]) -> list[bool]:

@@ -110,6 +110,8 @@ class Composer:
     def __init__(self) -> None:
         self._loader = compose_loader()
         self._parser = OverridesParser.create(config_loader=self._loader)
+        self._parsed: dict[str, Override] = {}
+        self._groups: dict[str, bool] = {}
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """The overrides of each job, as Hydra's sweeper will split them."""
@@ -136,7 +138,7 @@ class Composer:
 
     def composed(self, overrides: Sequence[str]) -> Composed:
         """One configuration and what was chosen for it. Raises as `compose`."""
-        self._refuse(self.parse(overrides))
+        self.refuse(self.parse(overrides))
         try:
             cfg = compose("config", list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
@@ -144,10 +146,14 @@ class Composer:
         chosen = cfg.hydra.runtime.choices
         with open_dict(cfg):
             del cfg["hydra"]
+        self.refuse_strangers(cfg)
+        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
+
+    def refuse_strangers(self, cfg: DictConfig) -> None:
+        """ConfigError for a key that nothing reads, and for a value in a node's place."""
         problem = explain_stranger(cfg, self._default())
         if problem:
             raise ConfigError(problem)
-        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
 
     def _default(self) -> DictConfig:
         """The configuration without an override; composed once in a process for each search path."""
@@ -164,7 +170,9 @@ class Composer:
 
     def is_group(self, key: str) -> bool:
         """Whether `key` names a config group."""
-        return bool(self._loader.get_group_options(key))
+        if key not in self._groups:
+            self._groups[key] = bool(self._loader.get_group_options(key))
+        return self._groups[key]
 
     def options(self, group: str) -> list[str]:
         """The choices of a group."""
@@ -177,15 +185,18 @@ class Composer:
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Overrides as Hydra reads them; ConfigError for one that cannot be read."""
         try:
-            return self._parser.parse_overrides(list(overrides))
+            for text in overrides:
+                if text not in self._parsed:
+                    (self._parsed[text],) = self._parser.parse_overrides([text])
+            return [self._parsed[text] for text in overrides]
         except OverrideParseException as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
                 f"{error.override}: cannot be read as key=value ({reason}); values with brackets or spaces want quotes"
             ) from error
 
-    def _refuse(self, overrides: Sequence[Override]) -> None:
-        """What Hydra accepts and an experiment has no use for."""
+    def refuse(self, overrides: Sequence[Override]) -> None:
+        """ConfigError for what Hydra accepts and an experiment has no use for."""
         for override in overrides:
             key = override.key_or_group
             if is_hydras(key):
@@ -194,8 +205,8 @@ class Composer:
                 raise ConfigError(f"{override.input_line}: cannot be read as key=value")
             if override.is_delete():
                 raise ConfigError(f"{override.input_line}: no key can be left out; say {key}=VALUE")
-            if override.value() is None and self.is_group(key):
-                raise ConfigError(explain_choice(key, None, self.options(key)))
+            if not isinstance(override.value(), str | list) and self.is_group(key):
+                raise ConfigError(explain_choice(key, override.value(), self.options(key)))
             if isinstance(override.value(), list) and self.is_group(key):
                 raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
 

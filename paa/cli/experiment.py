@@ -20,6 +20,7 @@ from paa.cli.assemble import Parts, apply_threads, assemble, check_processes, de
 from paa.cli.evaluating import Evaluator, missing, wanted
 from paa.cli.feasible import too_long
 from paa.cli.messages import ConfigError
+from paa.cli.shared import Shared
 from paa.cli.starting import Start
 from paa.cli.training import Training
 from paa.detector import Detector
@@ -46,26 +47,33 @@ class Identity:
     paths: RunPaths
 
 
-def identify(parts: Parts, known: Mapping[str, str] | None = None) -> Identity:
+def identify(parts: Parts, shared: Shared | None = None, known: Mapping[str, str] | None = None) -> Identity:
     """Names the training. Reads the annotations (or what was remembered of them) and local weights, nothing else.
 
-    known  content digests of splits ("data.train") that need not be looked at.
+    shared  where files are read once for jobs that name the same.
+    known   content digests of splits ("data.train") that need not be looked at.
     """
-    config, known = parts.config, known or {}
-    splits = dict.fromkeys(["train", *config["evaluate"]["splits"]])
-    digests = {key: known.get(key) or parts.source.digest(split) for split in splits if (key := f"data.{split}")}
+    config, shared, digests = parts.config, shared or Shared(), dict[str, str]()
+    for split in dict.fromkeys(["train", *config["evaluate"]["splits"]]):
+        look = partial(shared.once, "digest", [*_data(config), split], partial(parts.source.digest, split))
+        digests[f"data.{split}"] = (known or {}).get(f"data.{split}") or look()
     weights = config["backbone"].get("weights")
     if weights == "package":
         _installed()
     elif weights is not None and weights != "torchvision":
         if not isinstance(weights, str) or not Path(weights).is_file():
             raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
-        digests["backbone.weights"] = file_digest(Path(weights))
+        digests["backbone.weights"] = shared.once("file", weights, lambda: file_digest(Path(weights)))
     start = Start.of(config)
     if start is not None:
-        digests["init.weights"] = start.digest()
+        digests["init.weights"] = shared.once("start", str(start.path), start.digest)
     name = train_id(config, digests)
     return Identity(digests, name, RunPaths(Path(config["runs_dir"]), name))
+
+
+def _data(config: Mapping[str, Any]) -> list[Any]:
+    """What tells the data of one configuration from those of another, as long as no file changes."""
+    return [config["data"], config["runs_dir"]]
 
 
 def _installed() -> None:
@@ -91,32 +99,37 @@ class Experiment:
         overrides: Sequence[str] = (),
         choices: Mapping[str, str] | None = None,
         here: bool = False,
+        shared: Shared | None = None,
     ) -> Experiment:
         """Builds all that is cheap; ConfigError where a value cannot be, DataError where the data cannot be used.
 
-        here  it is to run in this process: ConfigError where there is no such device, or it would take days on a CPU.
-              Nothing is read before, but where it might be finished.
+        here    it is to run in this process: ConfigError where there is no such device, or it would take days on a
+                CPU. Nothing is read before, but where it might be finished.
+        shared  what the jobs of one command line have in common.
         """
-        parts = assemble(config)
+        shared = shared or Shared()
+        parts = assemble(config, shared)
         if here:
             device_of(config)
         check_processes(config, current())
-        refusal = too_long(parts) if here else None
+        refusal = too_long(parts, shared) if here else None
         if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
             raise ConfigError(refusal)
-        experiment = cls(parts, identify(parts), overrides, choices or {})
+        experiment = cls(parts, identify(parts, shared), overrides, choices or {})
         if refusal and not experiment.identity.paths.finished:
             raise ConfigError(refusal)
-        experiment.check_data()
+        experiment.check_data(shared)
         return experiment
 
-    def check_data(self) -> None:
+    def check_data(self, shared: Shared | None = None) -> None:
         """DataError for what is wrong with the splits that the missing work needs; images are looked at once and known
         from then on.
         """
         if not self.finished:
             training = [] if self.identity.paths.finished else ["train"]
-            self.parts.source.check(list(dict.fromkeys([*training, *self.parts.config["evaluate"]["splits"]])))
+            splits = list(dict.fromkeys([*training, *self.parts.config["evaluate"]["splits"]]))
+            of = [*_data(self.parts.config), splits]
+            (shared or Shared()).once("data", of, lambda: self.parts.source.check(splits))
 
     @property
     def finished(self) -> bool:

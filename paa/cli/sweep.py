@@ -13,11 +13,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from paa.checks import OutOfRange
-from paa.cli.compose import choices_of, composer, parse, resolved
+from paa.cli.bulk import Bulk
+from paa.cli.compose import Composer, choices_of, composer, parse, resolved
 from paa.cli.experiment import Experiment
 from paa.cli.jobs import Job, JobFailed, Jobs, run_resolved
-from paa.cli.messages import EXPECTED, naming_presets, told
+from paa.cli.messages import EXPECTED, ConfigError, naming_presets, told
 from paa.cli.report import table
+from paa.cli.shared import Shared
 from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
@@ -47,19 +49,14 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
     try:
         command = parse(argv)
         with world.main_first(), composer(command.config_dir) as compose:
-            jobs = []
             hydras, own = compose.split(command.overrides)
-            for overrides in compose.jobs(own, command.multirun):
-                composed = compose.composed([*hydras, *overrides])
-                if command.passive:
-                    continue
-                config = resolved(composed.cfg)
-                folder = Path(str(config["runs_dir"]))
-                made |= {folder} if not folder.exists() else set()
-                here = composed.launcher == "basic"
-                with naming_presets(composed.cfg):
-                    experiment = Experiment.of(config, overrides, composed.choices, here=here)
-                jobs.append(Job(overrides, config, composed.choices, experiment))
+            every = compose.jobs(own, command.multirun)
+            if command.passive:
+                for overrides in every:
+                    compose.compose([*hydras, *overrides])
+                every = []
+            checking = _Checking(compose, hydras, made)
+            jobs = [checking.job(overrides) for overrides in every]
     except EXPECTED as error:
         problem = told(module, error)
     problem = world.agree(problem)
@@ -73,6 +70,27 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
     _CHECKED.clear()
     _CHECKED.update({tuple(job.overrides): job for job in jobs})
     return Jobs(jobs, command.multirun)
+
+
+class _Checking:
+    """Checks the jobs of one command line; `made` gets the folders of runs that are not there before."""
+
+    def __init__(self, compose: Composer, hydras: Sequence[str], made: set[Path]) -> None:
+        self._compose, self._hydras, self._made = compose, hydras, made
+        self._bulk, self._shared = Bulk(compose, hydras), Shared()
+
+    def job(self, overrides: list[str]) -> Job:
+        """The job, or what is wrong with it, told by the keys that the user may have typed."""
+        found = self._bulk.resolved(overrides)
+        folder = Path(str(found.config["runs_dir"]))
+        self._made |= {folder} if not folder.exists() else set()
+        here = found.launcher == "basic"
+        try:
+            experiment = Experiment.of(found.config, overrides, found.choices, here=here, shared=self._shared)
+        except ConfigError:
+            with naming_presets(self._compose.compose([*self._hydras, *overrides])):
+                raise
+        return Job(overrides, found.config, found.choices, experiment)
 
 
 def checked_job(overrides: Sequence[str]) -> Job | None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from paa.cli.assemble import assemble
-from paa.cli.compose import Composer, composer, resolved
+from paa.cli.bulk import Bulk
+from paa.cli.compose import Composer, composer
 from paa.cli.evaluating import Wanted, wanted
 from paa.cli.experiment import identify
 from paa.cli.messages import ConfigError, listed
+from paa.cli.shared import Shared
 from paa.runs.paths import RunPaths
 
 
@@ -74,9 +76,9 @@ def rows(
     """
     every = [f"recipe={recipe}"] if recipe is not None else []
     with composer(config_dir) as compose:
-        names = row_names(compose, table)
+        names, bulk, shared = row_names(compose, table), Bulk(compose), Shared()
         return [
-            _row(compose, table, name, seed, [*every, f"{table}={name}", *overrides, f"seed={seed}"], digests or {})
+            _row(bulk, shared, table, name, seed, [*every, f"{table}={name}", *overrides, f"seed={seed}"], digests)
             for name in names
             for seed in seeds
         ]
@@ -100,9 +102,17 @@ def _natural(name: str) -> list[tuple[int, float, str]]:
     return [(0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts]
 
 
-def _row(compose: Composer, table: str, name: str, seed: int, overrides: list[str], digests: Mapping[str, str]) -> Row:
-    composed = compose.composed(overrides)
-    parts = assemble(resolved(composed.cfg))
-    identity = identify(parts, digests)
+def _row(
+    bulk: Bulk,
+    shared: Shared,
+    table: str,
+    name: str,
+    seed: int,
+    overrides: list[str],
+    digests: Mapping[str, str] | None,
+) -> Row:
+    found = bulk.resolved(overrides)
+    parts = assemble(found.config, shared)
+    identity = identify(parts, shared, digests)
     evaluations = wanted(parts.config, identity.digests)
-    return Row(table, name, seed, overrides, parts.config, composed.choices, identity.paths, evaluations)
+    return Row(table, name, seed, overrides, parts.config, found.choices, identity.paths, evaluations)
