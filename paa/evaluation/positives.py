@@ -49,7 +49,7 @@ class PositiveErrors:
 
 
 def mean_error(rows: Iterable[tuple[int, int, float]]) -> tuple[float | None, int]:
-    """(mean |predicted - true IoU| of all positives, or None without one; how many), the same in any order of images."""
+    """(mean |predicted - true IoU| of all positives or None without one, how many); the same in any order of images."""
     ordered = sorted(rows)
     count = sum(number for _, number, _ in ordered)
     total = float(np.sum([error for _, _, error in ordered])) if ordered else 0.0

@@ -20,6 +20,10 @@ ERRORS = ("iou_error", "iou_error_positives")
 """Numbers of an evaluation that are not COCO's: errors of the predicted IoU."""
 
 
+NOT_RUN = "not run"
+"""Standing of a run that nobody has begun."""
+
+
 class _Evaluation(Protocol):
     @property
     def split(self) -> str: ...
@@ -79,6 +83,11 @@ class Run:
     evaluations: Mapping[bool, EvaluationRecord]
     matches: Mapping[bool, Path]
     standing: str
+
+    @property
+    def begun(self) -> bool:
+        """Whether anybody has ever worked on it."""
+        return self.standing != NOT_RUN
 
     def number(self, metric: str, voting: bool) -> float | None:
         """A COCO number or one of ERRORS; None where it has not been measured."""
@@ -189,9 +198,9 @@ def _run(row: WantedRow, split: str) -> Run:
 
 
 def unfinished(paths: RunPaths, steps: Any) -> str:
-    """How far a training is that has no record: "not run", "running, step 400 of 2500", "failed at step 12 of 30"."""
+    """How far a training is that has no record: NOT_RUN, "running, step 400 of 2500", "failed at step 12 of 30"."""
     if not paths.folder.exists():
-        return "not run"
+        return NOT_RUN
     where = state(paths)
     if where.kind == "running":
         return f"running, step {where.step or 0} of {steps}"

@@ -26,12 +26,12 @@ class Measured:
     untested: str
 
 
-def measure(table: Table, bootstrap: Bootstrap) -> list[tuple[Part, list[Measured]]]:
-    """All lines of all parts, measured, and tested against the reference of their part."""
+def measure(table: Table, bootstrap: Bootstrap | None) -> list[tuple[Part, list[Measured]]]:
+    """All lines of all parts, measured, and tested against the reference of their part; no bootstrap, no test."""
     return [(part, [_measured(line, part, bootstrap) for line in part.lines]) for part in table.parts]
 
 
-def _measured(line: Line, part: Part, bootstrap: Bootstrap) -> Measured:
+def _measured(line: Line, part: Part, bootstrap: Bootstrap | None) -> Measured:
     entry = line.entry
     if entry is None:
         return Measured(line, {}, (0, 0), "", None, "")
@@ -49,8 +49,14 @@ def is_reference(line: Line, reference: Line) -> bool:
     return line.entry.ids(line.voting) == reference.entry.ids(line.voting)
 
 
-def _tested(line: Line, reference: Line | None, bootstrap: Bootstrap) -> tuple[Estimate | None, str]:
-    if reference is None or reference.entry is None or line.entry is None or is_reference(line, reference):
+def _tested(line: Line, reference: Line | None, bootstrap: Bootstrap | None) -> tuple[Estimate | None, str]:
+    if (
+        bootstrap is None
+        or reference is None
+        or reference.entry is None
+        or line.entry is None
+        or is_reference(line, reference)
+    ):
         return None, ""
     ours, theirs = line.entry.matches(line.voting), reference.entry.matches(reference.voting)
     if not theirs:

@@ -5,10 +5,11 @@ Text is Unicode throughout ("±", "−", "Δ"); a format that cannot have a sign
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from paa.tables.entries import ERRORS, Summary
+from paa.runs.columns import name_of
+from paa.tables.entries import ERRORS, Entry, Summary
 from paa.tables.measure import Measured, is_reference
 from paa.tables.mixture import mixtures
 from paa.tables.paired import LEVEL
@@ -108,7 +109,7 @@ def _block(part: Part, lines: Sequence[Measured], published: Published, notes: _
 
 def _best(metric: Metric, lines: Sequence[Measured]) -> float | None:
     means = [one.numbers[metric.name].mean for one in lines if metric.name in one.numbers]
-    if len(means) < 2:
+    if len(set(means)) < 2:
         return None
     return max(means) if metric.higher else min(means)
 
@@ -200,23 +201,35 @@ def _remarks(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]]) 
     entries = table.entries
     if not entries:
         return []
-    config = entries[0]
     seeds = sorted({run.seed for entry in entries for run in entry.runs})
     what = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-    setting = f"Ours: recipe {config.at('recipe.name')}, split {config.split}, {what}; {_voting(table)}."
+    setting = f"Ours: {_setting(entries)}, {what}; {_voting(table)}."
     out = [f"{setting} Mean ± standard deviation over n seeds; the best of ours in each column is marked."]
     references = {part.name: part.reference for part, lines in measured if any(one.estimate for one in lines)}
     estimates = [one.estimate for _, lines in measured for one in lines if one.estimate is not None]
     if estimates:
-        named = dict.fromkeys(" ".join(line.stub) for line in references.values() if line is not None)
+        named = dict.fromkeys(" / ".join(line.stub) for line in references.values() if line is not None)
         out.append(
             f"Δ AP: difference to {' and '.join(named)}, on the seeds of both; interval and two-sided p from"
             f" {estimates[0].resamples} draws of the test images, the same draws for all rows and seeds (paired"
             " bootstrap, seeds as strata). It is about other images, not about other seeds."
         )
     if any(line.entry is None or line.quotes or part.quoted for part, _ in measured for line in part.lines):
-        out.append(f"Published numbers: {table.published_on}. “{NOT_PUBLIC}”: none was found in text.")
+        elsewhere = any(name_of(entry.at("data")) != "coco" for entry in entries)
+        beside = " Ours are of other data: compare differences, not values." if elsewhere else ""
+        out.append(f"Published numbers: {table.published_on}. “{NOT_PUBLIC}”: none was found in text.{beside}")
     return out
+
+
+def _setting(entries: Sequence[Entry]) -> str:
+    """Recipe, split, data, schedule: of each what the entries have, all of them where they differ."""
+
+    def every(of: Callable[[Entry], object]) -> str:
+        return ", ".join(dict.fromkeys(str(of(entry)) for entry in entries))
+
+    steps, size = every(lambda e: e.at("schedule.steps")), every(lambda e: e.at("train.batch_size"))
+    data, split = every(lambda e: name_of(e.at("data"))), every(lambda e: e.split)
+    return f"recipe {every(lambda e: e.at('recipe.name'))} ({data}, split {split}, {steps} steps of {size} images)"
 
 
 def _voting(table: Table) -> str:
