@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paa.data.draws import RESAMPLE, Draws
 from paa.evaluation.matches import AREAS, RECALLS, THRESHOLDS, Array, Matches
 
 METRICS = ("AP", "AP50", "AP75")
@@ -29,7 +30,7 @@ def draw(images: int, resamples: int, seed: int = 0) -> Array:
     """
     if images < 1 or resamples < 1:
         raise ValueError(f"{resamples} resamples of {images} images: both must be at least 1")
-    chosen = np.random.Generator(np.random.PCG64(seed)).integers(0, images, (resamples, images))
+    chosen = Draws(RESAMPLE, seed).indices(resamples * images, images).reshape(resamples, images)
     chosen += np.arange(resamples)[:, None] * images
     return np.bincount(chosen.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.int32)
 

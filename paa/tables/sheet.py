@@ -107,16 +107,19 @@ def _block(part: Part, lines: Sequence[Measured], published: Published, notes: _
     return Block(part.title, tuple(heads), tuple(rows), tuple(numeric), rules)
 
 
-def _best(metric: Metric, lines: Sequence[Measured]) -> float | None:
+def _best(metric: Metric, lines: Sequence[Measured]) -> str | None:
+    """The best mean as it is printed; None where all are alike."""
     means = [one.numbers[metric.name].mean for one in lines if metric.name in one.numbers]
-    if len(set(means)) < 2:
+    if len({_printed(mean, metric) for mean in means}) < 2:
         return None
-    return max(means) if metric.higher else min(means)
+    return _printed(max(means) if metric.higher else min(means), metric)
 
 
-def _numbers(
-    one: Measured, part: Part, best: dict[str, float | None], published: Published, notes: _Notes
-) -> list[Cell]:
+def _printed(mean: float, metric: Metric) -> str:
+    return signless(f"{mean:.{metric.digits}f}")
+
+
+def _numbers(one: Measured, part: Part, best: dict[str, str | None], published: Published, notes: _Notes) -> list[Cell]:
     """The cells of the metrics, each followed by that of its published number where the part shows such."""
     row: list[Cell] = []
     for number, metric in enumerate(part.metrics):
@@ -125,7 +128,9 @@ def _numbers(
         elif metric.name in one.numbers:
             found = one.numbers[metric.name]
             fewer = f"of {found.n} of these seeds: the others have no such number" if found.n < one.seeds[0] else ""
-            row.append(Cell(written(found, metric), notes.number(fewer), found.mean == best[metric.name]))
+            row.append(
+                Cell(written(found, metric), notes.number(fewer), _printed(found.mean, metric) == best[metric.name])
+            )
         else:
             row.append(Cell(_absent(one, metric, first=number == 0), quiet=True))
         if metric in part.quoted:
@@ -138,7 +143,7 @@ def _numbers(
 
 def written(summary: Summary, metric: Metric) -> str:
     """ "39.8 ± 0.2"; of one seed "39.8"."""
-    mean = signless(f"{summary.mean:.{metric.digits}f}")
+    mean = _printed(summary.mean, metric)
     return mean if summary.sd is None else f"{mean} ± {summary.sd:.{metric.digits}f}"
 
 

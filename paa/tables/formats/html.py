@@ -28,6 +28,7 @@ tbody tr:last-child td { border-bottom: 2px solid var(--ink); }
 tr.rule td { border-top: 1px solid var(--rule); }
 td.best { background: var(--mark); font-weight: 700; }
 td.quiet { color: var(--soft); font-style: italic; }
+sup { line-height: 0; }
 sup a { color: inherit; text-decoration: none; }
 ol, p { max-width: 75rem; color: var(--soft); font-size: 0.87rem; }
 ol { padding-left: 1.6rem; }

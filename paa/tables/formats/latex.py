@@ -17,9 +17,9 @@ _SIGNS = {
     "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
     "±": r"$\pm$",
     "−": r"$-$",
     "Δ": r"$\Delta$",
@@ -31,7 +31,6 @@ _SIGNS = {
 
 _HEAD = r"""% Needs booktabs. A table can be taken out as it is, from \begin{table*} to \end{table*}.
 \documentclass[a4paper]{article}
-\usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage[landscape,margin=15mm]{geometry}
 \usepackage{booktabs}
@@ -48,7 +47,8 @@ def latex(sheets: Sequence[Sheet]) -> str:
 def fragment(sheet: Sheet) -> str:
     """One table. Its parts stand side by side where the page is wide enough, else one below the other."""
     lines = [r"\begin{table*}[p]", r"\centering", rf"\caption{{{escape(sheet.title)}.}}\label{{tab:{sheet.name}}}"]
-    lines.append(r"\footnotesize\setlength{\tabcolsep}{4pt}")
+    # The lines of text that the tabulars make, where they do not fit into one, keep apart.
+    lines.append(r"\scriptsize\setlength{\tabcolsep}{3pt}\lineskip=3ex\lineskiplimit=3ex\vspace{1ex}")
     lines.append("\n\\quad\n".join(_block(block) for block in sheet.blocks))
     lines += ["", r"\vspace{1ex}", r"\begin{minipage}{\linewidth}\scriptsize\raggedright"]
     notes = [rf"\textsuperscript{{{n}}}\,{escape(note)}." for n, note in enumerate(sheet.notes, start=1)]
