@@ -65,7 +65,7 @@ def _is_own(override: str) -> bool:
 
 
 def found(
-    table: str,
+    groups: Sequence[str],
     recipe: str,
     overrides: Sequence[str],
     runs_dir: Path,
@@ -73,14 +73,15 @@ def found(
     seeds: Sequence[int] = (),
     config_dir: str | None = None,
 ) -> list[Entry]:
-    """The rows of `table` under `recipe` and `overrides`, with the runs of `seeds` below `runs_dir`.
+    """The rows of `groups` ("table1", ...) under `recipe` and `overrides`, with the runs of `seeds` below `runs_dir`.
 
-    seeds  none: those of which a row has been begun, and seed 0 where none has.
+    seeds  none: those of which a row of these groups has been begun, and the first where none has.
     Data that are not here are taken to be those that most runs of the recipe have; without such, nothing has been run.
     Errors as in `paa.cli.table.rows`.
     """
     wanted = sorted(set(seeds) or known.seeds) or [0]
-    every = _rows(table, recipe, [*overrides, f"runs_dir={runs_dir}"], wanted, known, config_dir)
+    words = [*overrides, f"runs_dir={runs_dir}"]
+    every = [row for group in groups for row in _rows(group, recipe, words, wanted, known, config_dir)]
     if not seeds:
         begun = {row.seed for row in every if row.paths.folder.exists()} or {wanted[0]}
         every = [row for row in every if row.seed in begun]

@@ -37,6 +37,8 @@ class WantedRow(Protocol):
     """A row of a table with one seed, as composing it gives it (`paa.cli.table.Row`)."""
 
     @property
+    def table(self) -> str: ...  # noqa: D102
+    @property
     def name(self) -> str: ...  # noqa: D102
     @property
     def seed(self) -> int: ...  # noqa: D102
@@ -102,11 +104,12 @@ class Run:
 class Entry:
     """A row of a table.
 
-    name             of its file.
+    table, name      its group and its file: "table1", "fnp_5".
     config, choices  the resolved configuration and the choices of groups, of the first seed.
     split            that the table is of. runs, one a seed.
     """
 
+    table: str
     name: str
     config: Mapping[str, Any]
     choices: Mapping[str, str]
@@ -159,12 +162,19 @@ def entries(rows: Iterable[WantedRow]) -> list[Entry]:
 
     A record that cannot be read is named in an UnreadableRecord warning, and counts as not there.
     """
-    by_name: dict[str, list[WantedRow]] = {}
+    by_name: dict[tuple[str, str], list[WantedRow]] = {}
     for row in rows:
-        by_name.setdefault(row.name, []).append(row)
+        by_name.setdefault((row.table, row.name), []).append(row)
     return [
-        Entry(name, seeds[0].config, seeds[0].choices, _split(seeds[0]), tuple(_run(row, _split(row)) for row in seeds))
-        for name, seeds in by_name.items()
+        Entry(
+            table,
+            name,
+            seeds[0].config,
+            seeds[0].choices,
+            _split(seeds[0]),
+            tuple(_run(row, _split(row)) for row in seeds),
+        )
+        for (table, name), seeds in by_name.items()
     ]
 
 

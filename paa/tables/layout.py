@@ -76,7 +76,7 @@ def table1(entries: Sequence[Entry], published: Published) -> Table:
         if name in named
     ]
     rest = [entry for entry in entries if entry.name not in BOUNDARIES and entry.name != "paa"]
-    right = [Line(entry.name, (_rival(entry),), entry, quotes=_fails(entry)) for entry in rest]
+    right = [Line(entry.name, (rival(entry),), entry, quotes=_fails(entry)) for entry in rest]
     reference = None
     if "paa" in named:
         reference = Line("paa", ("PAA",), named["paa"], also=_some(_REPRODUCED["c"]), rule=bool(right))
@@ -88,7 +88,8 @@ def table1(entries: Sequence[Entry], published: Published) -> Table:
     return Table("table1", "Anchor separation", _filled(parts), MINIVAL)
 
 
-def _rival(entry: Entry) -> str:
+def rival(entry: Entry) -> str:
+    """What a row of Table 1, right, is called: "FNP (5)", "FSR (> 0.3)"."""
     boundary = name_of(entry.at("assign.boundary"))
     if boundary == "fnp":
         end = entry.at("assign.boundary.n_end")
@@ -107,29 +108,22 @@ def _fails(entry: Entry) -> dict[str, Quote]:
 def table2(entries: Sequence[Entry], published: Published) -> Table:
     """Assignment, auxiliary task and voting on the left; on the right how well each backbone predicts the IoU."""
     whole = next((e for e in entries if e.name == "paa_iou"), None)
-    networks = [e for e in entries if _of_network(e, whole)]
+    networks = [e for e in entries if e.table == "table2_right"]
     modules = sorted((e for e in entries if e not in networks), key=_place)
     lines = [line for entry in modules for line in _module_lines(entry)]
     starts = [n for n, line in enumerate(lines) if n and line.stub[0] != lines[n - 1].stub[0]]
     lines = [replace(line, rule=n in starts) for n, line in enumerate(lines)]
     reference = next((line for line in lines if line.key == "paa_iou, voting"), None)
     everyone = {"iou_error": Quote("table2_right", "every backbone", "mean_abs_iou_error")}
-    shown = networks or ([whole] if whole else [])
-    errors = [Line(f"{e.name}, error", (backbone(e),), e, quotes=everyone) for e in shown]
+    if whole is not None and all(e.choices.get("backbone") != whole.choices.get("backbone") for e in networks):
+        networks.insert(0, whole)  # the backbone of the recipe
+    errors = [Line(f"{e.name}, error", (backbone(e),), e, quotes=everyone) for e in networks]
     heads = ("assignment", "auxiliary", "voting")
     parts = (
         Part("left", "Modules", heads, _ALL, tuple(lines), reference, (AP,)),
         Part("right", "Error of the predicted IoU", ("backbone",), _ERRORS, tuple(errors), None, _ERRORS[:1]),
     )
     return Table("table2", "Modules, and the error of the predicted IoU", _filled(parts), MINIVAL)
-
-
-def _of_network(entry: Entry, whole: Entry | None) -> bool:
-    """Whether a row of Table 2 is about its backbone: it is called after it, or has another than the rest."""
-    choice = entry.choices.get("backbone", "")
-    if choice and choice in entry.name:
-        return True
-    return whole is not None and choice != whole.choices.get("backbone", "")
 
 
 def _module_lines(entry: Entry) -> list[Line]:
@@ -214,7 +208,15 @@ def _usual(entry: Entry, swept: str) -> bool:
     return bool(entry.at(_SWEPT[swept]) == entry.at(f"recipe.{swept}"))
 
 
-TABLES: dict[str, Callable[[Sequence[Entry], Published], Table]] = {
+GROUPS = {
+    "table1": ("table1",),
+    "table2": ("table2", "table2_right"),
+    "table3": ("table3",),
+    "table4": ("table4",),
+}
+"""The folders of experiments/ that the rows of each table lie in."""
+
+LAYOUTS: dict[str, Callable[[Sequence[Entry], Published], Table]] = {
     "table1": table1,
     "table2": table2,
     "table3": table3,

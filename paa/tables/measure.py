@@ -50,20 +50,14 @@ def is_reference(line: Line, reference: Line) -> bool:
 
 
 def _tested(line: Line, reference: Line | None, bootstrap: Bootstrap | None) -> tuple[Estimate | None, str]:
-    if (
-        bootstrap is None
-        or reference is None
-        or reference.entry is None
-        or line.entry is None
-        or is_reference(line, reference)
-    ):
+    if bootstrap is None or reference is None or reference.entry is None or line.entry is None:
         return None, ""
     ours, theirs = line.entry.matches(line.voting), reference.entry.matches(reference.voting)
+    if is_reference(line, reference) or not ours:
+        return None, "" if ours else "untested: its matches (evals/*.npz) are not there"
     if not theirs:
-        return None, ""  # said once of the reference's own line
-    if not ours:
-        return None, "untested: its matches (evals/*.npz) were removed"
+        return None, ""  # said once, of the reference
     try:
-        return bootstrap.estimate([(1.0, ours), (-1.0, theirs)]), ""
+        return bootstrap.difference(ours, theirs), ""
     except (PairingError, ValueError, OSError) as error:
         return None, f"untested: {error}"

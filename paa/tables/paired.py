@@ -24,19 +24,25 @@ RESAMPLES = 1000
 
 LEVEL = 0.95
 
-Term = tuple[float, Mapping[int, Path]]
-"""A coefficient, and the matches of one table row: {seed: path of the .npz}."""
-
 
 class PairingError(ValueError):
     """Evaluations that cannot be compared image by image; the message says why, in a few words."""
 
 
 @dataclass(frozen=True)
+class Term:
+    """A part of a sum: factor x AP (or AP50, AP75) of one table row, of which matches are {seed: path of the .npz}."""
+
+    factor: float
+    matches: Mapping[int, Path]
+    metric: str = "AP"
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A difference in AP, percent, or another sum of APs.
 
-    value      on all images, mean over `seeds`.
+    value      on all images, mean over `seeds`; by_seed, what it is the mean of.
     low, high  95 % interval: percentiles of the draws.
     p          two-sided: twice the smaller part of the draws on either side of 0, each part counted with the
                observation itself, so that it is never 0.
@@ -47,6 +53,7 @@ class Estimate:
     high: float
     p: float
     seeds: tuple[int, ...]
+    by_seed: tuple[float, ...]
     resamples: int
 
 
@@ -85,30 +92,36 @@ class Bootstrap:
             )
         return self._samples[path]
 
-    def estimate(self, terms: Sequence[Term], metric: str = "AP") -> Estimate:
-        """The sum of coefficient x AP over `terms`, on the seeds that all of them have.
+    def difference(self, ours: Mapping[int, Path], theirs: Mapping[int, Path], metric: str = "AP") -> Estimate:
+        """How far ours is above theirs; see `estimate`."""
+        return self.estimate([Term(1.0, ours, metric), Term(-1.0, theirs, metric)])
+
+    def estimate(self, terms: Sequence[Term]) -> Estimate:
+        """The sum of `terms`, on the seeds that all of them have.
 
         PairingError where they have no seed in common, were evaluated on different images or ground truths, or there is
         no ground truth. FileNotFoundError where matches were removed.
         """
-        if metric not in METRICS:
-            raise ValueError(f"metric={metric}: must be one of {', '.join(METRICS)}")
-        seeds = tuple(sorted(set.intersection(*(set(paths) for _, paths in terms))))
+        for term in terms:
+            if term.metric not in METRICS:
+                raise ValueError(f"metric={term.metric}: must be one of {', '.join(METRICS)}")
+        seeds = tuple(sorted(set.intersection(*(set(term.matches) for term in terms))))
         if not seeds:
             raise PairingError("no seed in common")
-        value, draws, truth = 0.0, np.zeros(self.resamples), None
-        for factor, paths in terms:
+        by_seed, draws, truth = dict.fromkeys(seeds, 0.0), np.zeros(self.resamples), None
+        for term in terms:
             for seed in seeds:
-                one = self.sample(paths[seed])
+                one = self.sample(term.matches[seed])
                 if truth is not None and one.truth != truth:
                     raise PairingError("evaluated on other images")
                 truth = one.truth
-                value += factor * one.whole[metric] / len(seeds)
-                draws += factor * one.draws[metric] / len(seeds)
+                by_seed[seed] += term.factor * one.whole[term.metric]
+                draws += term.factor * one.draws[term.metric] / len(seeds)
         draws = draws[~np.isnan(draws)]  # a draw without any ground truth
-        if np.isnan(value) or not len(draws):
+        values = tuple(by_seed.values())
+        if np.isnan(values).any() or not len(draws):
             raise PairingError("no ground truth")
-        return _estimate(value, draws, seeds)
+        return _estimate(values, draws, seeds)
 
 
 def _truth(matches: Matches) -> str:
@@ -119,10 +132,10 @@ def _truth(matches: Matches) -> str:
     return digest.hexdigest()
 
 
-def _estimate(value: float, draws: Array, seeds: tuple[int, ...]) -> Estimate:
+def _estimate(values: tuple[float, ...], draws: Array, seeds: tuple[int, ...]) -> Estimate:
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(draws, [tail, 100 - tail])
     settled = np.abs(draws) < 1e-9  # sums of equal numbers, but for rounding: on either side of 0
     below, above = np.count_nonzero((draws < 0) | settled), np.count_nonzero((draws > 0) | settled)
     p = min(1.0, 2 * (min(below, above) + 1) / (len(draws) + 1))
-    return Estimate(value, float(low), float(high), p, seeds, len(draws))
+    return Estimate(float(np.mean(values)), float(low), float(high), p, seeds, values, len(draws))

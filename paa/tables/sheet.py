@@ -53,12 +53,13 @@ class Sheet:
 
 
 @dataclass
-class _Notes:
+class Notes:
     """Footnotes in the order in which they are first asked for; equal texts are one."""
 
     texts: list[str] = field(default_factory=list)
 
     def number(self, text: str) -> tuple[int, ...]:
+        """The number of a footnote, in a tuple; none for no text."""
         if not text:
             return ()
         if text not in self.texts:
@@ -68,7 +69,7 @@ class _Notes:
 
 def sheet(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]], published: Published) -> Sheet:
     """The table in cells."""
-    notes = _Notes()
+    notes = Notes()
     blocks = tuple(_block(part, lines, published, notes) for part, lines in measured)
     return Sheet(
         name=table.name,
@@ -80,8 +81,8 @@ def sheet(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]], pub
     )
 
 
-def _block(part: Part, lines: Sequence[Measured], published: Published, notes: _Notes) -> Block:
-    tested = any(one.estimate is not None for one in lines)
+def _block(part: Part, lines: Sequence[Measured], published: Published, notes: Notes) -> Block:
+    tested = any(one.estimate is not None or one.untested for one in lines)
     best = {metric.name: _best(metric, lines) for metric in part.metrics}
     heads, numeric = list(part.heads), [False] * len(part.heads)
     for metric in part.metrics:
@@ -119,7 +120,7 @@ def _printed(mean: float, metric: Metric) -> str:
     return signless(f"{mean:.{metric.digits}f}")
 
 
-def _numbers(one: Measured, part: Part, best: dict[str, str | None], published: Published, notes: _Notes) -> list[Cell]:
+def _numbers(one: Measured, part: Part, best: dict[str, str | None], published: Published, notes: Notes) -> list[Cell]:
     """The cells of the metrics, each followed by that of its published number where the part shows such."""
     row: list[Cell] = []
     for number, metric in enumerate(part.metrics):
@@ -164,19 +165,19 @@ def _alike(one: Measured) -> bool:
     return not one.seeds[0] and ";" not in one.standing
 
 
-def _quoted(quote: Quote | None, published: Published, notes: _Notes, absent: str) -> Cell:
+def _quoted(quote: Quote | None, published: Published, notes: Notes, absent: str) -> Cell:
     value = None if quote is None else published.get(quote.table, quote.row, quote.metric)
     if quote is None or value is None:
         return Cell(absent, quiet=True)
     return Cell(quote.form.format(value.text), notes.number(value.footnote))
 
 
-def _also(quote: Quote, published: Published, notes: _Notes) -> tuple[int, ...]:
+def _also(quote: Quote, published: Published, notes: Notes) -> tuple[int, ...]:
     value = published.get(quote.table, quote.row, quote.metric)
     return () if value is None else notes.number(f"{quote.form.format(value.text)}: {value.footnote}")
 
 
-def _count(one: Measured, notes: _Notes) -> Cell:
+def _count(one: Measured, notes: Notes) -> Cell:
     if one.line.entry is None:
         return Cell()
     have, wanted = one.seeds
@@ -184,9 +185,9 @@ def _count(one: Measured, notes: _Notes) -> Cell:
     return Cell(text, () if _alike(one) else notes.number(one.standing))
 
 
-def _test(one: Measured, reference: Line | None, notes: _Notes) -> list[Cell]:
+def _test(one: Measured, reference: Line | None, notes: Notes) -> list[Cell]:
     if reference is not None and is_reference(one.line, reference) and one.numbers:
-        return [Cell("reference", quiet=True), Cell(), Cell()]
+        return [Cell("reference", notes.number(one.untested), quiet=True), Cell(), Cell()]
     found = one.estimate
     if found is None:
         return [Cell("–" if one.untested else "", notes.number(one.untested), quiet=True), Cell(), Cell()]
@@ -208,8 +209,8 @@ def _remarks(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]]) 
         return []
     seeds = sorted({run.seed for entry in entries for run in entry.runs})
     what = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-    setting = f"Ours: {_setting(entries)}, {what}; {_voting(table)}."
-    out = [f"{setting} Mean ± standard deviation over n seeds; the best of ours in each column is marked."]
+    ours = f"Ours: {setting(entries)}, {what}; {_voting(table)}."
+    out = [f"{ours} Mean ± standard deviation over n seeds; the best of ours in each column is marked."]
     references = {part.name: part.reference for part, lines in measured if any(one.estimate for one in lines)}
     estimates = [one.estimate for _, lines in measured for one in lines if one.estimate is not None]
     if estimates:
@@ -217,7 +218,8 @@ def _remarks(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]]) 
         out.append(
             f"Δ AP: difference to {' and '.join(named)}, on the seeds of both; interval and two-sided p from"
             f" {estimates[0].resamples} draws of the test images, the same draws for all rows and seeds (paired"
-            " bootstrap, seeds as strata). It is about other images, not about other seeds."
+            " bootstrap, seeds as strata). They are about other images, not about other seeds, and not corrected for"
+            " the number of rows."
         )
     if any(line.entry is None or line.quotes or part.quoted for part, _ in measured for line in part.lines):
         elsewhere = any(name_of(entry.at("data")) != "coco" for entry in entries)
@@ -226,7 +228,7 @@ def _remarks(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]]) 
     return out
 
 
-def _setting(entries: Sequence[Entry]) -> str:
+def setting(entries: Sequence[Entry]) -> str:
     """Recipe, split, data, schedule: of each what the entries have, all of them where they differ."""
 
     def every(of: Callable[[Entry], object]) -> str:
