@@ -6,7 +6,8 @@ batch's largest), L pyramid levels. Boxes are xyxy in pixels of the network's in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -139,3 +140,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __getitem__(self, rows: Tensor) -> Detections:
+        """Those at the positions `rows` [M] int64, or where `rows` [D] bool holds."""
+        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], self.quality[rows])
+
+    @classmethod
+    def join(cls, parts: Sequence[Detections]) -> Detections:
+        """The detections of all parts, one or more, in order."""
+        return cls(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)))

@@ -30,6 +30,7 @@ from paa.engine.distributed import ALONE, World, current
 from paa.engine.loop import LoopSettings
 from paa.engine.precision import PRECISIONS, Precision
 from paa.engine.schedule import Schedule
+from paa.multiscale import MultiScale
 from paa.postprocess import PostProcess
 from paa.tracking import Tracking
 
@@ -50,12 +51,21 @@ class Parts:
     auxiliary: Auxiliary
     criterion: Criterion
     postprocess: PostProcess
+    scales: MultiScale | None
     optim: Any
     schedule: Schedule
     loop: LoopSettings
     tracking: Tracking
     train_transform: Callable[[nn.Module], Transform]
     test_transform: Callable[[nn.Module], Transform]
+
+    def scale_transforms(self, backbone: nn.Module) -> list[Transform]:
+        """The transforms of a multi-scale test, the plain one first; that one alone where there is none."""
+        images, every = self.config["images"], [self.test_transform(backbone)]
+        for short, longest in self.scales.sizes if self.scales else ():
+            node = {**images["test"], "short": short, "longest": longest}
+            every.append(_transform({**images, "test": node}, "test", backbone))
+        return every
 
     def detector(self, classes: int, load_weights: bool = True) -> Detector:
         """The network for so many classes, on the CPU, with the initial weights that the seed gives.
@@ -118,6 +128,8 @@ def _assembled(config: Mapping[str, Any], shared: Shared) -> Parts:
     offers = {"coder": coder, "auxiliary": auxiliary}
     criterion = build(config["criterion"], "criterion", offers)  # before the assigner, which reads keys of it
     images = config["images"]
+    postprocess = dict(config["postprocess"])
+    scales = postprocess.pop("multiscale", None)  # runs that are older than the key have none
     parts = Parts(
         config=config,
         source=build(config["data"], "data", {"cache_dir": Path(config["runs_dir"]) / ".cache"}),
@@ -126,7 +138,8 @@ def _assembled(config: Mapping[str, Any], shared: Shared) -> Parts:
         assigner=build(config["assign"], "assign", offers),
         auxiliary=auxiliary,
         criterion=criterion,
-        postprocess=build(config["postprocess"], "postprocess", offers, voting=votings(config)[-1]),
+        postprocess=build(postprocess, "postprocess", offers, voting=votings(config)[-1]),
+        scales=build(scales, "postprocess.multiscale") if scales else None,
         optim=build(config["optim"], "optim"),
         schedule=build(config["schedule"], "schedule"),
         loop=_loop_settings(config),

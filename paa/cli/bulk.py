@@ -30,11 +30,12 @@ _COMPUTED = re.compile(r"[\w.\]]\$\{|\$\{\s*\.|\}[\w.\[]")
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration in plain values. `choices` and `launcher` as in `Composed`."""
+    """A configuration in plain values. `choices`, `launcher` and `launcher_node` as in `Composed`."""
 
     config: dict[str, Any]
     choices: dict[str, str]
     launcher: str
+    launcher_node: dict[str, Any]
 
 
 class Bulk:
@@ -54,7 +55,7 @@ class Bulk:
         except (HydraException, OmegaConfBaseException, ConfigError):
             # A mistake: composed as a whole, it is told as it was typed.
             composed = self._composer.composed([*self._hydras, *overrides])
-            return Resolved(resolved(composed.cfg), composed.choices, composed.launcher)
+            return Resolved(resolved(composed.cfg), composed.choices, composed.launcher, composed.launcher_node)
 
     def _put_together(self, overrides: Sequence[Override]) -> Resolved:
         self._composer.refuse(overrides)
@@ -68,7 +69,8 @@ class Bulk:
         for one in values:
             if chosen.plain(one, values):
                 config = _put(config, one.key_or_group.split("."), one.value())
-        return Resolved(config, chosen.composed.choices, chosen.composed.launcher)
+        composed = chosen.composed
+        return Resolved(config, composed.choices, composed.launcher, composed.launcher_node)
 
     def _chooses(self, override: Override) -> bool:
         key = override.key_or_group

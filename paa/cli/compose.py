@@ -96,12 +96,13 @@ class Composed:
 
     cfg       with its references, without Hydra's own node.
     choices   {group: choice}, without Hydra's groups.
-    launcher  the choice of hydra/launcher.
+    launcher  the choice of hydra/launcher, and its node.
     """
 
     cfg: DictConfig
     choices: dict[str, str]
     launcher: str
+    launcher_node: dict[str, Any]
 
 
 class Composer:
@@ -143,11 +144,13 @@ class Composer:
             cfg = compose("config", list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
-        chosen = cfg.hydra.runtime.choices
+        chosen, launcher = cfg.hydra.runtime.choices, OmegaConf.to_container(cfg.hydra.launcher)
+        assert isinstance(launcher, dict)
         with open_dict(cfg):
             del cfg["hydra"]
         self.refuse_strangers(cfg)
-        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
+        node = {str(key): value for key, value in launcher.items()}
+        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]), node)
 
     def refuse_strangers(self, cfg: DictConfig) -> None:
         """ConfigError for a key that nothing reads, and for a value in a node's place."""

@@ -14,7 +14,7 @@ from torch import nn
 from paa.auxiliary import IoUPrediction
 from paa.cli.assemble import Parts, votings
 from paa.data.coco import CocoIndex
-from paa.data.loader import test_batches, test_order
+from paa.data.loader import scaled_batches, test_batches, test_order
 from paa.data.targets import training_boxes
 from paa.engine.distributed import ALONE, World
 from paa.engine.signals import Interrupted
@@ -79,22 +79,11 @@ class Evaluator:
     ) -> dict[bool, Results]:
         """Detections on the images of an index for each of `votings`, the same on any number of processes.
 
-        positives  is shown this process's batches, with the ground truth that training would see.
+        positives  is shown this process's batches of a plain test, with the ground truth that training would see.
         """
-        transform = self.parts.test_transform(self.detector.backbone)  # type: ignore[arg-type]
-        batch_size, workers = self.parts.config["images"]["test"]["batch_size"], self.parts.config["workers"]
-        inference = Inference(
-            self.detector, self.parts.grid, self.parts.postprocess, self.parts.auxiliary, self.device, positives
-        )
-        truths = None
-        if positives is not None:
-            images = self.parts.config["images"]
-            truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
-        part = slice(self.world.rank, None, self.world.size)  # whole batches: each is padded as in one process
-        batches = test_batches(index, transform, batch_size, workers=workers, truths=truths, part=part)
         stopped, own = None, {}
         try:
-            own = inference.results(batches, votings, on_images=lambda n: self.pause())
+            own = self._own_results(index, votings, positives)
         except Interrupted as stop:
             stopped = stop
         if self.world.size > 1:  # a process that is told to stop would leave the others waiting for its part
@@ -107,6 +96,24 @@ class Evaluator:
             return own if self.world.main else {}
         order = test_order(index)
         return {voting: Results.join([one[voting] for one in found]).in_order(order) for voting in votings}
+
+    def _own_results(
+        self, index: CocoIndex, votings: Sequence[bool], positives: PositiveErrors | None
+    ) -> dict[bool, Results]:
+        """Detections on this process's part of the images; `pause` may raise in between."""
+        parts, scales = self.parts, self.parts.scales
+        size, workers = parts.config["images"]["test"]["batch_size"], parts.config["workers"]
+        part = slice(self.world.rank, None, self.world.size)  # whole batches: each is padded as in one process
+        inference = Inference(self.detector, parts.grid, parts.postprocess, parts.auxiliary, self.device, positives)
+        transforms = parts.scale_transforms(self.detector.backbone)  # type: ignore[arg-type]
+        if scales is None:
+            images, truths = parts.config["images"], None
+            if positives is not None:
+                truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
+            batches = test_batches(index, transforms[0], size, workers=workers, truths=truths, part=part)
+            return inference.results(batches, votings, on_images=lambda n: self.pause())
+        every = scaled_batches(index, transforms, size, workers=workers, part=part)
+        return inference.scaled_results(every, scales, votings, on_images=lambda n: self.pause())
 
     def measurable(self, split: str) -> bool:
         """Whether the split has annotations. DataError as in `index`."""
@@ -169,9 +176,12 @@ class Evaluator:
             self.world.wait_for_main()
 
     def _positives(self, split: str) -> PositiveErrors | None:
-        """What takes up the errors of the predicted IoU, where there is such a thing and a ground truth."""
+        """What takes up the errors of the predicted IoU, where there is such a thing and a ground truth.
+
+        Training knows no test at many scales: there, nothing does.
+        """
         parts = self.parts
-        if not isinstance(parts.auxiliary, IoUPrediction) or not self.measurable(split):
+        if not isinstance(parts.auxiliary, IoUPrediction) or parts.scales is not None or not self.measurable(split):
             return None
         return PositiveErrors(parts.assigner, parts.coder, parts.auxiliary)
 
@@ -196,8 +206,13 @@ class Evaluator:
 
 def describe(record: EvaluationRecord) -> str:
     """ "val, voting on: AP 51.2  AP50 70.1 ...", with "-" where there is nothing to measure."""
-    if record.upload is not None:
-        return f"{record.split}, voting {'on' if record.voting else 'off'}: {record.detections} detections to upload"
+    if record.upload is not None and record.score is None:
+        return f"{_what(record)}: {record.detections} detections to upload"
     numbers = "  ".join(f"{k} {'-' if v is None else f'{v:.1f}'}" for k, v in list(record.numbers.items())[:6])
     error = "" if record.iou_error is None else f"  IoU error {record.iou_error:.3f}"
-    return f"{record.split}, voting {'on' if record.voting else 'off'}: {numbers}{error}"
+    return f"{_what(record)}: {numbers}{error}"
+
+
+def _what(record: EvaluationRecord) -> str:
+    scales = ", multi-scale" if record.multiscale else ""
+    return f"{record.split}, voting {'on' if record.voting else 'off'}{scales}"

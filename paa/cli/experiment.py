@@ -19,7 +19,7 @@ from paa.checks import OutOfRange
 from paa.cli.assemble import Parts, apply_threads, assemble, check_processes, device_of
 from paa.cli.evaluating import Evaluator, missing, wanted
 from paa.cli.feasible import too_long
-from paa.cli.messages import ConfigError
+from paa.cli.messages import ConfigError, reason
 from paa.cli.shared import Shared
 from paa.cli.starting import Start
 from paa.cli.training import Training
@@ -28,8 +28,10 @@ from paa.detector.efficientnet import package_file
 from paa.engine import checkpoint
 from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
-from paa.engine.signals import StopRequest
+from paa.engine.signals import Interrupted, StopRequest
+from paa.runs import failure
 from paa.runs.claim import Claim, acquire
+from paa.runs.errors import ClaimLost
 from paa.runs.identity import file_digest, train_id
 from paa.runs.origin import origin
 from paa.runs.paths import RunPaths, runs
@@ -100,12 +102,14 @@ class Experiment:
         choices: Mapping[str, str] | None = None,
         here: bool = False,
         shared: Shared | None = None,
+        looks: bool = True,
     ) -> Experiment:
         """Builds all that is cheap; ConfigError where a value cannot be, DataError where the data cannot be used.
 
         here    it is to run in this process: ConfigError where there is no such device, or it would take days on a
                 CPU. Nothing is read before, but where it might be finished.
         shared  what the jobs of one command line have in common.
+        looks   False leaves image files unread: nothing is to run yet.
         """
         shared = shared or Shared()
         parts = assemble(config, shared)
@@ -118,7 +122,8 @@ class Experiment:
         experiment = cls(parts, identify(parts, shared), overrides, choices or {})
         if refusal and not experiment.identity.paths.finished:
             raise ConfigError(refusal)
-        experiment.check_data(shared)
+        if looks:
+            experiment.check_data(shared)
         return experiment
 
     def check_data(self, shared: Shared | None = None) -> None:
@@ -149,14 +154,14 @@ class Experiment:
             is_ours = world.from_main(lambda: claim is not None)
             with claim or nullcontext():
                 if is_ours:
-                    self._work(claim.check if claim else _unguarded, say, world)
+                    self._attempt(claim.check if claim else _unguarded, say, world)
                 done = world.from_main(lambda: is_ours or self.finished)
                 world.wait_for_main()
         if not done:
             return []
         records = self.records()
         for record in records:
-            if record.upload is not None:
+            if record.upload is not None and record.score is None:
                 say(f"{self.identity.train_id}  {_upload(paths, record)}")
         return records
 
@@ -184,6 +189,19 @@ class Experiment:
             is_done=lambda: self.finished,
             on_wait=lambda holder: say(_busy(self.identity.train_id, holder, node["on_busy"])),
         )
+
+    def _attempt(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
+        """`_work`, which leaves a trace where it fails."""
+        if world.main:
+            failure.clear(self.identity.paths)
+        try:
+            self._work(guard, say, world)
+        except (Interrupted, ClaimLost):  # it goes on later, or elsewhere
+            raise
+        except Exception as error:
+            if world.main:
+                failure.write(self.identity.paths, reason(error))
+            raise
 
     def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
         """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
@@ -250,7 +268,8 @@ class Experiment:
         if not world.main:
             return
         for one in self.records():
-            tracker.evaluation(one.split, one.voting, one.numbers)
+            split = f"{one.split}_multiscale" if one.multiscale else one.split
+            tracker.evaluation(split, one.voting, one.numbers)
         record = TrainingRecord(
             train_id=self.identity.train_id,
             config=dict(config),

@@ -18,7 +18,7 @@ DAY = 86400.0
 _STORED = (480, 640)  # pixels of an image of which nothing is known yet: COCO's most frequent size
 
 
-def too_long(parts: Parts, shared: Shared) -> str | None:
+def too_long(parts: Parts, shared: Shared | None = None) -> str | None:
     """What to say where the training would take more than a day here and `device=cpu` was not said; else None.
 
     Costs nothing for small trainings, half a second for large ones, and nothing where there is a GPU.
@@ -26,6 +26,7 @@ def too_long(parts: Parts, shared: Shared) -> str | None:
     config = parts.config
     if config["device"] != "auto" or torch.cuda.is_available():
         return None
+    shared = shared or Shared()
     height, width = training_size(config)
     images = parts.schedule.steps * config["train"]["batch_size"]
     if surely_below(DAY, count_weights(parts, shared), images * height * width):
@@ -62,6 +63,25 @@ def _network(parts: Parts) -> Detector:
         return parts.detector(80)
 
 
+def forward_flops(parts: Parts, shared: Shared) -> float | None:
+    """FLOPs of a middling image of an evaluation, over all its scales; None where they cannot be counted."""
+    node = parts.config["images"]["test"]
+    sizes = [(node["short"], node["longest"]), *(parts.scales.sizes if parts.scales else ())]
+    pixels = [_size(parts.config, {"short": short, "longest": longest}) for short, longest in sizes]
+    height, width = pixels[0]
+    of = [parts.network, height, width]
+    once = shared.once("forward", of, lambda: step_flops(_network(parts), height, width, backward=False))
+    if once is None:
+        return None
+    mirrors = 2 if parts.scales and parts.scales.mirror else 1
+    return once * mirrors * sum(h * w for h, w in pixels) / (height * width)
+
+
+def rate(threads: int | None) -> float:
+    """FLOP/s of this CPU on so many threads, measured once in a process."""
+    return _rate(threads)
+
+
 @cache
 def _rate(threads: int | None) -> float:
     apply_threads({"threads": threads})
@@ -75,8 +95,11 @@ def _about(days: float) -> str:
 
 def training_size(config: Mapping[str, Any]) -> tuple[int, int]:
     """(height, width) in pixels of a middling training image: the stated side, in the form of a COCO image."""
-    node, data = config["images"]["train"], config["data"]
-    short = node["short"]
+    return _size(config, config["images"]["train"])
+
+
+def _size(config: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[int, int]:
+    data, short = config["data"], node["short"]
     if short is None:
         side = data.get("size")
         return (side, side) if isinstance(side, int) else _STORED

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paa.cli.experiment import Experiment
-from paa.cli.messages import EXPECTED
+from paa.cli.messages import EXPECTED, reason
 from paa.engine.distributed import PeerFailed, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
@@ -49,10 +49,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Jobs:
-    """All jobs of a command line. `multirun` is a sweep; a passive command (--help, --cfg) has none."""
+    """All jobs of a command line. `multirun` is a sweep; a passive command (--help, --cfg) has none.
+
+    plan  what plan=true prints in place of running them; None where they are to run.
+    """
 
     all: list[Job]
     multirun: bool
+    plan: str | None = None
 
 
 class JobFailed(Exception):  # noqa: N818
@@ -85,14 +89,14 @@ def run_resolved(
 def report_failure(experiment: Experiment | None, error: Exception) -> str:
     """Tells why a job failed: in a line what a person can put right, else with the traceback. The log has both."""
     name = experiment.identity.train_id if experiment else "paa.train"
-    reason = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
+    why = reason(error)
     trace = "".join(traceback.format_exception(error))
-    text = f"{name}  failed: {reason}"
+    text = f"{name}  failed: {why}"
     main = current().main
     if main or not isinstance(error, PeerFailed):  # a process that others took down with them has nothing to add
         print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
     lost = isinstance(error, ClaimLost)  # then the folder is another's
     if main and experiment is not None and not lost and experiment.identity.paths.log.exists():
         with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
-            log.write(f"{trace}failed: {reason}\n")
-    return reason
+            log.write(f"{trace}failed: {why}\n")
+    return why

@@ -20,12 +20,15 @@ def open_keys() -> list[str]:
         return yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
     tree = load(conf_dir() / "config.yaml")
-    tree["postprocess"] = {}
-    for path in (conf_dir() / "postprocess").glob("*.yaml"):
-        tree["postprocess"] |= load(path)
+    for path in sorted(conf_dir().glob("postprocess*/*.yaml")):  # a group within a group has both in its folder's name
+        node = tree
+        for name in path.parent.name.split("."):
+            node = node.setdefault(name, {})
+        node |= {key: value for key, value in (load(path) or {}).items() if key != "defaults"}
     below = tuple(f"{name}." for name in OPEN)
     found = {key for key in _leaves(tree, "") if key in OPEN or key.startswith(below)}
-    return sorted(found | {name for name in OPEN if name.startswith("data.")})
+    groups = {path.name for path in conf_dir().glob("postprocess.*")}
+    return sorted(found | groups | {name for name in OPEN if name.startswith("data.")})
 
 
 def _leaves(node: Mapping[str, Any], path: str) -> Iterator[str]:

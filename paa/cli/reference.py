@@ -45,7 +45,7 @@ class Conf:
         found = {path.name: read_group(path) for path in folder.iterdir() if path.is_dir() and path.name != "hydra"}
         names = sorted(found, key=lambda name: (order.index(name.split(".")[0]), name))
         defaults = dict(pick.split("=") for pick in base.picks)
-        for group in ("assign", "recipe"):  # what they pick holds over config.yaml's own picks
+        for group in ("assign", "postprocess", "recipe"):  # what they pick holds over config.yaml's own picks
             chosen = next(choice for choice in found[group] if choice.name == defaults[group])
             defaults |= dict(pick.split("=") for pick in chosen.picks)
         groups = {n: sorted(found[n], key=lambda choice: (choice.name != defaults[n], choice.name)) for n in names}
@@ -149,8 +149,9 @@ def _defaults(choice: Choice, cfg: DictConfig, folder: Path) -> list[str]:
     """The default of each key as written; what refers to other keys as the value that they give, and their names."""
     keys = choice.own()
     if choice.group and any(key.references for key in keys):
-        cfg = copy.deepcopy(cfg)
-        OmegaConf.update(cfg, choice.group, OmegaConf.load(folder / choice.group / f"{choice.name}.yaml"), merge=False)
+        cfg, node = copy.deepcopy(cfg), OmegaConf.load(folder / choice.group / f"{choice.name}.yaml")
+        assert isinstance(node, DictConfig)
+        OmegaConf.update(cfg, choice.group, node.get(choice.group, node), merge=False)  # a global one names its group
     return [_given(cfg, key) if key.references else _plain(key) for key in keys]
 
 

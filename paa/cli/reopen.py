@@ -39,7 +39,7 @@ def reopen(
     cfg = OmegaConf.create(record.config)
     assert isinstance(cfg, DictConfig)
     _move(cfg, runs_dir)
-    for override in overrides:
+    for override in sorted(overrides, key=lambda o: not composer.is_group(o.key_or_group)):  # choices, then their keys
         _merge(cfg, override, composer)
     config = resolved(cfg)
     parts = assemble(config)

@@ -13,11 +13,10 @@ COLUMNS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int, str]) -> str:
     """A row for each evaluation of each job; a job that failed, by its number, or has none says so."""
-    common = set.intersection(*(set(overrides) for overrides, _ in jobs)) if len(jobs) > 1 else set()
+    what_of = differing([overrides for overrides, _ in jobs])
     rows = [["run", "what", "split", "voting", *COLUMNS, "IoU error"]]
-    for number, (overrides, experiment) in enumerate(jobs):
-        name = experiment.identity.train_id
-        what = " ".join(o for o in overrides if o not in common) or "defaults"
+    for number, (_, experiment) in enumerate(jobs):
+        name, what = experiment.identity.train_id, what_of[number]
         records = experiment.records()
         for record in records:
             numbers = ["-" if record.numbers[c] is None else f"{record.numbers[c]:.1f}" for c in COLUMNS]
@@ -26,6 +25,12 @@ def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int,
         if number in failed or not records:
             rows.append([name, what, f"failed: {failed[number]}" if number in failed else "not finished"])
     return aligned(rows)
+
+
+def differing(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides of each job that not all of them have, as one text; "defaults" where there is none."""
+    common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    return [" ".join(one for one in overrides if one not in common) or "defaults" for overrides in jobs]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -18,6 +18,7 @@ from paa.cli.compose import Composer, choices_of, composer, parse, resolved
 from paa.cli.experiment import Experiment
 from paa.cli.jobs import Job, JobFailed, Jobs, run_resolved
 from paa.cli.messages import EXPECTED, ConfigError, naming_presets, told
+from paa.cli.plan import plan, without_plan
 from paa.cli.report import table
 from paa.cli.shared import Shared
 from paa.engine.distributed import World, current
@@ -33,6 +34,9 @@ _FAILED: dict[tuple[str, ...], str] = {}
 _CHECKED: dict[tuple[str, ...], Job] = {}
 """The jobs of this process's command line, by their overrides: a sweeper or launcher need not compose them again."""
 
+_JOBS: list[Job] = []
+"""The same in their order; jobs of equal overrides (seed=0,0) are there twice."""
+
 _COMMAND: list[str] = []
 """The command line of this process, once it is checked; a job that a launcher started elsewhere has none."""
 
@@ -44,7 +48,7 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
     where it runs it.
     """
     made: set[Path] = set()
-    problem = None
+    problem = planned = None
     world = _world(module)
     try:
         command = parse(argv)
@@ -57,45 +61,64 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
                 every = []
             checking = _Checking(compose, hydras, made)
             jobs = [checking.job(overrides) for overrides in every]
+            if checking.plans:
+                planned = plan(jobs, checking.shared)
     except EXPECTED as error:
         problem = told(module, error)
     problem = world.agree(problem)
+    if world.main and (problem or planned):
+        for folder in made:
+            _remove_cache(folder)
     if problem is not None:
         if world.main:
-            for folder in made:
-                _remove_cache(folder)
             print_line(problem, sys.stderr)
         raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
+    _JOBS[:] = jobs
     _CHECKED.clear()
     _CHECKED.update({tuple(job.overrides): job for job in jobs})
-    return Jobs(jobs, command.multirun)
+    return Jobs(jobs, command.multirun, planned)
 
 
 class _Checking:
-    """Checks the jobs of one command line; `made` gets the folders of runs that are not there before."""
+    """Checks the jobs of one command line. `plans` says whether any has plan=true; `shared`, what they have in common.
+
+    made  gets the folders of runs that are not there before.
+    """
 
     def __init__(self, compose: Composer, hydras: Sequence[str], made: set[Path]) -> None:
         self._compose, self._hydras, self._made = compose, hydras, made
-        self._bulk, self._shared = Bulk(compose, hydras), Shared()
+        self._bulk, self.shared, self.plans = Bulk(compose, hydras), Shared(), False
 
     def job(self, overrides: list[str]) -> Job:
         """The job, or what is wrong with it, told by the keys that the user may have typed."""
         found = self._bulk.resolved(overrides)
-        folder = Path(str(found.config["runs_dir"]))
+        config, plans = without_plan(found.config)
+        self.plans |= plans
+        folder = Path(str(config["runs_dir"]))
         self._made |= {folder} if not folder.exists() else set()
-        here = found.launcher == "basic"
+        here = found.launcher == "basic" and not plans
         try:
-            experiment = Experiment.of(found.config, overrides, found.choices, here=here, shared=self._shared)
+            experiment = Experiment.of(config, overrides, found.choices, here=here, shared=self.shared, looks=not plans)
         except ConfigError:
             with naming_presets(self._compose.compose([*self._hydras, *overrides])):
                 raise
-        return Job(overrides, found.config, found.choices, experiment)
+        return Job(overrides, config, found.choices, experiment)
 
 
 def checked_job(overrides: Sequence[str]) -> Job | None:
     """The job of this process's command line with just these overrides, as `checked` left it."""
     return _CHECKED.get(tuple(overrides))
+
+
+def checked_jobs() -> list[Job]:
+    """The jobs of this process's command line in their order; none in the process of a launcher."""
+    return list(_JOBS)
+
+
+def failure(overrides: Sequence[str]) -> str | None:
+    """Why the job with these overrides failed, as far as it is known."""
+    return _FAILED.get(tuple(overrides))
 
 
 def note_failure(overrides: Sequence[str], reason: str) -> None:
@@ -123,7 +146,7 @@ def run_job(cfg: DictConfig, hydra: Any) -> None:
     multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
     try:
         resume = shlex.join(_COMMAND) if _COMMAND else None
-        run_resolved(resolved(cfg), overrides, choices_of(hydra.runtime.choices), resume)
+        run_resolved(without_plan(resolved(cfg))[0], overrides, choices_of(hydra.runtime.choices), resume)
     except Interrupted as stop:
         raise SystemExit(stop.code) from None
     except KeyboardInterrupt:

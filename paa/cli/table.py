@@ -17,7 +17,8 @@ from paa.cli.bulk import Bulk
 from paa.cli.compose import Composer, composer
 from paa.cli.evaluating import Wanted, wanted
 from paa.cli.experiment import identify
-from paa.cli.messages import ConfigError, listed
+from paa.cli.messages import EXPECTED, ConfigError, explain_choice, listed
+from paa.cli.plan import without_plan
 from paa.cli.shared import Shared
 from paa.runs.paths import RunPaths
 
@@ -55,6 +56,14 @@ class Row:
         return next(found, None)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table. `problems` says of a row that cannot be composed why not: {name: message}."""
+
+    all: list[Row]
+    problems: dict[str, str]
+
+
 def rows(
     table: str,
     recipe: str | None = None,
@@ -72,16 +81,47 @@ def rows(
     digests     content digests ("data.train", "data.val") of data that are not here, as records hold them; None looks
                 at the data (of which digests are remembered).
     Nothing is trained, and no image is looked at. ConfigError where there is no such table or a row cannot be,
-    DataError where the data are not there.
+    DataError where the data are not there. `rows_of` leaves out rows that cannot be.
     """
-    every = [f"recipe={recipe}"] if recipe is not None else []
+    words = [*([f"recipe={recipe}"] if recipe is not None else []), *overrides, f"seed={','.join(map(str, seeds))}"]
+    found = rows_of(table, words, config_dir=config_dir, digests=digests)
+    for name, problem in found.problems.items():
+        raise ConfigError(f"{table}={name}: {problem}")
+    return found.all
+
+
+def rows_of(
+    table: str,
+    words: Sequence[str] = (),
+    *,
+    config_dir: str | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> Rows:
+    """The rows of `table` ("table1", or some: "table1=a,b", "table1=glob(fnp*)") with each job that `words` make.
+
+    words  overrides as a sweep takes them: "recipe=mini", "seed=0,1,2", "compat=modern,official".
+    Others as in `rows`. A row that cannot be (no file is given for weights that it needs) is among the problems; where
+    none can be, its error is raised. ConfigError where there is no such table.
+    """
     with composer(config_dir) as compose:
-        names, bulk, shared = row_names(compose, table), Bulk(compose), Shared()
-        return [
-            _row(bulk, shared, table, name, seed, [*every, f"{table}={name}", *overrides, f"seed={seed}"], digests)
-            for name in names
-            for seed in seeds
-        ]
+        name = table.partition("=")[0]
+        known = row_names(compose, name)
+        every = compose.jobs([table if "=" in table else f"{table}=glob(*)", *words], True)
+        unknown = next((row for row in (_row_of(job, name) for job in every) if row not in known), None)
+        if unknown is not None:
+            raise ConfigError(explain_choice(name, unknown, known))
+        bulk, shared, found = Bulk(compose), Shared(), list[Row]()
+        errors: dict[str, Exception] = {}
+        for job in sorted(every, key=lambda job: known.index(_row_of(job, name))):
+            row = _row_of(job, name)
+            try:
+                if row not in errors:
+                    found.append(_row(bulk, shared, name, row, job, digests))
+            except EXPECTED as error:
+                errors[row] = error
+    if errors and not found:
+        raise next(iter(errors.values()))
+    return Rows(found, {row: str(error) for row, error in errors.items()})
 
 
 def tables(compose: Composer) -> list[str]:
@@ -102,17 +142,16 @@ def _natural(name: str) -> list[tuple[int, float, str]]:
     return [(0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts]
 
 
+def _row_of(job: Sequence[str], table: str) -> str:
+    return next(word.partition("=")[2] for word in job if word.startswith(f"{table}="))
+
+
 def _row(
-    bulk: Bulk,
-    shared: Shared,
-    table: str,
-    name: str,
-    seed: int,
-    overrides: list[str],
-    digests: Mapping[str, str] | None,
+    bulk: Bulk, shared: Shared, table: str, name: str, overrides: list[str], digests: Mapping[str, str] | None
 ) -> Row:
     found = bulk.resolved(overrides)
-    parts = assemble(found.config, shared)
+    parts = assemble(without_plan(found.config)[0], shared)
     identity = identify(parts, shared, digests)
     evaluations = wanted(parts.config, identity.digests)
+    seed = int(parts.config["seed"])
     return Row(table, name, seed, overrides, parts.config, found.choices, identity.paths, evaluations)

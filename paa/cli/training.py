@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TextIO
 
@@ -198,7 +198,8 @@ class Training:
     ) -> Callable[[int], dict[str, Any]]:
         def evaluate(step: int) -> dict[str, Any]:
             pause = partial(self.stop.check, step)
-            evaluator = Evaluator(self.parts, detector, device, self.say, categories, pause, self.world)
+            parts = replace(self.parts, scales=None)  # at many scales would take as long as much training
+            evaluator = Evaluator(parts, detector, device, self.say, categories, pause, self.world)
             split, voting = self._measured_split(), votings(self.parts.config)[-1]
             measured = evaluator.split(split, [voting])
             numbers = self.world.from_main(lambda: measured[voting].numbers)

@@ -35,7 +35,7 @@ from paa.data.targets import TrainingBoxes, training_boxes
 from paa.data.transforms import Transform, pad
 from paa.structures import Batch, Targets
 
-_TEST = -1  # the epoch of a test image, which draws nothing
+_TEST = -1  # the epoch of a test image, which draws nothing; of those at scale k it is -1 - k
 
 _WORKERS: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -59,15 +59,17 @@ class _Refusal:
 
 
 class _Images(Dataset[Any]):
+    """The images of an index, prepared by the first of `transforms`, in a test by the one of their scale."""
+
     def __init__(
         self,
         index: CocoIndex,
         truths: TrainingBoxes,
-        transform: Transform,
+        transforms: Sequence[Transform],
         seed: int,
         share: Callable[[int], slice] | None = None,
     ) -> None:
-        self.index, self.truths, self.transform, self.seed, self.share = index, truths, transform, seed, share
+        self.index, self.truths, self.transforms, self.seed, self.share = index, truths, transforms, seed, share
 
     def __getitems__(self, samples: Sequence[Sample]) -> list[_Item | _Refusal]:
         """The items of a batch, or of this process's share of it."""
@@ -79,11 +81,16 @@ class _Images(Dataset[Any]):
 
     def _size(self, sample: Sample) -> tuple[int, int]:
         _, i = sample
-        return self.transform.size(int(self.index.heights[i]), int(self.index.widths[i]), self._draws(sample))
+        height, width = int(self.index.heights[i]), int(self.index.widths[i])
+        return self._transform(sample).size(height, width, self._draws(sample))
+
+    def _transform(self, sample: Sample) -> Transform:
+        epoch, _ = sample
+        return self.transforms[max(_TEST - epoch, 0)]
 
     def _draws(self, sample: Sample) -> Draws | None:
         epoch, i = sample
-        return None if epoch == _TEST else Draws(AUGMENT, self.seed, epoch, i)
+        return None if epoch <= _TEST else Draws(AUGMENT, self.seed, epoch, i)
 
     def _item(self, sample: Sample, room: tuple[int, int]) -> _Item | _Refusal:
         _, i = sample
@@ -92,7 +99,7 @@ class _Images(Dataset[Any]):
         except DataError as error:
             return _Refusal(str(error), type(error))
         boxes, labels = self.truths.of(i)
-        pixels, boxes = self.transform(image, boxes, self._draws(sample))
+        pixels, boxes = self._transform(sample)(image, boxes, self._draws(sample))
         return _Item(pixels, (image.height, image.width), boxes, labels, int(self.index.image_ids[i]), room)
 
 
@@ -140,7 +147,7 @@ def train_batches(
     """
     checks.integer("steps", steps, low=0)
     checks.integer("start_step", start_step, low=0, high=steps)
-    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), transform, sampler.seed, share)
+    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), [transform], sampler.seed, share)
     batches = _Slice(sampler, start_step, steps)
     return _run(data, batches, workers, pin_memory, context)
 
@@ -161,18 +168,73 @@ def test_batches(
     The last batch of either kind may be smaller. part: which of the batches, of several processes that evaluate
     together. Other arguments and errors as `train_batches`.
     """
-    checks.integer("batch_size", batch_size, low=1)
-    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), transform, 0)
-    batches: list[list[Sample]] = []
-    for group in _by_form(index):
-        positions = [(_TEST, int(i)) for i in group]
-        batches += [positions[at : at + batch_size] for at in range(0, len(positions), batch_size)]
+    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), [transform], 0)
+    batches = [[(_TEST, i) for i in images] for images in _chunks(index, batch_size)]
     return _run(data, batches[part], workers, pin_memory, context)
+
+
+@dataclass(frozen=True)
+class ScaledBatch:
+    """A test batch at one of several scales, 0 the first; `last`, whether its images have then been at all of them."""
+
+    batch: Batch
+    scale: int
+    last: bool
+
+
+def scaled_batches(
+    index: CocoIndex,
+    transforms: Sequence[Transform],
+    batch_size: int,
+    *,
+    workers: int = 0,
+    part: slice = slice(None),
+) -> Iterator[ScaledBatch]:
+    """The batches of `test_batches` by the first transform, and after each the same images by each of the others.
+
+    At scales where so many pixels would be more than the first batch has, the images come in several batches: no scale
+    needs more memory than the first, but where a single image does. Other arguments and errors as `test_batches`.
+    """
+    plan = [batch for images in _chunks(index, batch_size)[part] for batch in _at_all_scales(index, transforms, images)]
+    data = _Images(index, training_boxes(index, legacy=transforms[0].legacy), transforms, 0)
+    batches = _run(data, [[(_TEST - scale, i) for i in images] for scale, images, _ in plan], workers, False, None)
+    for (scale, _, last), batch in zip(plan, batches, strict=True):
+        yield ScaledBatch(batch, scale, last)
+
+
+def _at_all_scales(
+    index: CocoIndex, transforms: Sequence[Transform], images: Sequence[int]
+) -> list[tuple[int, list[int], bool]]:
+    """(scale, positions of images, whether it is the last) of each batch of these images."""
+    room, found = 0, []
+    for scale, transform in enumerate(transforms):
+        sizes = [transform.size(int(index.heights[i]), int(index.widths[i])) for i in images]
+        room = room or _pixels(sizes)
+        start = 0
+        for end in range(1, len(images) + 1):
+            if end == len(images) or _pixels(sizes[start : end + 1]) > room:
+                found.append((scale, list(images[start:end]), scale == len(transforms) - 1 and end == len(images)))
+                start = end
+    return found
+
+
+def _pixels(sizes: Sequence[tuple[int, int]]) -> int:
+    """Pixels of a batch of images of these sizes (h, w), padding and all."""
+    height, width = (-(-max(side) // 32) * 32 for side in zip(*sizes, strict=True))
+    return height * width * len(sizes)
 
 
 def test_order(index: CocoIndex) -> np.ndarray:
     """Image ids [I] in the order in which `test_batches` gives the images."""
     return index.image_ids[np.concatenate(_by_form(index))]
+
+
+def _chunks(index: CocoIndex, batch_size: int) -> list[list[int]]:
+    """Positions of the images of each test batch."""
+    checks.integer("batch_size", batch_size, low=1)
+    return [
+        group[at : at + batch_size].tolist() for group in _by_form(index) for at in range(0, len(group), batch_size)
+    ]
 
 
 def _by_form(index: CocoIndex) -> tuple[np.ndarray, np.ndarray]:

@@ -24,8 +24,8 @@ def surely_below(seconds: float, weights: int, pixels: float) -> bool:
     return MOST_PER_WEIGHT * weights * pixels / SLOW_CPU < seconds
 
 
-def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1) -> float | None:
-    """FLOPs of an image of a training step: `passes` times forward, and backward through what is trained.
+def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1, backward: bool = True) -> float | None:
+    """FLOPs of an image of a training step: `passes` times forward, and `backward` through what is trained.
 
     detector  on the meta device: nothing is computed. Sides are rounded up to multiples of 32. Counted are convolutions
               and products. None where a layer cannot run without data.
@@ -45,6 +45,8 @@ def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1) ->
         own = list(module.parameters(recurse=False))
         if own and not any(p.requires_grad for p in own):
             frozen += float(sum(counts.get(f"{name}.{path}", {}).values()))
+    if not backward:
+        return forward * passes
     # Backward costs a forward pass for the gradient of the maps and another for that of the weights.
     return forward * passes + 2 * (forward - frozen)
 
@@ -60,5 +62,22 @@ def cpu_rate(seconds: float = 0.2) -> float:
         while best == float("inf") or time.perf_counter() < until:
             began = time.perf_counter()
             layer(image)
+            best = min(best, time.perf_counter() - began)
+    return flops / best
+
+
+def gpu_rate(seconds: float = 0.2) -> float:
+    """The same of a 3x3 convolution of 256 channels on the current GPU, in float32 as this process is set."""
+    layer = nn.Conv2d(256, 256, 3, padding=1).cuda().to(memory_format=torch.channels_last)
+    image = torch.randn(8, 256, 96, 128, device="cuda").contiguous(memory_format=torch.channels_last)
+    flops = 8 * 2 * 9 * 256 * 256 * 96 * 128
+    best, until = float("inf"), time.perf_counter() + seconds
+    with torch.no_grad():
+        layer(image)
+        torch.cuda.synchronize()
+        while best == float("inf") or time.perf_counter() < until:
+            began = time.perf_counter()
+            layer(image)
+            torch.cuda.synchronize()
             best = min(best, time.perf_counter() - began)
     return flops / best

@@ -1,9 +1,10 @@
-"""`python -m paa.runs`: what has been run, what is running, what was cut off."""
+"""`python -m paa.runs`: what has been run, what is running, what was cut off, what a table still lacks."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from paa.cli.completion import completes
+from paa.cli.folders import experiments_dir
 from paa.runs.columns import COLUMNS, Column, flat, name_of, value_at
 from paa.runs.errors import BadRecord, RunError
 from paa.runs.frame import configuration, evaluations
@@ -19,7 +21,7 @@ from paa.runs.record import EvaluationRecord, TrainingRecord
 from paa.runs.state import State, state
 from paa.runs.text import cell, show
 
-_IDS = {"list": 0, "show": 1, "diff": 2}
+_IDS = {"list": 0, "show": 1, "diff": 2, "prune": 0, "score": 1}
 """The commands, and how many ids each takes."""
 
 _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
@@ -27,14 +29,22 @@ _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit code: 0, 1 where a run could not be found or read, 2 for a wrong command line."""
-    if completes("paa-runs", sys.argv[1:] if arguments is None else arguments, _IDS):
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if completes("paa-runs", words, _IDS | dict.fromkeys(_tables(), 0)):
         return 0
-    options = _parser().parse_args(arguments)
+    parser = _table_parser() if any(_names_table(word) for word in words) else _parser()
+    options = parser.parse_args(words)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
-            if options.command == "show":
+            if options.command == "table":
+                return _table(options.runs_dir, options.config_dir, options.words)
+            if options.command == "prune":
+                return _prune(options)
+            if options.command == "score":
+                _score_upload(options)
+            elif options.command == "show":
                 _show(find(options.runs_dir, options.id))
             elif options.command == "diff":
                 _diff(find(options.runs_dir, options.first), find(options.runs_dir, options.second))
@@ -64,10 +74,103 @@ def _parser() -> argparse.ArgumentParser:
     two = commands.add_parser("diff", help="the keys in which two configurations differ, and the numbers")
     two.add_argument("first", metavar="ID")
     two.add_argument("second", metavar="ID")
+    prune = commands.add_parser("prune", help="free disk of what no table needs; says what, and asks")
+    prune.add_argument("--weights", action="store_true", help="final weights, too, where no row lacks an evaluation")
+    prune.add_argument("--yes", action="store_true", help="remove, and do not ask")
+    prune.add_argument("--config-dir", default=None, metavar="DIR", help="folder of rows and choices of your own")
+    score = commands.add_parser("score", help="enter what an evaluation server measured into the record of an upload")
+    score.add_argument("id", metavar="ID", help="the evaluation, or its run where that has one upload")
+    score.add_argument("file", metavar="FILE", type=Path, help="the server's answer: its JSON, or its text")
+    score.add_argument("--source", help="where the answer is from, a page's address say (default: the file's name)")
+    score.add_argument("--date", help="day of the answer, 2020-07-04 say (default: the file's)")
     # Accepted behind the command as well; SUPPRESS keeps its absence there from undoing what stood in front.
     for command in commands.choices.values():
         command.add_argument("--runs-dir", default=argparse.SUPPRESS, **folder)
     return parser
+
+
+def _table_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m paa.runs",
+        usage="python -m paa.runs TABLE [key=value ...] [--runs-dir DIR] [--config-dir DIR]",
+        description="Where each row of a table stands, and the command that runs just what is missing of it.",
+        epilog="Words as of `python -m paa.train -m`: table1 recipe=mini seed=0,1,2; table1=a,b for some rows.",
+    )
+    parser.add_argument("words", nargs="+", metavar="WORD", help="the table, and overrides for all of its rows")
+    parser.add_argument("--runs-dir", type=Path, default=None, metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument("--config-dir", default=None, metavar="DIR", help="folder of rows and choices of your own")
+    parser.set_defaults(command="table")
+    return parser
+
+
+def _tables() -> list[str]:
+    return sorted(path.name for path in experiments_dir().iterdir() if path.is_dir())
+
+
+def _names_table(word: str) -> bool:
+    return re.fullmatch(r"table\w*(=.*)?", word) is not None
+
+
+def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) -> int:
+    from paa.cli.messages import EXPECTED
+    from paa.cli.own import look_here
+    from paa.cli.standing import HEADER, report
+    from paa.cli.table import rows_of
+
+    look_here()
+    named = [word for word in words if _names_table(word)]
+    rest = [word for word in words if word not in named]
+    rest += [f"runs_dir={runs_dir}"] if runs_dir is not None else []
+    try:
+        if len(named) > 1:
+            raise RunError(f"{' '.join(named)}: one table at a time")
+        body, below = report(rows_of(named[0], rest, config_dir=config_dir))
+    except EXPECTED as error:
+        print(f"paa.runs: {error}", file=sys.stderr)
+        return 1
+    show(HEADER, body)
+    print(f"\n{below}")
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from paa.cli.plan import size
+    from paa.cli.pruning import needed_weights, pieces, remove
+
+    needed = needed_weights(options.runs_dir, options.config_dir) if options.weights else {}
+    found = pieces(options.runs_dir, options.weights, needed)
+    kept = {name: why for name, why in needed.items() if RunPaths(options.runs_dir, name).weights.exists()}
+    for name, why in sorted(kept.items()):
+        print(f"{name}  keeps its weights: {why}")
+    if not found:
+        print("Nothing can go." + ("" if options.weights else " --weights looks at final weights, too."))
+        return 0
+    show(["id", "what", "size"], [[one.run.train_id, one.what, size(one.bytes)] for one in found])
+    total = size(sum(one.bytes for one in found))
+    if not options.yes and not (sys.stdin.isatty() and sys.stdout.isatty() and _agreed(f"\nRemove them ({total})?")):
+        print(f"\n{total} could go; nothing was removed. --yes removes.")
+        return 0
+    print(f"\n{size(remove(found))} freed")
+    return 0
+
+
+def _agreed(question: str) -> bool:
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _score_upload(options: argparse.Namespace) -> None:
+    from paa.runs.score import enter
+
+    paths, record, before = enter(options.runs_dir, options.id, options.file, options.source, options.date)
+    assert record.score is not None
+    numbers = "  ".join(f"{name} {_number(value)}" for name, value in record.numbers.items() if value is not None)
+    again = "" if before is None else f" (was AP {before:.1f})"
+    print(f"{paths.train_id}  {record.eval_id}  {record.split}: {numbers}{again}")
+    print(f"from {record.score['source']}, {record.score['date']}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _list(runs_dir: Path) -> None:
@@ -103,12 +206,12 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
 
 
 def _title(evaluation: EvaluationRecord) -> str:
-    return evaluation.split + ("+voting" if evaluation.voting else "")
+    return evaluation.split + ("+voting" if evaluation.voting else "") + ("+scales" if evaluation.multiscale else "")
 
 
 def _ap(evaluation: EvaluationRecord) -> str:
     ap = evaluation.numbers.get("AP")
-    return "-" if ap is None else f"{ap:.1f}"
+    return _number(ap)
 
 
 def _score(evaluation: EvaluationRecord, name: str) -> float | None:

@@ -24,6 +24,7 @@ _NAMES = {
     "paa.auxiliary.Centerness": "centerness",
     "paa.auxiliary.IoUPrediction": "iou",
     "paa.detector.Tiny": "tiny",
+    "paa.detector.EfficientNetLite0": "efficientnet_lite0",
     "paa.data.Shapes": "shapes",
     "paa.data.Coco": "coco",
     "paa.data.Custom": "custom",
@@ -32,13 +33,15 @@ _NAMES = {
 
 
 def name_of(node: Any) -> str | None:
-    """What people call the choice that `node` of a configuration is: "fnp", "resnet50"; a foreign `_target_` in full.
+    """What people call the choice that `node` of a configuration is: "fnp", "resnet50_dcn"; a foreign `_target_` in full.
 
     It follows from what is built, not from the word on the command line: `c` and `paa` are one boundary, named "paa".
     """
     target = node.get("_target_") if isinstance(node, Mapping) else None
     if target == "paa.detector.ResNet":
-        return f"resnet{node.get('depth')}"
+        groups, width = node.get("groups", 1), node.get("width_per_group", 64)
+        form = f"resnet{node.get('depth')}" if groups == 1 else f"resnext{node.get('depth')}_{groups}x{width}d"
+        return f"{form}_dcn" if node.get("dcn_stages") else form
     return _NAMES.get(str(target), str(target)) if target else None
 
 
@@ -46,7 +49,8 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
     """The value of a dotted key; None where a node on the way is missing."""
     value: Any = config
     for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+        # A dict is told much faster than a Mapping, and records hold nothing else.
+        value = value.get(part) if isinstance(value, dict | Mapping) else None
     return value
 
 
@@ -61,11 +65,11 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def own_keys(config: Mapping[str, Any]) -> str | None:
+def own_keys(config: dict[str, Any]) -> str | None:
     """ "assign.boundary.within=0.5, ...": the arguments of classes from outside of the package; None without such."""
     found = []
     for name, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             foreign = str(value.get("_target_", "paa.")).split(".")[0] != "paa"
             inner = flat(value) if foreign else {}
             found += [f"{name}.{key}={v}" for key, v in inner.items() if not key.split(".")[-1].startswith("_")]
@@ -111,6 +115,10 @@ def _origin(name: str, kind: type, key: str, text: str) -> Column:
     return Column(name, kind, text, lambda training, _: value_at(training.origin, key))
 
 
+def _scored(name: str, key: str, text: str) -> Column:
+    return Column(name, str, text, lambda _, e: value_at(e.score or {}, key) if e else None)
+
+
 def _number(name: str) -> Column:
     return Column(name, float, f"COCO {name}, percent", lambda _, e: e and e.numbers.get(name))
 
@@ -136,15 +144,23 @@ COLUMNS: tuple[Column, ...] = (
     _key("legacy", bool, "coder.legacy", "box widths with +1"),
     _key("batch_size", int, "train.batch_size", "images of an optimiser step"),
     _key("lr", float, "optim.lr", "learning rate"),
+    _key("weights", str, "backbone.weights", "initial weights of the backbone; missing where it began at random"),
     _training("steps", int, "optimiser steps"),
     _training("seed", int, "seed of the training"),
     _evaluation("split", str, "split that was evaluated"),
     _evaluation("voting", bool, "whether score voting was on"),
+    _evaluation("multiscale", bool, "whether it was a multi-scale test"),
     Column(
         "sigma_t",
         float,
         "width of score voting, where it is on",
         lambda _, e: e.postprocess.get("sigma_t") if e and e.voting else None,
+    ),
+    Column(
+        "voting_weight",
+        str,
+        "weight of a vote, where it is on: ps, p x score, or p",
+        lambda _, e: e.postprocess.get("voting_weight") if e and e.voting else None,
     ),
     *(_number(name) for name in NUMBERS),
     _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
@@ -152,11 +168,16 @@ COLUMNS: tuple[Column, ...] = (
     _evaluation("images", int, "images evaluated"),
     _evaluation("detections", int, "detections evaluated"),
     _evaluation("upload", str, "file for the evaluation server, below the run's folder, where AP cannot be measured"),
+    _scored("scored_by", "source", "where AP and the others are from, if an evaluation server measured them"),
+    _scored("scored_on", "date", "day of that server's answer"),
     _training("wall_s", float, "seconds of training"),
     _evaluation("eval_wall_s", float, "seconds of detection and evaluation", "wall_s"),
     _training("started", float, "Unix time at which the training began"),
     _training("device", str, "cpu or cuda"),
     _training("threads", int, "CPU threads; missing where torch chose"),
+    _training("world_size", int, "processes that trained it together"),
+    Column("precision", str, "numbers that the network computed in", lambda t, _: t.config.get("precision", "fp32")),
+    _origin("host", str, "host", "name of the machine"),
     _origin("cpu", str, "hardware.cpu", "processor"),
     _origin("gpu", str, "hardware.gpu", "GPU"),
     _origin("commit", str, "commit", "commit of the code"),

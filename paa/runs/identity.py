@@ -45,12 +45,14 @@ TESTING = frozenset({"data", "images", "postprocess", "debug"})
 
 NEITHER = frozenset(
     {
+        "plan",  # whether anything is run at all
         "device",  # the same computation elsewhere
         "threads",
         "workers",
         "runs_dir",
         "compat",  # its values reach what uses them by interpolation, and count there
         "recipe",
+        "weights_of",  # as these two
         "evaluate",  # which evaluations are asked for; each has an id of its own
         "checkpoint",
         "claim",
@@ -91,6 +93,7 @@ INERT: dict[str, Any] = {
     "precision": "fp32",
     "channels_last": True,
     "compile": False,
+    "postprocess.multiscale": {},
 }
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,

@@ -57,6 +57,11 @@ class RunPaths:
         return self.folder / "log"
 
     @property
+    def failure(self) -> Path:
+        """Why the last attempt failed, JSON; not there where it went well, was stopped, or goes on."""
+        return self.folder / "failure.json"
+
+    @property
     def record(self) -> Path:
         """The training's record: where it exists, the training is finished."""
         return self.folder / "record.json"

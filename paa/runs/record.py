@@ -80,11 +80,13 @@ class EvaluationRecord:
     per_class          AP of each class in percent.
     iou_error          mean |predicted - true IoU| over the detections that are true at IoU 0.5, or None.
     iou_error_positives, positives  the same over the anchors that the assigner makes positive, and how many; None
-                       without an IoU prediction, and in records that are older than the field.
+                       without an IoU prediction or at many scales, and in records that are older than the field.
     images, detections, matched  how many; matched counts the true positives at IoU 0.5.
     wall_s             seconds of detection and evaluation; weights_sha256 of the evaluated weights; origin as above.
     upload             of a split without annotations: the file for the evaluation server that was written in place of
                        numbers (which are all None), relative to the run's folder; else None.
+    score              of such a split, once the server has answered and the numbers are its: `source` and `date` of the
+                       answer, `file`, and `entered`, the Unix time at which they were entered; else None.
     """
 
     eval_id: str
@@ -103,11 +105,17 @@ class EvaluationRecord:
     weights_sha256: str
     origin: dict[str, Any]
     upload: str | None = None
+    score: dict[str, Any] | None = None
     iou_error_positives: float | None = None
     positives: int | None = None
     numerics: int = NUMERICS
     kind: str = "evaluation"
     format: int = FORMAT
+
+    @property
+    def multiscale(self) -> bool:
+        """Whether it was a multi-scale test."""
+        return bool(self.postprocess.get("multiscale"))
 
     @classmethod
     def of(cls, evaluation: Evaluation, **rest: Any) -> EvaluationRecord:

@@ -60,8 +60,8 @@ def _remarks(entries: Sequence[Entry]) -> tuple[str, ...]:
     rules = (
         f"A comparison is decided where its {100 * LEVEL:.0f} % interval (paired bootstrap over test images) is on one"
         f" side and every seed says the same, of {SEEDS} seeds at least; and by no detector of less than AP"
-        f" {LEARNED:g}. Alike, or no gain: within a margin of {MARGIN:g} AP, but at most {100 * SHARE:g} % of the AP compared with."
-        " The paper names no margins; these are ours. A claim is supported where all that it rests on is."
+        f" {LEARNED:g}. Alike, or no gain: within a margin of {MARGIN:g} AP, but at most {100 * SHARE:g} % of the AP"
+        " compared with. The paper names no margins; these are ours. A claim is supported where all of it is."
     )
     if not entries:
         return (rules,)

@@ -139,6 +139,13 @@ class Entry:
         evaluations = (run.evaluations.get(voting) for run in self.runs)
         return (*(run.train_id for run in self.runs), *(e.eval_id for e in evaluations if e is not None))
 
+    def scored(self, voting: bool) -> str:
+        """Where numbers come from that an evaluation server gave, "" where none did."""
+        records = [run.evaluations[voting] for run in self.runs if voting in run.evaluations]
+        answers = [(record.score or {}) for record in records]
+        each = [f"{one.get('source', 'unknown')}, {one.get('date', 'no date')}" for one in answers if one]
+        return f"the evaluation server's numbers ({'; '.join(dict.fromkeys(each))})" if each else ""
+
     def standing(self, voting: bool) -> str:
         """What is missing, "" where nothing is: "seed 1: stopped at step 12 of 30"; one phrase where all are alike."""
         missing = [(run.seed, _standing(run, voting)) for run in self.runs]

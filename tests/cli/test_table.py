@@ -21,7 +21,7 @@ def test_rows_carry_what_finds_their_records(tmp_path):
     one = by_name["fnp_5", 3]
     assert one.config["assign"]["boundary"]["n"] == 5
     assert one.choices["assign.boundary"] == "fnp"
-    assert one.overrides == ["recipe=smoke", "table1=fnp_5", *TINY[1:], f"runs_dir={tmp_path}", "seed=3"]
+    assert one.overrides == ["table1=fnp_5", "recipe=smoke", *TINY[1:], f"runs_dir={tmp_path}", "seed=3"]
     assert one.paths.folder == tmp_path / one.train_id
     assert [(e.split, e.voting) for e in one.evaluations] == [("val", False), ("val", True)]
     assert one.eval_id(True) == one.eval_id(True, "val") == one.evaluations[1].eval_id

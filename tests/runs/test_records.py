@@ -256,10 +256,14 @@ def test_every_choice_of_conf_has_a_short_name():
         assert files_of_group, group
         for path in files_of_group:
             node = yaml.safe_load(path.read_text())
+            base = next((one for one in node.get("defaults", []) if isinstance(one, str) and one != "_self_"), None)
+            if base is not None:
+                node = yaml.safe_load(path.with_name(f"{base}.yaml").read_text()) | node
             assert name_of(node) == {"c": "paa"}.get(path.stem, path.stem), path
 
 
 def test_a_foreign_choice_is_named_in_full():
+    assert name_of({"_target_": "paa.detector.ResNet", "depth": 50, "dcn_stages": [5]}) == "resnet50_dcn"
     assert name_of({"_target_": "mine.Boundary"}) == "mine.Boundary"
     assert name_of(None) is name_of({}) is None
 
