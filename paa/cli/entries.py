@@ -77,11 +77,19 @@ def found(
 
     seeds  none: those of which a row of these groups has been begun, and the first where none has.
     Data that are not here are taken to be those that most runs of the recipe have; without such, nothing has been run.
-    Errors as in `paa.cli.table.rows`.
+    A group after the first that cannot be under these overrides (they name a key of another backbone, say) is left out,
+    with a warning. Else errors as in `paa.cli.table.rows`.
     """
     wanted = sorted(set(seeds) or known.seeds) or [0]
     words = [*overrides, f"runs_dir={runs_dir}"]
-    every = [row for group in groups for row in _rows(group, recipe, words, wanted, known, config_dir)]
+    every: list[Row] = []
+    for group in groups:
+        try:
+            every += _rows(group, recipe, words, wanted, known, config_dir)
+        except ConfigError as error:
+            if group == groups[0]:
+                raise
+            warnings.warn(f"{group} is left out: {error}", stacklevel=2)
     if not seeds:
         begun = {row.seed for row in every if row.paths.folder.exists()} or {wanted[0]}
         every = [row for row in every if row.seed in begun]

@@ -44,10 +44,11 @@ def claims_sheet(found: Sequence[Finding], entries: Sequence[Entry]) -> Sheet:
 
 
 def _check(check: Check, notes: Notes) -> tuple[Cell, ...]:
-    why = notes.number(check.why)
     found = check.estimate
+    absent = found is None and not check.figures  # then why there is nothing stands in place of the numbers
+    why = () if absent else notes.number(check.why)
     if found is None:
-        middle = [Cell(check.figures), Cell(), Cell(), Cell()]
+        middle = [Cell(check.why if absent else check.figures, quiet=absent), Cell(), Cell(), Cell()]
     else:
         ends = f"[{signed(found.low)}, {signed(found.high)}]"
         seeds = ", ".join(map(str, found.seeds))

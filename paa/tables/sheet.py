@@ -129,9 +129,9 @@ def _numbers(one: Measured, part: Part, best: dict[str, str | None], published: 
         elif metric.name in one.numbers:
             found = one.numbers[metric.name]
             fewer = f"of {found.n} of these seeds: the others have no such number" if found.n < one.seeds[0] else ""
-            row.append(
-                Cell(written(found, metric), notes.number(fewer), _printed(found.mean, metric) == best[metric.name])
-            )
+            scored = one.line.entry.scored(one.line.voting) if number == 0 else ""
+            marks = notes.number(scored) + notes.number(fewer)
+            row.append(Cell(written(found, metric), marks, best=_printed(found.mean, metric) == best[metric.name]))
         else:
             row.append(Cell(_absent(one, metric, first=number == 0), quiet=True))
         if metric in part.quoted:

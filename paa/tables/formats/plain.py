@@ -16,7 +16,8 @@ def plain(sheets: Sequence[Sheet]) -> str:
 
 
 def _sheet(sheet: Sheet) -> str:
-    lines = [f"{_numbered(sheet)}: {sheet.title}", ""]
+    number = sheet.name.removeprefix("table")
+    lines = [f"Table {number}: {sheet.title}" if number != sheet.name else sheet.title, ""]
     for block in sheet.blocks:
         if block.title:
             lines.append(block.title)
@@ -25,10 +26,6 @@ def _sheet(sheet: Sheet) -> str:
     lines += _wrapped("* ", sheet.remarks, mark=False)
     lines += _wrapped("warning: ", sheet.warnings, mark=False)
     return "\n".join(lines) + "\n"
-
-
-def _numbered(sheet: Sheet) -> str:
-    return sheet.name.replace("table", "Table ") if sheet.name.startswith("table") else sheet.name
 
 
 def _block(block: Block) -> list[str]:
