@@ -99,6 +99,7 @@ def _auxiliary(table2: _Named, judge: Judge) -> list[Check]:
     centerness = table2.side("paa_centerness", "PAA / centerness")
     return [
         judge.higher("PAA / IoU − PAA / none", [(1.0, iou), (-1.0, none)]),
+        judge.about("that is about 1 AP", [(1.0, iou), (-1.0, none)], 0.5, 1.5),
         judge.no_gain("PAA / centerness − PAA / none", centerness, none),
     ]
 

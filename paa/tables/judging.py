@@ -78,6 +78,16 @@ class Judge:
         """Supported where the sum of factor x AP over `terms` is above 0, contradicted where below."""
         return self._sum(what, terms, metrics, lambda e: _sign(e, 0.0, 0.0))
 
+    def about(self, what: str, terms: Sequence[tuple[float, Side]], low: float, high: float) -> Check:
+        """Supported where the sum is from `low` to `high`, contradicted where its whole interval is not."""
+
+        def judge(found: Estimate) -> str:
+            if low <= found.value <= high:
+                return SUPPORTED
+            return CONTRADICTED if found.high < low or found.low > high else UNDECIDED
+
+        return self._sum(what, terms, (), judge, f"{low:g} to {high:g}")
+
     def alike(self, what: str, one: Side, other: Side) -> Check:
         """Supported where two are within the margin of each other, contradicted where they are further apart."""
         margin = self.margin(other)
@@ -121,7 +131,7 @@ class Judge:
 
         Contradicted where all are within a twentieth of 1.
         """
-        figures = ", ".join(f"x {ratio:.2f}" for ratio in ratios.values())
+        figures = ", ".join(f"× {ratio:.2f}" for ratio in ratios.values())
         why = self._unlearned() or (missing if not ratios else _too_few(list(ratios)))
         if why:
             return Check(what, UNDECIDED, figures, why=why)

@@ -62,6 +62,7 @@ _MODULES = {
 }
 
 _SAME_NETWORK = {
+    "PAA ResNeXt-101-64x4d": "PAA ResNeXt-101",
     "PAA ResNeXt-101-64x4d (multi-scale test)": "PAA ResNeXt-101 (multi-scale test)",
 }
 """What published.csv calls a network otherwise, in the paper's own words."""
@@ -171,10 +172,12 @@ def table3(entries: Sequence[Entry], published: Published) -> Table:
         else:
             quotes = {m.name: Quote("table3", found, m.name) for m in _ALL}
             lines.append(Line(f"{entry.name}, published", ("published", stub[1]), None, True, quotes))
-    others = published.rows("table3_others")
-    for number, row in enumerate(others):
+    shown = {quote.row for line in lines for quote in line.quotes.values()} | set(_SAME_NETWORK.values())
+    ours = [row for row in published.rows("table3") if row.startswith("PAA ") and " minus " not in row]
+    rest = [("table3", row) for row in ours if row not in shown]
+    for number, (of, row) in enumerate([*rest, *(("table3_others", row) for row in published.rows("table3_others"))]):
         name, at_scales, _ = row.partition(" (multi-scale test)")
-        quotes = {m.name: Quote("table3_others", row, m.name) for m in _ALL}
+        quotes = {m.name: Quote(of, row, m.name) for m in _ALL}
         lines.append(Line(row, (name, "multi" if at_scales else "single"), None, quotes=quotes, rule=number == 0))
     part = Part("all", "", ("method, backbone", "test"), _ALL, tuple(lines))
     return Table("table3", "Comparison with published detectors", (part,), TEST_DEV)

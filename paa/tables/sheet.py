@@ -211,21 +211,35 @@ def _remarks(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]]) 
     what = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
     ours = f"Ours: {setting(entries)}, {what}; {_voting(table)}."
     out = [f"{ours} Mean ± standard deviation over n seeds; the best of ours in each column is marked."]
-    references = {part.name: part.reference for part, lines in measured if any(one.estimate for one in lines)}
+    references = [_reference(part) for part, lines in measured if any(one.estimate for one in lines)]
     estimates = [one.estimate for _, lines in measured for one in lines if one.estimate is not None]
     if estimates:
-        named = dict.fromkeys(" / ".join(line.stub) for line in references.values() if line is not None)
+        named = dict.fromkeys(references)
         out.append(
             f"Δ AP: difference to {' and '.join(named)}, on the seeds of both; interval and two-sided p from"
             f" {estimates[0].resamples} draws of the test images, the same draws for all rows and seeds (paired"
             " bootstrap, seeds as strata). They are about other images, not about other seeds, and not corrected for"
             " the number of rows."
         )
+    for part, lines in measured:
+        absent = part.reference is not None and part.reference.entry is not None and not _has_numbers(part.reference)
+        if absent and any(one.numbers for one in lines):
+            out.append(f"Nothing is tested against {_reference(part)}, of which there are no numbers yet.")
     if any(line.entry is None or line.quotes or part.quoted for part, _ in measured for line in part.lines):
         elsewhere = any(name_of(entry.at("data")) != "coco" for entry in entries)
         beside = " Ours are of other data: compare differences, not values." if elsewhere else ""
         out.append(f"Published numbers: {table.published_on}. “{NOT_PUBLIC}”: none was found in text.{beside}")
     return out
+
+
+def _has_numbers(line: Line) -> bool:
+    return line.entry is not None and bool(line.entry.values("AP", line.voting))
+
+
+def _reference(part: Part) -> str:
+    """What the reference of a part is called outside of its table: "PAA / IoU / on", "K 9"."""
+    stub = part.reference.stub if part.reference is not None else ()
+    return f"{part.heads[0]} {stub[0]}" if stub and stub[0][0].isdigit() else " / ".join(stub)
 
 
 def setting(entries: Sequence[Entry]) -> str:
