@@ -11,7 +11,8 @@ from paa.tables.entries import Entry
 from paa.tables.judging import LEARNED, MARGIN, SEEDS, SHARE, UNDECIDED, Check
 from paa.tables.mixture import mixtures
 from paa.tables.paired import LEVEL
-from paa.tables.sheet import Block, Cell, Notes, Sheet, setting, signed
+from paa.tables.remarks import setting
+from paa.tables.sheet import Block, Cell, Notes, Sheet, signed
 
 HEADS = ("", "claim, and what it rests on", "difference", f"{100 * LEVEL:.0f} %", "p", "seeds", "verdict")
 

@@ -5,18 +5,16 @@ Text is Unicode throughout ("±", "−", "Δ"); a format that cannot have a sign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from paa.runs.columns import name_of
-from paa.tables.entries import ERRORS, Entry, Summary
+from paa.tables.entries import ERRORS, Summary
 from paa.tables.measure import Measured, is_reference
 from paa.tables.mixture import mixtures
 from paa.tables.paired import LEVEL
 from paa.tables.published import Published
+from paa.tables.remarks import NOT_PUBLIC, remarks
 from paa.tables.structure import Line, Metric, Part, Quote, Table
-
-NOT_PUBLIC = "not public"
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def sheet(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]], pub
         title=table.title,
         blocks=blocks,
         notes=tuple(notes.texts),
-        remarks=tuple(_remarks(table, measured)),
+        remarks=tuple(remarks(table, measured)),
         warnings=tuple(mixtures(table.entries)),
     )
 
@@ -201,60 +199,3 @@ def signed(value: float, digits: int = 1) -> str:
     """ "+0.3", "−0.3"; a zero has no sign."""
     text = signless(f"{value:.{digits}f}")
     return text if float(text.replace("−", "-")) <= 0 else f"+{text}"
-
-
-def _remarks(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]]) -> list[str]:
-    entries = table.entries
-    if not entries:
-        return []
-    seeds = sorted({run.seed for entry in entries for run in entry.runs})
-    what = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-    ours = f"Ours: {setting(entries)}, {what}; {_voting(table)}."
-    out = [f"{ours} Mean ± standard deviation over n seeds; the best of ours in each column is marked."]
-    references = [_reference(part) for part, lines in measured if any(one.estimate for one in lines)]
-    estimates = [one.estimate for _, lines in measured for one in lines if one.estimate is not None]
-    if estimates:
-        named = dict.fromkeys(references)
-        out.append(
-            f"Δ AP: difference to {' and '.join(named)}, on the seeds of both; interval and two-sided p from"
-            f" {estimates[0].resamples} draws of the test images, the same draws for all rows and seeds (paired"
-            " bootstrap, seeds as strata). They are about other images, not about other seeds, and not corrected for"
-            " the number of rows."
-        )
-    for part, lines in measured:
-        absent = part.reference is not None and part.reference.entry is not None and not _has_numbers(part.reference)
-        if absent and any(one.numbers for one in lines):
-            out.append(f"Nothing is tested against {_reference(part)}, of which there are no numbers yet.")
-    if any(line.entry is None or line.quotes or part.quoted for part, _ in measured for line in part.lines):
-        elsewhere = any(name_of(entry.at("data")) != "coco" for entry in entries)
-        beside = " Ours are of other data: compare differences, not values." if elsewhere else ""
-        out.append(f"Published numbers: {table.published_on}. “{NOT_PUBLIC}”: none was found in text.{beside}")
-    return out
-
-
-def _has_numbers(line: Line) -> bool:
-    return line.entry is not None and bool(line.entry.values("AP", line.voting))
-
-
-def _reference(part: Part) -> str:
-    """What the reference of a part is called outside of its table: "PAA / IoU / on", "K 9"."""
-    stub = part.reference.stub if part.reference is not None else ()
-    return f"{part.heads[0]} {stub[0]}" if stub and stub[0][0].isdigit() else " / ".join(stub)
-
-
-def setting(entries: Sequence[Entry]) -> str:
-    """Recipe, split, data, schedule: of each what the entries have, all of them where they differ."""
-
-    def every(of: Callable[[Entry], object]) -> str:
-        return ", ".join(dict.fromkeys(str(of(entry)) for entry in entries))
-
-    steps, size = every(lambda e: e.at("schedule.steps")), every(lambda e: e.at("train.batch_size"))
-    data, split = every(lambda e: name_of(e.at("data"))), every(lambda e: e.split)
-    return f"recipe {every(lambda e: e.at('recipe.name'))} ({data}, split {split}, {steps} steps of {size} images)"
-
-
-def _voting(table: Table) -> str:
-    votings = {line.voting for part in table.parts for line in part.lines if line.entry is not None}
-    if len(votings) > 1:
-        return "voting as the rows say"
-    return f"score voting {'on' if votings == {True} else 'off'}"

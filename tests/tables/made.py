@@ -36,10 +36,7 @@ AUXILIARY = {
     "centerness": "paa.auxiliary.Centerness",
     "iou": "paa.auxiliary.IoUPrediction",
 }
-BOUNDARY = {
-    **{"a": "A", "b": "B", "b_2020": "B2020", "c": "C", "d": "D", "paa": "C"},
-    **{"fnp": "FNP", "fsr": "FSR"},
-}
+BOUNDARY = {"a": "A", "b": "B", "b_2020": "B2020", "c": "C", "d": "D", "paa": "C", "fnp": "FNP", "fsr": "FSR"}
 
 
 class Truth:
@@ -188,8 +185,14 @@ class Made:
         for one in every:
             found = self._detected(seed, error - (1 if one.voting and error > 1 else 0))
             rest: dict[str, Any] = {
-                **{"eval_id": one.eval_id, "train_id": paths.train_id, "split": one.split, "voting": one.voting},
-                **{"postprocess": settings["postprocess"], "digests": {}, "wall_s": 1.0, "weights_sha256": "d" * 64},
+                "eval_id": one.eval_id,
+                "train_id": paths.train_id,
+                "split": one.split,
+                "voting": one.voting,
+                "postprocess": settings["postprocess"],
+                "digests": {},
+                "wall_s": 1.0,
+                "weights_sha256": "d" * 64,
                 "origin": ORIGIN,
             }
             predicts = settings["auxiliary"]["_target_"] == AUXILIARY["iou"]

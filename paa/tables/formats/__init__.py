@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from paa.tables.formats.html import html
-from paa.tables.formats.latex import latex
-from paa.tables.formats.markdown import markdown
-from paa.tables.formats.plain import plain
+from paa.tables.formats import html, latex, markdown, plain
 from paa.tables.sheet import Sheet
 
 WRITERS: dict[str, Callable[[Sequence[Sheet]], str]] = {
-    "text": plain,
-    "md": markdown,
-    "latex": latex,
-    "html": html,
+    "text": plain.write,
+    "md": markdown.write,
+    "latex": latex.write,
+    "html": html.write,
 }
 """What writes whole sheets in each format but CSV, which has its own: `paa.tables.formats.long.comma_separated`."""
 

@@ -37,7 +37,7 @@ p.warning { color: var(--warn); font-weight: 600; }
 """
 
 
-def html(sheets: Sequence[Sheet]) -> str:
+def write(sheets: Sequence[Sheet]) -> str:
     """One page of all tables."""
     head = f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{_title(sheets)}</title>\n'
     head += '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -39,7 +39,7 @@ _HEAD = r"""% Needs booktabs. A table can be taken out as it is, from \begin{tab
 """
 
 
-def latex(sheets: Sequence[Sheet]) -> str:
+def write(sheets: Sequence[Sheet]) -> str:
     """A document of all tables."""
     return _HEAD + "\n".join(fragment(sheet) for sheet in sheets) + "\\end{document}\n"
 

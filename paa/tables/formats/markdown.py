@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from paa.tables.sheet import Block, Cell, Sheet
 
 
-def markdown(sheets: Sequence[Sheet]) -> str:
+def write(sheets: Sequence[Sheet]) -> str:
     """All tables, one below the other; the best of a column is bold, footnotes are raised numbers."""
     return "\n".join(_sheet(sheet) for sheet in sheets)
 

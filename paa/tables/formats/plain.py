@@ -10,7 +10,7 @@ from paa.tables.sheet import Block, Cell, Sheet
 WIDTH = 120
 
 
-def plain(sheets: Sequence[Sheet]) -> str:
+def write(sheets: Sequence[Sheet]) -> str:
     """All tables, one below the other; the best of a column has a star, footnotes are numbers in brackets."""
     return "\n".join(_sheet(sheet) for sheet in sheets)
 
