@@ -18,7 +18,7 @@ from paa.launch.view import HEADER, lines
 from paa.launch.view import rows as submitted_rows
 from paa.runs.columns import COLUMNS, Column, flat, name_of, value_at
 from paa.runs.errors import BadRecord, RunError
-from paa.runs.frame import evaluations
+from paa.runs.frame import configuration, evaluations
 from paa.runs.paths import RunPaths, find, runs
 from paa.runs.record import EvaluationRecord, TrainingRecord
 from paa.runs.state import State, state
@@ -209,7 +209,7 @@ def _list(runs_dir: Path) -> None:
 
 def _line(paths: RunPaths, where: State) -> list[Any]:
     try:
-        config = _config(paths)
+        config = configuration(paths)
     except BadRecord as error:
         warnings.warn(str(error), stacklevel=1)
         config = {}
@@ -245,26 +245,9 @@ def _score(evaluation: EvaluationRecord, name: str) -> float | None:
     return evaluation.iou_error if name == "iou_error" else evaluation.numbers.get(name)
 
 
-def _config(paths: RunPaths) -> dict[str, Any]:
-    """The configuration of a run, finished or not; empty where it has not been written yet."""
-    if paths.finished:
-        return TrainingRecord.read(paths.record).config
-    import yaml
-
-    try:
-        config = yaml.load(paths.config.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError:
-        return {}
-    except (OSError, yaml.YAMLError) as error:
-        raise BadRecord(f"{paths.config}: not a configuration ({error})") from error
-    if not isinstance(config, dict):
-        raise BadRecord(f"{paths.config}: not a configuration")
-    return config
-
-
 def _show(paths: RunPaths) -> None:
     print(f"{paths.train_id}  {state(paths)}\n{paths.folder}\n")
-    config = _config(paths)
+    config = configuration(paths)
     if paths.finished:
         training = TrainingRecord.read(paths.record)
         print("overrides:", " ".join(training.overrides) or "none")
@@ -288,7 +271,7 @@ def _show(paths: RunPaths) -> None:
 def _diff(first: RunPaths, second: RunPaths) -> None:
     both = (first, second)
     header = ["", *(paths.train_id for paths in both)]
-    ours, theirs = (flat(_config(paths)) for paths in both)
+    ours, theirs = (flat(configuration(paths)) for paths in both)
     keys = [k for k in sorted(ours | theirs) if _text(ours.get(k, "(none)")) != _text(theirs.get(k, "(none)"))]
     rows = [[key, _text(ours.get(key, "(none)")), _text(theirs.get(key, "(none)"))] for key in keys]
     if rows:

@@ -181,6 +181,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     *(_number(name) for name in NUMBERS),
     _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
+    _evaluation("iou_error_positives", float, "mean |predicted - true IoU| of assigned positives"),
     _evaluation("images", int, "images evaluated"),
     _evaluation("detections", int, "detections evaluated"),
     _evaluation("upload", str, "file for the evaluation server, below the run's folder, where AP cannot be measured"),

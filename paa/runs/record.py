@@ -88,6 +88,8 @@ class EvaluationRecord:
     numbers            the twelve COCO numbers in percent, None without ground truth of that size.
     per_class          AP of each class in percent.
     iou_error          mean |predicted - true IoU| over the detections that are true at IoU 0.5, or None.
+    iou_error_positives, positives  the same over the anchors that the assigner makes positive, and how many; None
+                       without an IoU prediction or at many scales, and in records that are older than the field.
     images, detections, matched  how many; matched counts the true positives at IoU 0.5.
     wall_s             seconds of detection and evaluation; weights_sha256 of the evaluated weights; origin as above.
     upload             of a split without annotations: the file for the evaluation server that was written in place of
@@ -113,6 +115,8 @@ class EvaluationRecord:
     origin: dict[str, Any]
     upload: str | None = None
     score: dict[str, Any] | None = None
+    iou_error_positives: float | None = None
+    positives: int | None = None
     numerics: int = NUMERICS
     kind: str = "evaluation"
     format: int = FORMAT

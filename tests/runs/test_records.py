@@ -269,3 +269,13 @@ def test_a_foreign_choice_is_named_in_full():
     assert name_of({"_target_": "paa.detector.ResNet", "depth": 50, "dcn_stages": [5]}) == "resnet50_dcn"
     assert name_of({"_target_": "mine.Boundary"}) == "mine.Boundary"
     assert name_of(None) is name_of({}) is None
+
+
+def test_a_record_that_is_older_than_a_field_reads_as_without(tmp_path):
+    path = tmp_path / "e.json"
+    evaluation("t1", 1).write(path)
+    stored = json.loads(path.read_text())
+    for name in ("iou_error_positives", "positives"):
+        del stored[name]
+    path.write_text(json.dumps(stored))
+    assert EvaluationRecord.read(path) == replace(evaluation("t1", 1), iou_error_positives=None, positives=None)
