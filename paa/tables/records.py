@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ALWAYS = ("assigner", "boundary", "auxiliary", "seed", "split", "voting", "AP", "AP50", "AP75", "APS", "APM", "APL")
 """Columns that are shown in any case."""
 
-WHERE_KNOWN = ("n", "n_end", "t", "own", "iou_error", "train_id")
+WHERE_KNOWN = ("n", "n_end", "t", "own", "converted", "iou_error", "train_id")
 """Columns that are shown where a row has a value."""
 
 WHERE_DIFFERENT = (

@@ -47,17 +47,26 @@ def test_handlers_go_back():
     assert [signal.getsignal(one) for one in every] == before
 
 
+def fail_after_a_signal():
+    os.kill(os.getpid(), signal.SIGUSR2)
+    raise OSError("the disk is full")
+
+
+def heed_a_signal():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        stop.check(3)
+
+
 def test_a_request_that_a_failure_came_before_is_handed_on():
     heard = []
     before = signal.signal(signal.SIGUSR2, lambda signum, frame: heard.append(signum))
     try:
         with pytest.raises(OSError, match="full"), StopRequest():
-            os.kill(os.getpid(), signal.SIGUSR2)
-            raise OSError("the disk is full")
+            fail_after_a_signal()
         assert heard == [signal.SIGUSR2]
-        with pytest.raises(Interrupted), StopRequest() as stop:
-            os.kill(os.getpid(), signal.SIGUSR2)
-            stop.check(3)
+        with pytest.raises(Interrupted):
+            heed_a_signal()
         assert heard == [signal.SIGUSR2], "one that was heeded is over"
     finally:
         signal.signal(signal.SIGUSR2, before)
