@@ -161,7 +161,7 @@ def _standing(run: Run, voting: bool) -> str:
     record = run.evaluations.get(voting)
     if record is None:
         return f"trained, not evaluated with voting {'on' if voting else 'off'}"
-    return "detections written for the server, not scored" if record.numbers.get("AP") is None else ""
+    return "uploaded, not scored" if record.numbers.get("AP") is None else ""
 
 
 def entries(rows: Iterable[WantedRow]) -> list[Entry]:

@@ -158,7 +158,13 @@ class Judge:
             return Check(what, UNDECIDED, "", why=str(error))
         why = self._unlearned() or _too_few(found.seeds)
         verdict = UNDECIDED if why else judge(found)
-        return Check(what, verdict, note, found, why or ("" if verdict != UNDECIDED else "interval or seeds disagree"))
+        return Check(
+            what,
+            verdict,
+            note,
+            found,
+            why or ("" if verdict != UNDECIDED else "neither side has the whole interval and all seeds"),
+        )
 
     def _unlearned(self) -> str:
         values = self.reference.ap().values()

@@ -175,10 +175,12 @@ def table3(entries: Sequence[Entry], published: Published) -> Table:
     shown = {quote.row for line in lines for quote in line.quotes.values()} | set(_SAME_NETWORK.values())
     ours = [row for row in published.rows("table3") if row.startswith("PAA ") and " minus " not in row]
     rest = [("table3", row) for row in ours if row not in shown]
-    for number, (of, row) in enumerate([*rest, *(("table3_others", row) for row in published.rows("table3_others"))]):
+    before = ""
+    for of, row in [*rest, *(("table3_others", row) for row in published.rows("table3_others"))]:
         name, at_scales, _ = row.partition(" (multi-scale test)")
         quotes = {m.name: Quote(of, row, m.name) for m in _ALL}
-        lines.append(Line(row, (name, "multi" if at_scales else "single"), None, quotes=quotes, rule=number == 0))
+        lines.append(Line(row, (name, "multi" if at_scales else "single"), None, quotes=quotes, rule=of != before))
+        before = of
     part = Part("all", "", ("method, backbone", "test"), _ALL, tuple(lines))
     return Table("table3", "Comparison with published detectors", (part,), TEST_DEV)
 

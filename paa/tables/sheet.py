@@ -103,7 +103,8 @@ def _block(part: Part, lines: Sequence[Measured], published: Published, notes: N
             row += _test(one, part.reference, notes)
         rows.append(tuple(row))
     rules = frozenset(n for n, one in enumerate(lines) if one.line.rule)
-    return Block(part.title, tuple(heads), tuple(rows), tuple(numeric), rules)
+    side = f"{part.name.capitalize()}: " if part.name in ("left", "right") else ""
+    return Block(f"{side}{part.title}", tuple(heads), tuple(rows), tuple(numeric), rules)
 
 
 def _best(metric: Metric, lines: Sequence[Measured]) -> str | None:

@@ -9,6 +9,7 @@ import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class Truth:
 TRUTH = Truth()
 
 
+@lru_cache
 def detected(seed: int, error: int) -> Evaluation:
     """The evaluation of a detector that misplaces boxes by up to `error` pixels; 1000 finds nothing."""
     draws, rows = Draws(9, 2, seed, error), []
@@ -141,7 +143,6 @@ class Made:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[Row] = []
-        self._found: dict[tuple[int, int], Evaluation] = {}
 
     def row(
         self,
@@ -183,7 +184,7 @@ class Made:
                 origin=ORIGIN,
             ).write(paths.record)
         for one in every:
-            found = self._detected(seed, error - (1 if one.voting and error > 1 else 0))
+            found = detected(seed, error - (1 if one.voting and error > 1 else 0))
             rest: dict[str, Any] = {
                 "eval_id": one.eval_id,
                 "train_id": paths.train_id,
@@ -201,11 +202,6 @@ class Made:
             record = EvaluationRecord.of(found if predicts else replace(found, iou_error=None), **rest)
             record.write(paths.evaluation(one.eval_id))
             found.matches.save(paths.matches(one.eval_id))
-
-    def _detected(self, seed: int, error: int) -> Evaluation:
-        if (seed, error) not in self._found:
-            self._found[seed, error] = detected(seed, error)
-        return self._found[seed, error]
 
     def rewrite(self, train_id: str, voting: bool, **changes: Any) -> None:
         """Changes fields of an evaluation's record; of numbers=None, there are none: it was uploaded."""

@@ -67,7 +67,7 @@ def test_what_was_uploaded_has_no_number_until_it_is_scored(tmp_path):
     uploaded.write(path)
     (entry,) = runs.entries("table1")
     assert entry.split == "test-dev"
-    assert entry.standing(False) == "detections written for the server, not scored"
+    assert entry.standing(False) == "uploaded, not scored"
     assert entry.scored(False) == ""
     replace(uploaded, numbers={"AP": 44.8}, score={"source": "codalab.org", "date": "2026-01-02"}).write(path)
     (entry,) = runs.entries("table1")

@@ -5,7 +5,7 @@ import pytest
 from test_evaluation import copies, reference, world
 
 from paa.evaluation import Results, average_precision, evaluate
-from paa.tables.paired import Bootstrap, PairingError
+from paa.tables.paired import Bootstrap, PairingError, Term
 from paa.tables.resampling import draw, resampled
 
 DRAWS = 12
@@ -37,7 +37,7 @@ def detectors(tmp_path_factory):
 def test_equals_whole_evaluations_of_the_drawn_images(detectors):
     index, found, paths = detectors
     bootstrap = Bootstrap(DRAWS, seed=4)
-    estimate = bootstrap.estimate([(1.0, paths["ours"]), (-1.0, paths["theirs"])])
+    estimate = bootstrap.difference(paths["ours"], paths["theirs"])
     image_ids = np.array(sorted(index.image_ids))
     differences = []
     for row in draw(len(image_ids), DRAWS, seed=4):
@@ -53,14 +53,15 @@ def test_equals_whole_evaluations_of_the_drawn_images(detectors):
     smaller = min(sum(d < 0 for d in differences), sum(d > 0 for d in differences))
     assert estimate.p == min(1, 2 * (smaller + 1) / (DRAWS + 1))
     assert estimate.seeds == (0, 1)
+    assert np.mean(estimate.by_seed) == pytest.approx(estimate.value)
     assert estimate.resamples == DRAWS
 
 
 def test_a_difference_turned_round_has_the_other_sign_and_the_same_p(detectors):
     _, _, paths = detectors
     bootstrap = Bootstrap(200)
-    one = bootstrap.estimate([(1.0, paths["ours"]), (-1.0, paths["theirs"])], "AP75")
-    other = bootstrap.estimate([(1.0, paths["theirs"]), (-1.0, paths["ours"])], "AP75")
+    one = bootstrap.difference(paths["ours"], paths["theirs"], "AP75")
+    other = bootstrap.difference(paths["theirs"], paths["ours"], "AP75")
     assert (other.value, other.low, other.high) == pytest.approx((-one.value, -one.high, -one.low))
     assert other.p == one.p
     assert one.low < one.value < one.high
@@ -68,14 +69,14 @@ def test_a_difference_turned_round_has_the_other_sign_and_the_same_p(detectors):
 
 def test_the_same_evaluation_differs_by_nothing(detectors):
     _, _, paths = detectors
-    found = Bootstrap(50).estimate([(1.0, paths["ours"]), (-1.0, paths["ours"])])
+    found = Bootstrap(50).difference(paths["ours"], paths["ours"])
     assert (found.value, found.low, found.high) == pytest.approx((0, 0, 0), abs=1e-12)
     assert found.p == 1
 
 
 def test_p_is_never_zero(detectors):
     _, _, paths = detectors
-    found = Bootstrap(50).estimate([(1.0, paths["ours"])])
+    found = Bootstrap(50).estimate([Term(1.0, paths["ours"])])
     assert found.low > 0
     assert found.p == pytest.approx(2 / 51)
 
@@ -83,11 +84,11 @@ def test_p_is_never_zero(detectors):
 def test_seeds_that_one_side_lacks_are_left_out(detectors):
     _, _, paths = detectors
     half = {0: paths["theirs"][0]}
-    found = Bootstrap(50).estimate([(1.0, paths["ours"]), (-1.0, half)])
+    found = Bootstrap(50).difference(paths["ours"], half)
     assert found.seeds == (0,)
-    assert found.value == Bootstrap(50).estimate([(1.0, {0: paths["ours"][0]}), (-1.0, half)]).value
+    assert found.value == Bootstrap(50).difference({0: paths["ours"][0]}, half).value
     with pytest.raises(PairingError, match="no seed in common"):
-        Bootstrap(5).estimate([(1.0, {0: paths["ours"][0]}), (-1.0, {1: paths["theirs"][1]})])
+        Bootstrap(5).difference({0: paths["ours"][0]}, {1: paths["theirs"][1]})
 
 
 def test_evaluations_of_other_images_or_ground_truths_are_no_pair(detectors, tmp_path):
@@ -97,14 +98,14 @@ def test_evaluations_of_other_images_or_ground_truths_are_no_pair(detectors, tmp
     fewer = type(index)(index.image_ids, [a for a in index.annotations if a is not counted])
     evaluate(fewer, found["ours"][0]).matches.save(other)
     with pytest.raises(PairingError, match="evaluated on other images"):
-        Bootstrap(5).estimate([(1.0, {0: paths["ours"][0]}), (-1.0, {0: other})])
+        Bootstrap(5).difference({0: paths["ours"][0]}, {0: other})
     evaluate(type(index)(index.image_ids, []), found["ours"][0]).matches.save(other)
     with pytest.raises(PairingError, match="no ground truth"):
-        Bootstrap(5).estimate([(1.0, {0: other})])
+        Bootstrap(5).estimate([Term(1.0, {0: other})])
     with pytest.raises(ValueError, match="metric=APS: must be one of AP, AP50, AP75"):
-        Bootstrap(5).estimate([(1.0, paths["ours"])], "APS")
+        Bootstrap(5).estimate([Term(1.0, paths["ours"], "APS")])
     with pytest.raises(FileNotFoundError):
-        Bootstrap(5).estimate([(1.0, {0: tmp_path / "absent.npz"})])
+        Bootstrap(5).estimate([Term(1.0, {0: tmp_path / "absent.npz"})])
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say():

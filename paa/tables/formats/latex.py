@@ -41,12 +41,23 @@ _HEAD = r"""% Needs booktabs. A table can be taken out as it is, from \begin{tab
 
 def write(sheets: Sequence[Sheet]) -> str:
     """A document of all tables."""
-    return _HEAD + "\n".join(fragment(sheet) for sheet in sheets) + "\\end{document}\n"
+    return _HEAD + "\n".join(_counted(sheet) for sheet in sheets) + "\\end{document}\n"
+
+
+def _counted(sheet: Sheet) -> str:
+    """The table with the paper's number."""
+    number = sheet.name.removeprefix("table")
+    before = rf"\setcounter{{table}}{{{int(number) - 1}}}" + "\n" if number.isdigit() else ""
+    return before + fragment(sheet)
 
 
 def fragment(sheet: Sheet) -> str:
     """One table. Its parts stand side by side where the page is wide enough, else one below the other."""
-    lines = [r"\begin{table*}[p]", r"\centering", rf"\caption{{{escape(sheet.title)}.}}\label{{tab:{sheet.name}}}"]
+    lines = [r"\begin{table*}[p]", r"\centering"]
+    if sheet.name.startswith("table"):
+        lines.append(rf"\caption{{{escape(sheet.title)}.}}\label{{tab:{sheet.name}}}")
+    else:
+        lines.append(rf"{escape(sheet.title)}.\par")
     # The lines of text that the tabulars make, where they do not fit into one, keep apart.
     lines.append(r"\scriptsize\setlength{\tabcolsep}{3pt}\lineskip=3ex\lineskiplimit=3ex\vspace{1ex}")
     lines.append("\n\\quad\n".join(_block(block) for block in sheet.blocks))
