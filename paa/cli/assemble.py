@@ -20,7 +20,7 @@ from paa.cli.messages import ConfigError
 from paa.cli.own import try_boundary
 from paa.criterion import Criterion
 from paa.data.sources import Coco, Custom, Shapes, Voc
-from paa.data.targets import EMPTY_IMAGES, RULES
+from paa.data.targets import EMPTY_IMAGES, RULES, THIN_IMAGES
 from paa.data.transforms import Transform
 from paa.detector import Detector
 from paa.engine.compiling import CannotCompile, compiled
@@ -203,12 +203,17 @@ def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None
             short=node["short"],
             longest=node["longest"],
             resize=images["resize"],
+            interpolation=images.get("interpolation"),  # runs that are older than the key have none
             flip=node.get("flip", 0.0),
             legacy=images["legacy"],
             **own,
         )
     except checks.OutOfRange as error:
-        name = f"images.{error.name}" if error.name in ("resize", "legacy") else f"images.{phase}.{error.name}"
+        name = (
+            f"images.{error.name}"
+            if error.name in ("resize", "interpolation", "legacy")
+            else f"images.{phase}.{error.name}"
+        )
         raise ConfigError(f"{name}{error.problem}") from error
 
 
@@ -234,6 +239,7 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
             raise checks.OutOfRange("backbone.norm", f"=batch with train.accumulate={train['accumulate']}{problem}")
         checks.integer("images.test.batch_size", images["test"]["batch_size"], low=1)
         checks.choice("images.empty", images["empty"], EMPTY_IMAGES)
+        checks.choice("images.thin", images.get("thin", "keep"), THIN_IMAGES)  # older runs have no such key
         checks.choice("images.boxes", images["boxes"], RULES)
         checks.integer("images.min_side", images["min_side"], low=0)
         checks.integer("checkpoint.keep", config["checkpoint"]["keep"], low=1)

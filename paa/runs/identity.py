@@ -79,7 +79,7 @@ _NEVER = (
     "debug.profile",
 )
 _NOT_TRAINING = ("images.test",)
-_NOT_TESTING = ("images.train", "images.boxes", "images.empty", "images.min_side")
+_NOT_TESTING = ("images.train", "images.boxes", "images.empty", "images.thin", "images.min_side")
 
 VOTING = ("voting_weight", "sigma_t", "voting_iou")
 """Keys of `postprocess` that count only where voting is on."""
@@ -92,6 +92,7 @@ INERT: dict[str, Any] = {
     "channels_last": True,
     "compile": False,
     "postprocess.frame": "input",
+    "images.thin": "keep",
 }
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
@@ -104,6 +105,10 @@ INERT_BESIDE: tuple[tuple[str, Any, str, Any], ...] = (
     ("criterion.epsilon", 0, "criterion.normaliser", "modern"),
     ("criterion.epsilon", 0, "criterion.normaliser", "official"),
     ("criterion.epsilon", 1.1920929e-07, "criterion.normaliser", "mmdet"),
+    ("images.interpolation", "pil", "images.resize", "round"),
+    ("images.interpolation", "pil", "images.resize", "truncate"),
+    ("images.interpolation", "plain", "images.resize", "half_up"),
+    ("images.thin", "drop", "images.legacy", True),  # which drops such boxes, and images.empty=drop their images
 )
 """The same where an older key settled what a younger one now says: (key, value, older key, its value). The key is left
 out at that value, where the older one has this value."""
