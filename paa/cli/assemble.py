@@ -209,12 +209,8 @@ def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None
             **own,
         )
     except checks.OutOfRange as error:
-        name = (
-            f"images.{error.name}"
-            if error.name in ("resize", "interpolation", "legacy")
-            else f"images.{phase}.{error.name}"
-        )
-        raise ConfigError(f"{name}{error.problem}") from error
+        where = "images" if error.name in ("resize", "interpolation", "legacy") else f"images.{phase}"
+        raise ConfigError(f"{where}.{error.name}{error.problem}") from error
 
 
 def _check_scalars(config: Mapping[str, Any]) -> None:

@@ -23,13 +23,18 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paa.checks import OutOfRange
 from paa.cli.folders import HYDRA_VERSION, conf_dir
 from paa.cli.messages import ConfigError, explain_choice, explain_key, explain_stranger, listed
+from paa.engine.schedule import in_epochs, milestones_in_epochs
 
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
 if not OmegaConf.has_resolver("paa.norm"):  # normalisation of a backbone, by whether it has weights
     OmegaConf.register_new_resolver("paa.norm", lambda weights, pretrained: pretrained if weights else "group")
+if not OmegaConf.has_resolver("paa.steps"):  # the recipe's steps and milestones, counted as a preset counts
+    OmegaConf.register_new_resolver("paa.steps", in_epochs)
+    OmegaConf.register_new_resolver("paa.milestones", milestones_in_epochs)
 
 _DEFAULTS: dict[str, DictConfig] = {}
 
@@ -228,7 +233,9 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
             raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
         plain = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        text = str(error).splitlines()[0]
+        refused = text.partition(f"{OutOfRange.__name__} raised while resolving interpolation: ")[2]  # by a resolver
+        raise ConfigError(refused or f"{error.full_key}: {text}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

@@ -82,8 +82,9 @@ class Transform:
         if self.longest is not None and max(self.shorts) > self.longest:
             raise checks.OutOfRange("longest", f"={longest} is below short={max(self.shorts)}")
         self.resize = checks.choice("resize", resize, RESIZES)
-        usual = "plain" if resize == "half_up" else "pil"  # as it was before it was an argument
-        self.interpolation = checks.choice("interpolation", interpolation or usual, INTERPOLATIONS)
+        if interpolation is None:  # as it was before it was an argument
+            interpolation = "plain" if resize == "half_up" else "pil"
+        self.interpolation = checks.choice("interpolation", interpolation, INTERPOLATIONS)
         self.flip = checks.number("flip", flip, low=0, high=1)
         self.legacy = checks.flag("legacy", legacy)
         self.channels = checks.choice("channels", channels, CHANNELS)

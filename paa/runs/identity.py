@@ -93,6 +93,8 @@ INERT: dict[str, Any] = {
     "compile": False,
     "postprocess.frame": "input",
     "images.thin": "keep",
+    "backbone.dcn_init": "random",
+    "detector.head.dcn_init": "random",
 }
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
@@ -109,6 +111,8 @@ INERT_BESIDE: tuple[tuple[str, Any, str, Any], ...] = (
     ("images.interpolation", "pil", "images.resize", "truncate"),
     ("images.interpolation", "plain", "images.resize", "half_up"),
     ("images.thin", "drop", "images.legacy", True),  # which drops such boxes, and images.empty=drop their images
+    ("backbone.dcn_init", "zero", "backbone.dcn_stages", []),  # where there is none
+    ("detector.head.dcn_init", "zero", "detector.head.dcn", False),
 )
 """The same where an older key settled what a younger one now says: (key, value, older key, its value). The key is left
 out at that value, where the older one has this value."""

@@ -242,6 +242,7 @@ MESSAGES = {
     "optim=sgd optim.lr=0": "optim.lr=0 is out of range: must be a number above 0 to 10",
     "optim.betas=3": "optim.betas=3: must be two numbers from 0 to below 1",
     "schedule.steps=0": "schedule.steps=0 is out of range: must be an integer from 1",
+    "compat.length=images schedule=multistep": "compat.length=images: must be one of steps, epochs",
     "schedule=multistep schedule.milestones=[2]": "schedule.milestones=2 is out of range: "
     "must be a number above 0 to 1",
     "images.train.flip=2": "images.train.flip=2 is out of range: must be a number from 0 to 1",
@@ -279,7 +280,7 @@ MESSAGES = {
     "optim.lr=nan": "optim.lr=nan: must be a number above 0 to 1",
     "postprocess.voting=1": "postprocess.voting=1: must be true, false or both",
     "criterion=null": "criterion: holds keys and is no value itself. Keys of criterion: "
-    "alpha, average, gamma, giou, normaliser, roundtrip",
+    "alpha, average, epsilon, gamma, giou, normaliser, roundtrip, zero_weights",
     "detector.fpn=3": "detector.fpn: holds keys and is no value itself. Keys of detector.fpn: channels, init, p7_relu",
     "assign._target_=paa.assign.Nope": "assign._target_=paa.assign.Nope: cannot be imported "
     "(module 'paa.assign' has no attribute 'Nope')",
