@@ -1,4 +1,4 @@
-"""Inputs and outputs of MMDetection's code as arrays: made where it is installed, stored in mmdet/ for everywhere else."""
+"""Inputs and outputs of MMDetection's code as arrays: made where it is installed, stored in mmdet/ for the rest."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FOLDER = Path(__file__).resolve().parent / "mmdet"
 Arrays = dict[str, np.ndarray]
 
 
-def batch_of(seed: int) -> tuple[list[Image], Arrays]:
+def batch_of(seed: int, large: bool = False) -> tuple[list[Image], Arrays]:
     """A random batch, and the arrays that it is stored as; images "as stored" are up to three times as large."""
-    images = images_of(seed, MMDET, empty=True)
+    images = images_of(seed, MMDET, large, empty=True)
     draw = np.random.default_rng(seed + 10**6)
     counts = [len(image.boxes) for image in images]
     return images, {
@@ -51,10 +51,10 @@ def images_from(arrays: Arrays) -> list[Image]:
 def outputs_of(images: list[Image], original: np.ndarray) -> Arrays:
     """What MMDetection makes of a batch; `original` [B, 2] (h, w) of the images as stored.
 
-    gt_index, loss_X, slope_X      PAAHead.loss_by_feat, its mixtures fitted in float64; labels as `Assignment` has them.
-    float32                        gt_index with the mixtures fitted in float32, as released; -3 where that raises.
-    atss_gt_index, atss_loss_X     ATSSAssigner, ATSSHead.loss_by_feat; iou_gt_index: MaxIoUAssigner of RetinaNet.
-    plain_X, vote_X                PAAHead.predict_by_feat without and with score voting, boxes in the stored image.
+    gt_index, loss_X, slope_X    PAAHead.loss_by_feat, its mixtures fitted in float64; labels as in `Assignment`.
+    float32                      gt_index with the mixtures fitted in float32, as released; -3 where that raises.
+    atss_gt_index, atss_loss_X   ATSSAssigner, ATSSHead.loss_by_feat; iou_gt_index: MaxIoUAssigner of RetinaNet.
+    plain_X, vote_X              PAAHead.predict_by_feat without and with score voting, boxes in the stored image.
     """
     classes = images[0].logits.shape[1]
     with heads.float64_mixtures():

@@ -8,13 +8,14 @@ import warnings
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
-sys.path[:0] = [str(Path(__file__).resolve().parents[i]) for i in (0, 1)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[0]))
 
 import mmdetection
 import numpy as np
 import torch
 
-SEEDS = (0, 1, 2, 5, 7, 10, 13, 16, 20, 22, 25, 28, 32, 34, 37, 40, 43, 46, 49, 52)
+SEEDS = (0, 3, 6, 7, 10, 12, 15, 18, 20, 21, 22, 25, 28, 30, 32, 33, 34, 37, 43, 48, 52, 57, 72)
 """Of `random_images.images_of`: each kind of ground truths, with fresh, trained and wild outputs; small images."""
 
 
