@@ -114,7 +114,7 @@ class PostProcess:
 
         sizes      [B, 2] (h, w) of each image inside its padding: boxes are clipped to it.
         auxiliary  the auxiliary task that the head was trained for: makes the unified score.
-        original   [B, 2] (h, w) of each image as stored; frame="stored" needs it.
+        original   [B, 2] (h, w) of each image as stored, where frame="stored" measures; None: no other than `sizes`.
 
         Anchors over the padding count too: their boxes may reach into the image.
         """
@@ -127,9 +127,7 @@ class PostProcess:
         boxes = self.coder.decode(predictions.deltas[image, anchor], anchors.boxes[anchor])
         boxes = clip(boxes.unsqueeze(1), sizes[image], self.legacy).squeeze(1)
         factors = None
-        if self.frame == "stored":
-            if original is None:
-                raise ValueError("frame=stored: the sizes of the images as stored are needed (`original`)")
+        if self.frame == "stored" and original is not None:
             factors = scale_factors(sizes, original.to(sizes.device))
             boxes, sizes = boxes * factors[image].to(boxes.dtype), original.to(sizes.device)
         offsets = torch.searchsorted(image, torch.arange(len(logits) + 1, device=image.device)).tolist()

@@ -215,10 +215,16 @@ def test_without_the_plus_one_the_frame_changes_rounding_alone(voting: bool) -> 
         torch.testing.assert_close(a.boxes, b.boxes, rtol=0, atol=1e-4)
 
 
-def test_the_stored_frame_needs_the_sizes_of_the_images() -> None:
+def test_images_of_no_other_size_are_stored_as_the_network_sees_them() -> None:
     predictions, anchors = inputs(4, ties=False)
-    with pytest.raises(ValueError, match="frame=stored: the sizes of the images as stored are needed"):
-        PostProcess(frame="stored")(predictions, anchors, SIZES, IoUPrediction())
+    stored = PostProcess(frame="stored")
+    for one, other in zip(
+        stored(predictions, anchors, SIZES, IoUPrediction()),
+        stored(predictions, anchors, SIZES, IoUPrediction(), SIZES),
+        strict=True,
+    ):
+        assert torch.equal(one.boxes, other.boxes)
+        assert torch.equal(one.scores, other.scores)
 
 
 @pytest.mark.parametrize("label", [0, 79])

@@ -83,8 +83,8 @@ def decode(rules: Rules, deltas: Array, anchors: Array) -> Array:
     return np.stack((x - half_w, y - half_h, x + half_w, y + half_h), 1)
 
 
-def giou_loss(rules: Rules, boxes: Array, targets: Array) -> Array:
-    """1 - GIoU [N] float64 of boxes with their targets, each [N, 4]; never with the + 1."""
+def giou_areas(rules: Rules, boxes: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """Intersection, union and enclosing box of boxes and targets [N, 4] -> areas [N] float64; never with the + 1."""
     x1, y1, x2, y2 = boxes.astype(np.float64).T
     tx1, ty1, tx2, ty2 = targets.astype(np.float64).T
     x2, y2 = np.maximum(x1, x2), np.maximum(y1, y2)
@@ -93,9 +93,13 @@ def giou_loss(rules: Rules, boxes: Array, targets: Array) -> Array:
     union = (x2 - x1) * (y2 - y1) + (tx2 - tx1) * (ty2 - ty1) - inter
     hull = (np.maximum(x2, tx2) - np.minimum(x1, tx1)) * (np.maximum(y2, ty2) - np.minimum(y1, ty1))
     if rules.giou == "add":
-        union, hull = union + 1e-7, hull + 1e-7
-    else:
-        union, hull = np.maximum(union, 1e-6), np.maximum(hull, 1e-6)
+        return inter, union + 1e-7, hull + 1e-7
+    return inter, np.maximum(union, 1e-6), np.maximum(hull, 1e-6)
+
+
+def giou_loss(rules: Rules, boxes: Array, targets: Array) -> Array:
+    """1 - GIoU [N] float64 of boxes with their targets, each [N, 4]."""
+    inter, union, hull = giou_areas(rules, boxes, targets)
     return 1 - (inter / union - (hull - union) / hull)
 
 

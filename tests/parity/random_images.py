@@ -92,11 +92,7 @@ def images_of(seed: int, rules: Rules, large: bool = False, empty: bool = False)
 
 def tensors_of(images: list[Image]) -> tuple[Predictions, Targets]:
     """A batch as our own code takes it."""
-    stacked = (
-        torch.from_numpy(np.stack([getattr(i, name) for i in images])) for name in ("logits", "deltas", "quality")
-    )
-    boxes, labels = (
-        [torch.from_numpy(i.boxes) for i in images],
-        [torch.tensor(i.labels, dtype=torch.int64) for i in images],
-    )
-    return Predictions(*stacked), Targets.pad(boxes, labels)
+    stacked = (np.stack([getattr(image, name) for image in images]) for name in ("logits", "deltas", "quality"))
+    boxes = [torch.from_numpy(image.boxes) for image in images]
+    labels = [torch.tensor(image.labels, dtype=torch.int64) for image in images]
+    return Predictions(*(torch.from_numpy(x) for x in stacked)), Targets.pad(boxes, labels)

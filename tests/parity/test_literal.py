@@ -9,14 +9,13 @@ import pytest
 import torch
 from composed import anchors_of, assign, parts
 from differences import Differences
+from explained import tie
 from literal_assign import Image, gt_index, matched, scores
 from literal_detect import Found, detect
 from literal_losses import losses
 from literal_rules import RULES, Rules
 from random_images import images_of, tensors_of
 
-from paa.assign.boundary import MixtureBoundary
-from paa.assign.mixture import log_joint
 from paa.cli.assemble import Parts
 from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
@@ -110,25 +109,9 @@ def compare_assignments(scene: Scene, count: Count, differences: Differences) ->
             if ((theirs == g) != (ours[b] == g)).any():
                 count.counts += 1
                 rounding = ((of_ours == g) == (ours[b] == g)).all()
-                why = "the last digits of the scores decide" if rounding else tie(scene, b, g)
+                why = "the last digits of the scores decide" if rounding else tie(scene.built, scene.assignment, b, g)
                 differences.tell(f"{scene.against}, {scene.name}, ground truth {g} of image {b}: {why}")
                 assert why, f"{scene.name}, ground truth {g} of image {b}: nothing explains the difference"
-
-
-def tie(scene: Scene, b: int, g: int) -> str | None:
-    """Why another exact fit may label a ground truth's candidates otherwise, or None."""
-    rule, extras = scene.built.assigner.boundary, scene.assignment.extras
-    assert isinstance(rule, MixtureBoundary)
-    valid = extras["candidate_valid"][b, g]
-    values = extras["candidate_scores"][b, g][valid][None]
-    fitted = rule.fitted(values, torch.ones_like(values, dtype=torch.bool))
-    lead = log_joint(fitted.mixture, values)[0].diff(dim=1).abs().min()
-    if lead < 1e-6:
-        return f"posteriors of a candidate tie to {float(lead):.1e}"
-    densities = fitted.density[fitted.foreground].sort(descending=True).values
-    if len(densities) > 1 and densities[0] - densities[1] < 1e-6:
-        return f"densities of two candidates tie to {float(densities[0] - densities[1]):.1e}"
-    return None
 
 
 def compare_losses(scene: Scene, differences: Differences) -> None:
@@ -141,10 +124,10 @@ def compare_losses(scene: Scene, differences: Differences) -> None:
         differences.within(1e-5, scene.against, f"loss parts, {part}", ours, value, relative=bool(value))
     for kind, name in MAPS.items():
         right = np.stack(slopes[kind])
+        terms = np.stack(slopes["reg_terms"]) if kind == "reg" else np.abs(right).max()
         gradient = getattr(scene.predictions, name).grad.double().numpy()
-        # an entry in which large terms cancel is known no better than to the rounding of the largest ones
-        scale = np.abs(right) + 5e-2 * np.abs(right).max()
-        gap = np.abs(gradient - right) / np.maximum(scale, np.finfo(np.float64).tiny)
+        # where large terms cancel, what is left is known no better than to the rounding of the terms
+        gap = np.abs(gradient - right) / np.maximum(np.abs(right) + 1e-2 * terms, np.finfo(np.float64).tiny)
         differences.most(1e-4, scene.against, f"gradients of {kind}, relative", float(gap.max()))
 
 

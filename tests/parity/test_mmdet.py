@@ -1,9 +1,20 @@
-"""MMDetection's own heads and assigners beside ours with `compat=mmdet`."""
+"""MMDetection's own heads and assigners beside ours with `compat=mmdet`, on random batches."""
 
 from __future__ import annotations
 
 import mmdetection
+import numpy as np
 import pytest
+from differences import Differences
+from mmdet_comparison import compare
+from record_mmdet import SEEDS
+
+SOME = range(108, 162)
+"""Batches of every kind of ground truths and of every way that a network may speak, none of them stored."""
+
+CHUNK = 18
+LARGE = (10, 13)
+"""Batches of an image of 800 x 1333; "trained" outputs."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -11,9 +22,33 @@ def mmdet() -> None:
     mmdetection.require()
 
 
-def test_its_heads_can_be_imported() -> None:
-    from mmdet.models.dense_heads import ATSSHead, PAAHead
-    from mmdet.models.task_modules.assigners import MaxIoUAssigner
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("first", range(SOME.start, SOME.stop, CHUNK))
+def test_batches(first: int, differences: Differences) -> None:
+    from mmdet_outputs import batch_of, outputs_of
 
-    assert issubclass(PAAHead, ATSSHead)
-    assert callable(MaxIoUAssigner)
+    for seed in range(first, first + CHUNK):
+        images, arrays = batch_of(seed)
+        compare(images, arrays["original"], outputs_of(images, arrays["original"]), differences)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", LARGE)
+def test_large(seed: int, differences: Differences) -> None:
+    from mmdet_outputs import batch_of, outputs_of
+
+    images, arrays = batch_of(seed, large=True)
+    compare(images, arrays["original"], outputs_of(images, arrays["original"]), differences)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", SEEDS[::4])
+def test_the_stored_outputs_are_what_it_gives(seed: int) -> None:
+    from mmdet_outputs import FOLDER, batch_of, outputs_of, thinned
+
+    images, arrays = batch_of(seed)
+    found = {**arrays, **thinned(outputs_of(images, arrays["original"]))}
+    with np.load(FOLDER / f"batch_{seed:03}.npz", allow_pickle=False) as stored:
+        assert set(stored.files) == set(found)
+        for name in stored.files:
+            np.testing.assert_allclose(found[name], stored[name], rtol=1e-4, atol=1e-6, err_msg=name)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from composed import parts
 from differences import Differences
+from explained import tie_of
 from literal_boundary import pad
 from official_arrays import Arrays, names, read
 
@@ -70,24 +71,8 @@ def test_labels(name: str, letter: str, differences: Differences) -> None:
     wrong = (labels != theirs) & valid
     differences.share(AUTHORS, f"labels of boundary {LETTERS[letter]}", int(wrong.sum()), int(valid.sum()))
     for i in torch.nonzero(wrong.any(1)).flatten().tolist():
-        why = reason(rule, scores[i : i + 1], valid[i : i + 1])
+        why = tie_of(rule, scores[i : i + 1], valid[i : i + 1], least=1e-9)
         differences.tell(f"set {i}: {int(wrong[i].sum())} of {int(valid[i].sum())} labels: {why or 'UNEXPLAINED'}")
         assert why, f"set {i}: {labels[i][valid[i]].tolist()}, theirs {theirs[i][valid[i]].tolist()}"
     assert int(wrong.sum()) <= 0.001 * int(valid.sum())
     assert int(wrong.any(1).sum()) <= 0.005 * len(valid)
-
-
-def reason(rule: MixtureBoundary, scores: torch.Tensor, valid: torch.Tensor) -> str | None:
-    """Why another exact fit may label these scores otherwise, or None."""
-    fitted = rule.fitted(scores, valid)
-    joint = log_joint(fitted.mixture, scores)[valid]
-    lead = (joint[:, 0] - joint[:, 1]).abs().min()
-    if lead < 1e-9:
-        return f"a candidate's posteriors differ by {lead:.1e}"
-    for peak, members in ((fitted.pos_peak, fitted.foreground), (fitted.neg_peak, fitted.background)):
-        others = members & (fitted.scores != fitted.scores.gather(1, peak.clamp(min=0)))
-        if others.any():
-            gap = fitted.density.gather(1, peak.clamp(min=0)) - fitted.density[others].max()
-            if gap < 1e-9:
-                return f"two candidates' densities differ by {float(gap):.1e}"
-    return None

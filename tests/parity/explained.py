@@ -1,0 +1,58 @@
+"""Why two exact implementations may label the candidates of a ground truth otherwise."""
+
+from __future__ import annotations
+
+import torch
+
+from paa.assign.boundary import MixtureBoundary
+from paa.assign.mixture import log_joint
+from paa.boxes import centres
+from paa.cli.assemble import Parts
+from paa.structures import Anchors, Assignment, Targets
+
+LEAST = 1e-6
+"""Log densities closer than this are told apart by the rounding of a fit in float64 with collapsed variances."""
+
+
+def tie_of(rule: MixtureBoundary, scores: torch.Tensor, valid: torch.Tensor, least: float = LEAST) -> str | None:
+    """What ties among one set of ascending scores [1, M]; None where nothing does."""
+    fitted = rule.fitted(scores, valid)
+    lead = float(log_joint(fitted.mixture, scores)[valid].diff(dim=1).abs().min())
+    if lead < least:
+        return f"the posteriors of a candidate tie to {lead:.1e}"
+    for members in (fitted.foreground, fitted.background):
+        # equal scores tie in every implementation, and the earliest is taken in every one
+        best = fitted.density[members & (fitted.scores != fitted.scores.gather(1, _peak(fitted.density, members)))]
+        if members.any() and best.numel():
+            gap = float(fitted.density[members].max() - best.max())
+            if gap < least:
+                return f"the densities of two candidates tie to {gap:.1e}"
+    return None
+
+
+def tie(built: Parts, assignment: Assignment, image: int, gt: int) -> str | None:
+    """The same, of the candidates of one ground truth of an assignment by PAA."""
+    rule = built.assigner.boundary
+    assert isinstance(rule, MixtureBoundary)
+    valid = assignment.extras["candidate_valid"][image, gt]
+    scores = assignment.extras["candidate_scores"][image, gt][valid][None]
+    return tie_of(rule, scores, torch.ones_like(scores, dtype=torch.bool))
+
+
+def equally_far(anchors: Anchors, targets: Targets, topk: int) -> torch.Tensor:
+    """Whether the `topk`-th and the next anchor of some level are equally far from a ground truth -> bool [B, G].
+
+    Then which of them is a candidate of ATSS is any implementation's own choice.
+    """
+    gap = centres(targets.boxes).double().unsqueeze(2) - centres(anchors.boxes).double()
+    distance = gap.norm(dim=-1).masked_fill(~anchors.inside.unsqueeze(1), torch.inf)
+    tied = torch.zeros(distance.shape[:2], dtype=torch.bool)
+    for level in distance.split(anchors.counts, -1):
+        if level.shape[-1] > topk:
+            nearest = level.sort(dim=-1).values
+            tied |= nearest[..., topk] - nearest[..., topk - 1] < LEAST * nearest[..., topk - 1]
+    return tied
+
+
+def _peak(density: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+    return density.masked_fill(~members, -torch.inf).argmax(1, keepdim=True)

@@ -1,0 +1,167 @@
+"""Compares what MMDetection made of a batch (`mmdet_outputs.py`) with what `compat=mmdet` makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from composed import anchors_of, assign, parts
+from differences import Differences
+from explained import equally_far, tie
+from literal_assign import Image
+from mmdet_outputs import Arrays
+from random_images import tensors_of
+
+from paa.cli.assemble import Parts
+from paa.postprocess import to_original
+from paa.structures import Anchors, Assignment, Predictions, Targets
+
+AGAINST = "mmdet, MMDetection's own code"
+MAPS = {"cls": "logits", "reg": "deltas", "iou": "auxiliary"}
+
+
+def compare(images: list[Image], original: np.ndarray, theirs: Arrays, differences: Differences) -> None:
+    """Labels, losses, derivatives and detections of PAA, labels and losses of ATSS, labels of the IoU baseline."""
+    compare_labels(images, theirs, differences)
+    compare_losses(images, theirs, differences)
+    compare_detections(images, torch.from_numpy(original), theirs, differences)
+    compare_atss(images, theirs, differences)
+    compare_baseline(images, theirs, differences)
+
+
+@dataclass
+class Step:
+    """A batch as our own code takes it, and our assignment of it."""
+
+    built: Parts
+    sizes: torch.Tensor
+    anchors: Anchors
+    predictions: Predictions
+    targets: Targets
+    assignment: Assignment
+
+    @property
+    def told(self) -> tuple[Predictions, Anchors, Targets]:
+        return self.predictions, self.anchors, self.targets
+
+    def losses(self, assignment: Assignment | None = None) -> dict[str, float]:
+        """Loss parts of an assignment, ours where none is given; derivatives land in the predictions."""
+        found = self.built.criterion(*self.told, assignment or self.assignment)
+        torch.stack(list(found.values())).sum().backward()
+        return {key: float(value.detach()) for key, value in found.items()}
+
+
+def step_of(built: Parts, images: list[Image]) -> Step:
+    """Assigns a batch; its predictions are leaves."""
+    predictions, targets = tensors_of(images)
+    for name in MAPS.values():
+        getattr(predictions, name).requires_grad_()
+    sizes = torch.tensor([image.size for image in images])
+    anchors = anchors_of(built, sizes, images[0].padded)
+    return Step(built, sizes, anchors, predictions, targets, assign(built, anchors, predictions, targets))
+
+
+def compare_labels(images: list[Image], theirs: Arrays, differences: Differences) -> None:
+    """Those of mixtures in float64 must be ours but for ties; how many float32 changes is told."""
+    step = step_of(parts("mmdet"), images)
+    ours = step.assignment.gt_index.numpy()
+    wrong = gts = 0
+    for b, image in enumerate(images):
+        for g in range(len(image.boxes)):
+            gts += 1
+            if ((ours[b] == g) != (theirs["gt_index"][b] == g)).any():
+                wrong += 1
+                why = tie(step.built, step.assignment, b, g)
+                differences.tell(f"{AGAINST}, ground truth {g} of image {b}: {why}")
+                assert why, f"ground truth {g} of image {b}: nothing explains the difference"
+    differences.share(AGAINST, "positives of a ground truth", wrong, gts)
+    count = int(step.assignment.extras["candidate_valid"].sum())
+    differences.share(AGAINST, "labels of candidates", int((ours != theirs["gt_index"]).sum()), count)
+    if (theirs["float32"] == -3).all():
+        differences.tell(f"{AGAINST}: with scores in float32, as released, its fit raises; ours does not")
+    else:
+        changed = sum(
+            bool(((theirs["float32"][b] == g) != (theirs["gt_index"][b] == g)).any())
+            for b, image in enumerate(images)
+            for g in range(len(image.boxes))
+        )
+        differences.share(AGAINST, "its own positives, float32 for float64", changed, gts)
+
+
+def compare_losses(images: list[Image], theirs: Arrays, differences: Differences) -> None:
+    """Of their assignment: parts to 1e-5 and derivatives to 1e-4."""
+    step = step_of(parts("mmdet"), images)
+    losses = step.losses(Assignment(torch.from_numpy(theirs["gt_index"].astype(np.int64))))
+    same_losses("loss parts", losses, theirs, "loss_", differences)
+    for kind, name in MAPS.items():
+        ours = getattr(step.predictions, name).grad.numpy().ravel()
+        if f"slope_{kind}" in theirs:
+            right = theirs[f"slope_{kind}"].ravel()
+        else:
+            ours, right = ours[theirs[f"slope_{kind}_place"]], theirs[f"slope_{kind}_value"]
+        # an entry in which large terms cancel is known no better than to the rounding of the largest ones
+        scale = np.abs(right) + 5e-2 * np.abs(right).max()
+        gap = np.abs(ours - right) / np.maximum(scale, np.finfo(np.float32).tiny)
+        differences.most(1e-4, AGAINST, f"gradients of {kind}, relative", float(gap.max()))
+
+
+def compare_baseline(images: list[Image], theirs: Arrays, differences: Differences) -> None:
+    """The IoU baseline."""
+    step = step_of(parts("mmdet", "assign=max_iou"), images)
+    right = theirs["iou_gt_index"]
+    wrong = int((step.assignment.gt_index.numpy() != right).sum())
+    differences.share(AGAINST, "ground truth of an anchor, IoU baseline", wrong, right.size)
+    assert wrong == 0, f"IoU baseline: {wrong} labels differ"
+
+
+def compare_atss(images: list[Image], theirs: Arrays, differences: Differences) -> None:
+    """Labels but for ties of distance; losses where MMDetection's ATSSHead divides by what its PAAHead divides by."""
+    step = step_of(parts("mmdet", "assign=atss", "auxiliary=centerness"), images)
+    ours, right = step.assignment.gt_index.numpy(), theirs["atss_gt_index"]
+    tied = equally_far(step.anchors, step.targets, step.built.assigner.topk)
+    differences.share(AGAINST, "ground truth of an anchor, ATSS", int((ours != right).sum()), right.size)
+    for b, a in zip(*np.nonzero(ours != right), strict=True):
+        either = [g for g in (ours[b, a], right[b, a]) if g >= 0]
+        assert tied[b, either].any(), f"anchor {a} of image {b} differs, and no tie of distance explains it"
+    if (ours != right).any():
+        differences.tell(
+            f"{AGAINST}, ATSS: anchors of a level are equally far from a ground truth, and theirs are others"
+        )
+    elif (ours >= 0).any(1).all():
+        ours = step.losses()
+        weight = float(step.built.criterion.statistics(*step.told, step.assignment)[1])
+        ours["box"] *= weight / max(weight, 1)
+        same_losses("loss parts, ATSS", ours, theirs, "atss_loss_", differences)
+
+
+def same_losses(part: str, ours: dict[str, float], theirs: Arrays, prefix: str, differences: Differences) -> None:
+    """Asserts that losses are theirs to 1e-5."""
+    for key, value in ours.items():
+        right = float(theirs[prefix + key])
+        differences.within(1e-5, AGAINST, f"{part}, {key}", value, right, relative=right != 0)
+
+
+def compare_detections(images: list[Image], original: torch.Tensor, theirs: Arrays, differences: Differences) -> None:
+    """The same detections without and with voting, boxes to 1e-3 pixel of the image as stored."""
+    step = step_of(parts("mmdet"), images)
+    built, sizes = step.built, step.sizes
+    detached = Predictions(*(getattr(step.predictions, name).detach() for name in MAPS.values()))
+    selection = built.postprocess.select(detached, step.anchors, sizes, built.auxiliary, original)
+    for kind, voting in (("plain", False), ("vote", True)):
+        for b, found in enumerate(built.postprocess.finish(selection, voting=voting)):
+            own = slice(*theirs[f"{kind}_offsets"][b : b + 2])
+            boxes, scores, labels = (theirs[f"{kind}_{name}"][own] for name in ("bboxes", "scores", "labels"))
+            assert len(found) == len(scores), f"image {b}, {kind}: {len(found)} detections for {len(scores)}"
+            xywh = to_original(found, sizes[b], original[b], built.postprocess.legacy).numpy()
+            xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), 1)
+            ours_order = np.lexsort((found.scores.numpy(), found.labels.numpy()))
+            order = np.lexsort((scores, labels))
+            assert np.array_equal(found.labels.numpy()[ours_order], labels[order])
+            differences.within(1e-6, AGAINST, "detections, scores", found.scores.numpy()[ours_order], scores[order])
+            finite = np.isfinite(boxes[order]).all(1)
+            if not finite.all():
+                lost = int((~finite).sum())
+                differences.tell(f"{AGAINST}: its voting gives NaN to {lost} boxes without area; ours stay")
+                assert np.isfinite(xyxy).all()
+            differences.within(1e-3, AGAINST, "detections, pixels", xyxy[ours_order][finite], boxes[order][finite])

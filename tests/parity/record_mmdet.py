@@ -1,0 +1,40 @@
+"""Writes mmdet/*.npz anew, with MMDetection from `make mmdet`: `python tests/parity/record_mmdet.py`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[0]))
+
+import mmdetection
+import numpy as np
+import torch
+
+SEEDS = (0, 3, 6, 7, 10, 12, 15, 18, 20, 21, 22, 25, 28, 30, 32, 33, 34, 37, 43, 48, 52, 57, 72)
+"""Of `random_images.images_of`: each kind of ground truths, with fresh, trained and wild outputs; small images."""
+
+
+def main() -> None:
+    """Makes and stores the arrays of each batch."""
+    if not mmdetection.installed():
+        sys.exit(f"no MMDetection in {mmdetection.FOLDER}: say `make mmdet`")
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    mmdetection.activate()
+    from mmdet_outputs import FOLDER, batch_of, outputs_of, thinned
+
+    FOLDER.mkdir(exist_ok=True)
+    for seed in SEEDS:
+        images, arrays = batch_of(seed)
+        path = FOLDER / f"batch_{seed:03}.npz"
+        np.savez_compressed(path, **arrays, **thinned(outputs_of(images, arrays["original"])))
+        print(path.name, path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
