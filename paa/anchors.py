@@ -12,6 +12,9 @@ from paa.structures import Anchors
 
 Shapes = tuple[tuple[int, int], ...]
 
+_KEPT = 64
+"""Grids that are kept, those of the last sizes of input: a test at many scales meets hundreds, of megabytes each."""
+
 
 class AnchorGrid:
     """Makes the anchors of a batch.
@@ -71,7 +74,9 @@ class AnchorGrid:
     def _grid(self, shapes: Shapes, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Boxes [A, 4], level [A], cell (row, column) [A, 2] and stride [A] of every anchor; made once per shape."""
         key = (shapes, device)
-        if key not in self._cached:
+        if key in self._cached:
+            self._cached[key] = self._cached.pop(key)  # the last one now
+        else:
             boxes, cells = [], []
             for (rows, columns), stride in zip(shapes, self.strides, strict=True):
                 y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -84,6 +89,8 @@ class AnchorGrid:
             level = torch.arange(len(cells)).repeat_interleave(counts)
             stride_of = torch.tensor(self.strides).repeat_interleave(counts)
             made = (torch.cat(boxes), level, torch.cat(cells), stride_of)
+            if len(self._cached) == _KEPT:
+                del self._cached[next(iter(self._cached))]
             self._cached[key] = tuple(t.to(device) for t in made)  # type: ignore[assignment]
         return self._cached[key]
 

@@ -66,6 +66,22 @@ def test_boxes_are_made_once_per_shape() -> None:
     assert grid(((2, 3),), torch.tensor([[64, 96]]), (64, 96)).boxes is not first.boxes
 
 
+def test_so_many_shapes_are_kept_the_last_ones() -> None:
+    grid = AnchorGrid(strides=(32,))
+
+    def made(columns: int) -> torch.Tensor:
+        return grid(((1, columns),), torch.tensor([[32, 32 * columns]]), (32, 32 * columns)).boxes
+
+    first, second = made(1), made(2)
+    for columns in range(3, 66):
+        made(1)
+        made(columns)
+    assert len(grid._cached) == 64
+    assert made(1) is first
+    assert made(2) is not second
+    assert torch.equal(made(2), second)
+
+
 def test_levels_that_do_not_fit_the_input_are_refused() -> None:
     grid = AnchorGrid(strides=(8, 16))
     with pytest.raises(ValueError, match="level of stride 16 has 4 x 5 cells; an input of 64 x 64 pixels makes 4 x 4"):

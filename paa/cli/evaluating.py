@@ -79,6 +79,7 @@ class Evaluator:
             own = self._own_results(index, votings)
         except Interrupted as stop:
             stopped = stop
+        self.world.meet()  # parts that take hours end many minutes apart
         if self.world.size > 1:  # a process that is told to stop would leave the others waiting for its part
             signum, step = self.world.highest(*((stopped.signum, stopped.step) if stopped else (0, 0)))
             stopped = Interrupted(signum, step) if signum else None

@@ -57,6 +57,7 @@ class World:
     store: Any = None
     control: Any = None
     _verdicts: int = 0
+    _meetings: int = 0
 
     @property
     def main(self) -> bool:
@@ -159,6 +160,19 @@ class World:
         """Waits, as long as it takes, until the main process has come here too; and it until all have heard of it."""
         self.from_main(lambda: None)
         self.highest(0)
+
+    def meet(self) -> None:
+        """Waits, as long as it takes, until every process has come here."""
+        if self.size == 1:
+            return
+        self._meetings += 1
+        key = f"paa/meeting/{self._meetings}"
+        with _connection(self):
+            here = self.store.add(key, 1)
+            while here < self.size:
+                self._raise_if_failed()
+                time.sleep(0.05)
+                here = self.store.add(key, 0)
 
     def agree(self, problem: str | None) -> str | None:
         """The problem of the first process that has one, for all; None where none has."""

@@ -1,10 +1,14 @@
-"""How long a training would take on this machine's CPU, roughly and never too long: from the network's FLOPs."""
+"""What a training costs: the network's FLOPs, and from them how long it would take on this CPU, never too long."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
+import torchvision  # noqa: F401  registers deform_conv2d
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -24,20 +28,31 @@ def surely_below(seconds: float, weights: int, pixels: float) -> bool:
     return MOST_PER_WEIGHT * weights * pixels / SLOW_CPU < seconds
 
 
-def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1, backward: bool = True) -> float | None:
-    """FLOPs of an image of a training step: `passes` times forward, and `backward` through what is trained.
+class Flops(NamedTuple):
+    """FLOPs of an image: `forward` through the network, and of these in layers that are not trained."""
 
-    detector  on the meta device: nothing is computed. Sides are rounded up to multiples of 32. Counted are convolutions
-              and products. None where a layer cannot run without data.
+    forward: float
+    frozen: float
+
+    def step(self, passes: int = 1) -> float:
+        """Of a training step: `passes` times forward, and backward through what is trained."""
+        # Backward costs a forward pass for the gradient of the maps and another for that of the weights.
+        return self.forward * passes + 2 * (self.forward - self.frozen)
+
+
+def count_flops(detector: nn.Module, height: int, width: int) -> Flops | None:
+    """FLOPs of an image of so many pixels; sides are rounded up to multiples of 32.
+
+    detector  on the meta device: nothing is computed. Counted are convolutions, deformable ones too, and products, two
+              FLOPs a multiplication. None where a layer cannot run without data.
     """
     image = torch.empty(1, 3, -(-height // 32) * 32, -(-width // 32) * 32, device="meta")
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.torchvision.deform_conv2d: _deformable})
     try:
         with counter, torch.no_grad():
             detector(image)
     except (NotImplementedError, RuntimeError):
         return None
-    forward = float(counter.get_total_flops())
     frozen = 0.0
     counts = counter.get_flop_counts()
     name = type(detector).__name__
@@ -45,10 +60,18 @@ def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1, ba
         own = list(module.parameters(recurse=False))
         if own and not any(p.requires_grad for p in own):
             frozen += float(sum(counts.get(f"{name}.{path}", {}).values()))
-    if not backward:
-        return forward * passes
-    # Backward costs a forward pass for the gradient of the maps and another for that of the weights.
-    return forward * passes + 2 * (forward - frozen)
+    return Flops(float(counter.get_total_flops()), frozen)
+
+
+def _deformable(x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any) -> int:
+    """FLOPs of `deform_conv2d` from its shapes: those of a plain convolution, sampling aside."""
+    return 2 * math.prod(weight) * out_shape[0] * math.prod(out_shape[2:])
+
+
+def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1) -> float | None:
+    """FLOPs of an image of a training step, as `Flops.step`; arguments and None as in `count_flops`."""
+    flops = count_flops(detector, height, width)
+    return None if flops is None else flops.step(passes)
 
 
 def cpu_rate(seconds: float = 0.2) -> float:

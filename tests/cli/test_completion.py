@@ -90,12 +90,13 @@ def test_words_and_ids(here, capsys, monkeypatch, line, expected):
 
 
 def test_every_key_that_may_change_is_offered():
-    composed = OmegaConf.create(configuration())
+    composed = OmegaConf.create(configuration("postprocess.multiscale=official"))
     for key in open_keys():
         assert "split" in key or OmegaConf.select(composed, key, default="none") != "none" or key == "data.root", key
     for name in OPEN:
         assert any(key == name or key.startswith(f"{name}.") for key in open_keys()), name
-    assert {"postprocess.nms_iou", "images.test.short", "evaluate.splits", "claim.on_busy"} <= set(open_keys())
+    named = {"postprocess.nms_iou", "postprocess.multiscale", "postprocess.multiscale.short", "images.test.short"}
+    assert named | {"evaluate.splits", "claim.on_busy"} <= set(open_keys())
 
 
 def test_the_words_are_those_of_the_commands(here, capsys, monkeypatch):

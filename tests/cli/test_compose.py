@@ -58,7 +58,7 @@ def covering(choices):
 def test_there_are_the_groups_and_recipes_that_are_documented():
     found = groups_and_choices()
     wanted = {"assign", "assign.boundary", "anchors", "auxiliary", "compat", "postprocess", "backbone", "data", "optim"}
-    assert wanted | {"schedule", "recipe", "tracking", "debug"} == set(found)
+    assert wanted | {"postprocess.multiscale", "schedule", "recipe", "tracking", "debug"} == set(found)
     assert set(found["recipe"]) == set(RECIPES)
     assert {"a", "b", "b_2020", "c", "d", "paa", "fnp", "fsr"} <= set(found["assign.boundary"])
     assert set(found["compat"]) == {"modern", "paper", "official", "mmdet"}

@@ -10,6 +10,7 @@ import pytest
 from running import experiment
 
 from paa.cli.compose import composer
+from paa.cli.evaluating import wanted
 from paa.cli.messages import ConfigError
 from paa.cli.reopen import OPEN, reopen, settings
 from paa.runs.errors import BadRecord, RunNotFound
@@ -78,11 +79,35 @@ def test_test_time_keys_may_change(runs_dir, finished):
 
 
 def test_a_whole_group_may_be_chosen_again_within_the_run_s_own_presets(runs_dir, finished):
-    again, _ = opened(
-        runs_dir, finished.identity.train_id, "postprocess.sigma_t=9", "postprocess=standard", "postprocess.nms_iou=0.5"
-    )
-    assert again.parts.config["postprocess"] == {**finished.parts.config["postprocess"], "nms_iou": 0.5}
+    """Choices hold before keys, wherever they stand on the command line, as those of a training do."""
+    name, before = finished.identity.train_id, finished.parts.config["postprocess"]
+    again, _ = opened(runs_dir, name, "postprocess.unified=product", "postprocess=standard", "postprocess.nms_iou=0.5")
+    assert again.parts.config["postprocess"] == {**before, "nms_iou": 0.5, "unified": "product"}
     assert again.parts.config["postprocess"]["sigma_t"] == 0.5
+
+
+def test_multi_scale_testing_leaves_all_other_post_processing_as_it_was(runs_dir, finished):
+    """Also of a run that is older than the key, and whose evaluations keep their names."""
+    name, config = finished.identity.train_id, json.loads(json.dumps(finished.parts.config))
+    config["postprocess"]["nms_iou"] = 0.55
+    del config["postprocess"]["multiscale"]
+    record = TrainingRecord.read(finished.identity.paths.record)
+    dataclasses.replace(record, config=config).write(finished.identity.paths.record)
+
+    def evaluations(*overrides: str) -> tuple[dict, list[str]]:
+        again, _ = opened(runs_dir, name, *overrides)
+        assert again.identity.train_id == name
+        every = wanted(again.parts.config, again.identity.digests)
+        return again.parts.config["postprocess"], [one.eval_id for one in every]
+
+    plain, old = evaluations()
+    assert "multiscale" not in plain
+    assert evaluations("postprocess.multiscale=none")[1] == old
+    keys, many = evaluations("postprocess.multiscale.merge=vote", "postprocess.multiscale=official")
+    assert {k: v for k, v in keys.items() if k != "multiscale"} == plain
+    assert (keys["multiscale"]["merge"], keys["multiscale"]["nms_iou"]) == ("vote", 0.55)
+    assert len({*old, *many}) == 4
+    assert evaluations("postprocess.multiscale=official")[1] != many
 
 
 def test_the_split_is_the_one_that_is_evaluated(runs_dir, finished):
@@ -119,6 +144,14 @@ def test_runs_that_are_older_than_the_split_open(runs_dir, finished):
         ("postprocess.sigma=1", "postprocess.sigma: no such key. Keys of postprocess: "),
         ("postprocess.sigma_t=0", "postprocess.sigma_t=0 is out of range: must be a number above 0"),
         ("postprocess=fancy", "postprocess=fancy: no such choice. Choices of postprocess: standard."),
+        (
+            "postprocess.multiscale=many",
+            "postprocess.multiscale=many: no such choice. Choices of postprocess.multiscale:",
+        ),
+        (
+            "postprocess.multiscale.short=[9]",
+            "postprocess.multiscale.short: no such key. Keys of postprocess.multiscale:",
+        ),
         ("+postprocess.extra=1", "+postprocess.extra=1: a finished run takes key=value alone"),
         ("~postprocess.voting", "~postprocess.voting: a finished run takes key=value alone"),
         ("evaluate.splits=[nope]", "evaluate.splits=[nope]: must be of train, val, test"),

@@ -15,8 +15,8 @@ from paa.data.coco import CocoIndex
 from paa.data.draws import AUGMENT, Draws
 from paa.data.errors import ImageError
 from paa.data.images import decode
+from paa.data.loader import scaled_batches, train_batches
 from paa.data.loader import test_batches as all_batches
-from paa.data.loader import train_batches
 from paa.data.sampler import TrainSampler
 from paa.data.sources import Custom, Shapes
 from paa.data.targets import training_boxes
@@ -114,6 +114,31 @@ def test_every_image_is_tested_once(tiny):
     for batch in batches:
         assert len(set((batch.original[:, 0] >= batch.original[:, 1]).tolist())) == 1
     assert sum(int(batch.targets.valid.sum()) for batch in batches) == len(training_boxes(tiny).boxes)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_image_is_tested_once_at_each_scale(tiny, workers):
+    scales = [Transform(short=64, longest=100), Transform(short=40, longest=60), Transform(short=128, longest=300)]
+    plain = list(all_batches(tiny, scales[0], 8))
+    every = list(scaled_batches(tiny, scales, 8, workers=workers))
+    assert all(same(e.batch, first) for e, first in zip((e for e in every if e.scale == 0), plain, strict=True))
+    ends = [i for i, one in enumerate(every, 1) if one.last]
+    assert len(ends) == len(plain)
+    for first, start, end in zip(plain, [0, *ends[:-1]], ends, strict=True):
+        some, room = every[start:end], first.images.numel()
+        assert [one.scale for one in some] == sorted(one.scale for one in some)
+        for scale, transform in enumerate(scales):
+            at = [one.batch for one in some if one.scale == scale]
+            assert tuple(i for batch in at for i in batch.image_ids) == first.image_ids
+            assert all(batch.images.numel() <= room or len(batch.image_ids) == 1 for batch in at)
+            wanted = [transform.size(int(h), int(w)) for h, w in first.original]
+            assert [tuple(size) for batch in at for size in batch.sizes.tolist()] == wanted
+        counts = [sum(one.scale == scale for one in some) for scale in range(3)]
+        assert counts[:2] == [1, 1]
+        assert counts[2] >= len(first.image_ids) / 3
+    part = list(scaled_batches(tiny, scales, 8, part=slice(1, None, 2)))
+    assert [one.batch.image_ids for one in part if one.scale == 0] == [batch.image_ids for batch in plain[1::2]]
+    assert part[-1].last
 
 
 def test_an_image_without_boxes(tmp_path):

@@ -6,6 +6,8 @@ import json
 import pickle
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from paa.data.sampler import TrainSampler
 from paa.data.sources import Shapes
 from paa.data.transforms import Transform
 from paa.engine import distributed
-from paa.engine.distributed import ALONE, World, share
+from paa.engine.distributed import ALONE, PeerFailed, World, share
 
 DRIVER = Path(__file__).with_name("several_processes.py")
 TOLERANCE = 1e-6
@@ -149,6 +151,30 @@ def test_what_the_processes_tell_one_another(told):
     assert main["from_main"] == other["from_main"] == "of 0"
     assert main["agree"] == other["agree"] == [None, "problem of 1"]
     assert main["spread"] == other["spread"] == [0.0, 0.0]
+
+
+def test_processes_meet_however_late_one_comes_unless_one_has_failed():
+    """Two processes as threads with one store: the first waits for the second, each time anew."""
+    store, came = torch.distributed.HashStore(), []
+
+    def wait(rank: int, times: int) -> None:
+        world = World(rank, 2, rank, store)
+        for i in range(times):
+            world.meet()
+            came.append((i, rank))
+
+    first = threading.Thread(target=wait, args=(0, 2))
+    first.start()
+    time.sleep(0.3)
+    assert came == []
+    wait(1, 2)
+    first.join(10)
+    assert sorted(came) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert {i for i, _ in came[:2]} == {0}
+    store.set("paa/failed", "process 1 failed: no room on the disk")
+    with pytest.raises(PeerFailed, match=r"^ended, since process 1 failed: no room on the disk$"):
+        World(0, 2, 0, store, _meetings=7).meet()
+    ALONE.meet()
 
 
 def test_a_process_alone_does_nothing_with_others():

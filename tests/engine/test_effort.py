@@ -10,8 +10,9 @@ from torch import nn
 from paa.cli import feasible
 from paa.cli.assemble import assemble
 from paa.cli.feasible import too_long
+from paa.detector.deform import DeformConv2d
 from paa.engine import effort
-from paa.engine.effort import cpu_rate, step_flops, surely_below
+from paa.engine.effort import count_flops, cpu_rate, step_flops, surely_below
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,19 @@ def test_flops_are_counted_by_hand():
     network[0].requires_grad_(False)
     assert step_flops(network, 64, 96) == first + 3 * second
     assert step_flops(network, 64, 96, passes=2) == 2 * first + 4 * second
+
+
+def test_flops_of_a_deformable_convolution_are_those_of_a_plain_one_and_of_its_offsets():
+    with torch.device("meta"):
+        network = nn.Sequential(DeformConv2d(8, 6, stride=2, groups=2))
+    plain, offsets = 2 * 9 * 8 * 3 * 16 * 32, 2 * 9 * 8 * 27 * 16 * 32
+    image = nn.Sequential(nn.Conv2d(3, 8, 1).to("meta"), *network)
+    entry = 2 * 3 * 8 * 32 * 64
+    assert count_flops(image, 32, 64) == (entry + plain + offsets, 0)
+    image[0].requires_grad_(False)
+    counted = count_flops(image, 32, 64)
+    assert counted.frozen == entry
+    assert counted.step() == entry + 3 * (plain + offsets)
 
 
 def test_a_layer_that_cannot_run_without_data_gives_no_estimate():
