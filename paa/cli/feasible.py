@@ -11,7 +11,7 @@ import torch
 from paa.cli.assemble import Parts, apply_threads
 from paa.cli.shared import Shared
 from paa.detector import Detector
-from paa.engine.effort import cpu_rate, step_flops, surely_below
+from paa.engine.effort import count_flops, cpu_rate, step_flops, surely_below
 
 DAY = 86400.0
 
@@ -70,11 +70,11 @@ def forward_flops(parts: Parts, shared: Shared) -> float | None:
     pixels = [_size(parts.config, {"short": short, "longest": longest}) for short, longest in sizes]
     height, width = pixels[0]
     of = [parts.network, height, width]
-    once = shared.once("forward", of, lambda: step_flops(_network(parts), height, width, backward=False))
+    once = shared.once("forward", of, lambda: count_flops(_network(parts), height, width))
     if once is None:
         return None
     mirrors = 2 if parts.scales and parts.scales.mirror else 1
-    return once * mirrors * sum(h * w for h, w in pixels) / (height * width)
+    return once.forward * mirrors * sum(h * w for h, w in pixels) / (height * width)
 
 
 def rate(threads: int | None) -> float:

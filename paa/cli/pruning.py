@@ -143,7 +143,7 @@ def _lacking(
             left = [one for one in row.evaluations if not row.paths.evaluation(one.eval_id).exists()]
             if left and row.paths.finished:
                 lacks = f"{len(left)} evaluation{'s' * (len(left) != 1)}"
-                found[row.train_id] = f"{table}={row.name} lacks {lacks} on {left[0].split}"
+                found[row.train_id] = f"{row.table}={row.name} lacks {lacks} on {left[0].split}"
     return found
 
 

@@ -68,15 +68,10 @@ def _deformable(x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Seq
     return 2 * math.prod(weight) * out_shape[0] * math.prod(out_shape[2:])
 
 
-def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1, backward: bool = True) -> float | None:
-    """FLOPs of an image of a training step, as `Flops.step`, or of its forward passes alone.
-
-    Other arguments and None as in `count_flops`.
-    """
+def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1) -> float | None:
+    """FLOPs of an image of a training step, as `Flops.step`; arguments and None as in `count_flops`."""
     flops = count_flops(detector, height, width)
-    if flops is None:
-        return None
-    return flops.step(passes) if backward else flops.forward * passes
+    return None if flops is None else flops.step(passes)
 
 
 def cpu_rate(seconds: float = 0.2) -> float:
