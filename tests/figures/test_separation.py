@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -44,9 +46,10 @@ def test_curves_are_those_of_the_fitted_mixture():
 def test_cuts_stand_where_labels_change():
     found = Separation.of(TWO_PEAKS)
     for name, labels in found.labels.items():
-        assert len(found.cuts(name)) == np.count_nonzero(np.diff(labels))
-        pieces = np.searchsorted(found.cuts(name), found.scores)
-        assert all(len(set(labels[pieces == piece])) == 1 for piece in set(pieces))
+        between = [(a + b) / 2 for a, b in pairwise(found.scores)]
+        changes = [at for at, (a, b) in zip(between, pairwise(labels), strict=True) if a != b]
+        assert found.cuts(name).tolist() == changes
+        assert len(changes) == {"a": 1, "b": 2, "c": 1, "d": 2}[name]
 
 
 def test_the_page_holds_every_candidate_and_every_cut():
