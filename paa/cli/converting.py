@@ -55,7 +55,8 @@ class Conversion:
 def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer, say: Callable[[str], None]) -> None:
     """Writes the run, or the file, that `out` asks for. ConversionError and ConfigError where it cannot be had."""
     as_file = out.suffix in FILES
-    blocking = next((p for p in (out, *out.parents)[as_file:] if p.exists() and not p.is_dir()), None)
+    folders = out.parents if as_file else (out, *out.parents)
+    blocking = next((path for path in folders if path.exists() and not path.is_dir()), None)
     if blocking is not None:
         raise ConversionError(
             f"{out}: {blocking} is a file; must be the folder of runs, or a file ending in {FILES[0]}"

@@ -122,13 +122,13 @@ def _read_past(met: set[str]) -> Iterator[None]:
     for full in INERT:
         module, _, name = full.rpartition(".")
         empty.append(type(name, (_Empty,), {"__module__": module, "__qualname__": name, "met": met}))
-    before = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals(empty)
     try:
         yield
     finally:
+        others = [known for known in torch.serialization.get_safe_globals() if known not in empty]
         torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
+        torch.serialization.add_safe_globals(others)
 
 
 def _refusal(path: Path, error: Exception) -> ConversionError:

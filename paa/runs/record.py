@@ -67,7 +67,7 @@ class TrainingRecord:
     @property
     def source(self) -> str | None:
         """ "official: paa_r50.pth" of weights that were converted, None of a training."""
-        return f"{self.converted['kind']}: {self.converted['file']}" if self.converted else None
+        return f"{self.converted.get('kind')}: {self.converted.get('file')}" if self.converted else None
 
     def write(self, path: Path) -> None:
         """Writes it, whole or not at all."""

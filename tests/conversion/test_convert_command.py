@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ PAA = {"config": "model = dict(bbox_head=dict(type='PAAHead'))"}
 
 def weights() -> dict[str, torch.Tensor]:
     """MMDetection's PAA with a ResNet-18, small enough for a test, with random numbers."""
+    return dict(drawn())
+
+
+@cache
+def drawn() -> dict[str, torch.Tensor]:
     draw = torch.Generator().manual_seed(0)
     out = {}
     for name, shape in mmdet_checkpoints.read()["PAA R-18"].items():
@@ -128,6 +134,12 @@ def test_evaluate_takes_it_and_says_what_it_is(here, capsys):
     ]
     records = [json.loads(path.read_text()) for path in run.evals.glob("*.json")]
     assert all(record["detections"] > 0 for record in records)
+
+
+def test_evaluate_says_which_data_it_wants(here, capsys):
+    ended = call(capsys, "paa.evaluate", "run=x", "data.root=nowhere")
+    assert ended.code == 2
+    assert ended.err.startswith("paa.evaluate: data.root=nowhere: no such folder; must be a folder with images/, ")
 
 
 def test_predict_needs_no_data_set(here, capsys, tmp_path):
