@@ -1,111 +1,100 @@
-"""Prints what has been run: one frame of all records, a row for each training and evaluation.
+"""Prints Tables 1 to 4 of the paper from what has been run.
 
-python analysis/make_tables.py [--runs-dir runs] [--format text|md|csv]
+    python analysis/make_tables.py [--table N] [--format md,csv,latex,html] [--runs-dir DIR] [--recipe R] [KEY=VALUE]
+
+Rows are the files of experiments/; their runs are found by what the rows come to under the recipe (and under KEY=VALUE,
+the settings that they were trained with), for every seed of which there are any. A row that has not been run, or has
+not ended, says so. Without --table: every table of which a row has been run; where there is none, all records.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from paa.evaluation.coco import NUMBERS
+from paa.cli.tabling import deliver, hint, nothing_run, parsed, parser, several, warning_on_stderr
 from paa.runs import collect
-from paa.runs.columns import COLUMNS
-from paa.runs.text import aligned, comma_separated, markdown
+from paa.runs.paths import runs
+from paa.tables import records
+from paa.tables.formats import WRITERS
+from paa.tables.formats.long import comma_separated
+from paa.tables.layout import GROUPS, LAYOUTS
+from paa.tables.measure import measure
+from paa.tables.paired import Bootstrap
+from paa.tables.published import Published
+from paa.tables.sheet import sheet
+from paa.tables.structure import Table
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-ALWAYS = ("assigner", "boundary", "auxiliary", "seed", "split", "voting", "AP", "AP50", "AP75", "APS", "APM", "APL")
-"""Columns that are shown in any case."""
-
-WHERE_KNOWN = ("n", "n_end", "t", "own", "iou_error", "train_id")
-"""Columns that are shown where a row has a value."""
-
-WHERE_DIFFERENT = (
-    *("recipe", "compat", "data", "backbone", "topk", "scale", "lambda_score", "over"),
-    *("batch_size", "lr", "steps", "sigma_t", "device"),
-)
-"""Columns that are shown where rows differ in them."""
-
-DIGITS = dict.fromkeys(NUMBERS, 1) | {"iou_error": 3}
-"""Digits after the point, as the field prints them."""
-
-SORTED_BY = (
-    "recipe",
-    "data",
-    "backbone",
-    "compat",
-    "split",
-    "assigner",
-    "boundary",
-    "n",
-    "t",
-    "auxiliary",
-    "topk",
-    "scale",
-)
-"""Rows stand in this order, then by voting and seed."""
+TABLES = ("1", "2", "3", "4")
+PUBLISHED = Path(__file__).resolve().parent / "published.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table; 1 where nothing has been run."""
-    options = _parser().parse_args(arguments)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-        frame = collect(options.runs_dir)
-    if frame.empty:
-        print(f"No finished run in {options.runs_dir}. This makes three: ", end="", file=sys.stderr)
-        print("python -m paa.train -m assign.boundary=fnp,fsr,paa", file=sys.stderr)
-        return 1
-    frame = arrange(frame)
-    if options.format == "csv":
-        sys.stdout.write(comma_separated(*parts(frame)))
-    else:
-        write = markdown if options.format == "md" else aligned
-        sys.stdout.write(write(*parts(chosen(frame)), DIGITS))
+    """Exit codes: 0, 1 where nothing has been run, 2 for what the caller can put right."""
+    commands = parser("make_tables", __doc__)
+    which = "1, 2, 3, 4, or some of them (1,2); or: records, one frame of all records, a row for each evaluation"
+    commands.add_argument("--table", type=several((*TABLES, "records"), "records"), default=[], metavar="N", help=which)
+    options = parsed(commands, arguments)
+    with warning_on_stderr():
+        if options.table == ["records"]:
+            return _records(options)
+        if not options.table and not any(paths.finished for paths in runs(options.runs_dir)):
+            return nothing_run(options.runs_dir)
+        tables = _tables(options)
+        if not tables:
+            return _records(options)
+        _write(options, tables)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python analysis/make_tables.py", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)"
-    )
-    parser.add_argument(
-        "--format",
-        choices=("text", "md", "csv"),
-        default="text",
-        help="aligned text (default) or Markdown with the columns that matter, or CSV with all columns in full",
-    )
-    return parser
+def _tables(options: argparse.Namespace) -> list[Table]:
+    """The tables that are asked for, or those of which a row has been begun."""
+    # Rows are composed and built, which takes torch; all records, --help and mistakes are there without.
+    from paa.cli.entries import found, known
+    from paa.cli.simple import refusing
+
+    published, tables, begun = Published.read(PUBLISHED), [], False
+    with refusing("make_tables", 2):
+        there = known(options.runs_dir, options.recipe)
+        for number in options.table or TABLES:
+            name = f"table{number}"
+            entries = found(GROUPS[name], options.recipe, options.overrides, options.runs_dir, there, **_where(options))
+            one = any(run.begun for entry in entries for run in entry.runs)
+            if options.table or one:
+                tables.append(LAYOUTS[name](entries, published))
+            begun |= one
+        if not begun:
+            hint(options, there.overrides)
+    return tables
 
 
-def arrange(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows in the order of SORTED_BY, voting and seed; what is missing comes first."""
-    return frame.sort_values([*SORTED_BY, "voting", "seed", "train_id", "eval_id"], na_position="first", kind="stable")
+def _where(options: argparse.Namespace) -> dict[str, object]:
+    return {"seeds": options.seeds, "config_dir": options.config_dir}
 
 
-def chosen(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns that say something about these rows, in the order of COLUMNS; the training's id last."""
-    known = [name for name in WHERE_KNOWN if frame[name].notna().any()]
-    different = [n for n in WHERE_DIFFERENT if frame[n].nunique(dropna=False) > 1]
-    shown = {*ALWAYS, *known, *different}
-    ordered = [column.name for column in COLUMNS if column.name in shown and column.name != "train_id"]
-    return frame[[*ordered, "train_id"]]
+def _write(options: argparse.Namespace, tables: Sequence[Table]) -> None:
+    published, bootstrap = Published.read(PUBLISHED), Bootstrap(options.resamples)
+    measured = [(table, measure(table, bootstrap)) for table in tables]
+    sheets = [sheet(table, parts, published) for table, parts in measured]
+    texts = {
+        kind: comma_separated(measured, published) if kind == "csv" else WRITERS[kind](sheets)
+        for kind in options.format
+    }
+    deliver(texts, tables[0].name if len(tables) == 1 else "tables", sheets, options.out)
 
 
-def parts(frame: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
-    """Header and rows of `frame` in plain types, None where a value is missing."""
-    columns = [
-        [None if missing else value for value, missing in zip(frame[n], frame[n].isna(), strict=True)] for n in frame
-    ]
-    return list(frame.columns), [list(row) for row in zip(*columns, strict=True)]
+def _records(options: argparse.Namespace) -> int:
+    strange = [kind for kind in options.format if kind not in records.FORMATS]
+    if strange:
+        print(f"--format {strange[0]}: all records are there as {', '.join(records.FORMATS)}", file=sys.stderr)
+        return 2
+    frame = collect(options.runs_dir)
+    if frame.empty:
+        return nothing_run(options.runs_dir)
+    deliver({kind: records.records(frame, kind) for kind in options.format}, "records", [], options.out)
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,16 @@ from paa.boxes import BoxCoder, giou_loss
 from paa.losses import focal_loss, quality_loss
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
-_MMDET_EPS = 1.19209290e-07  # float32's, added to every average factor in MMDetection's weight_reduce_loss
+NORMALISERS = ("modern", "official", "mmdet")
+ZERO_WEIGHTS = ("keep", "unweighted", "floor")
+BEFORE: dict[str, tuple[str, float]] = {
+    "modern": ("keep", 0.0),
+    "official": ("unweighted", 0.0),
+    "mmdet": ("floor", 1.1920929e-07),
+}
+"""zero_weights and epsilon of each normaliser before they were arguments of their own."""
+
+_FLOOR = 1e-12  # of MMDetection's weights, paa_head.py
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,14 @@ class Criterion:
     roundtrip    GTs pass encode and decode before the GIoU loss and the auxiliary target (authors' code).
     normaliser   of the three sums; P positives, W the sum of the localisation weights, N images:
                  "modern"    L_cls, L_IoUP by max(P, 1); L_IoU by max(W, 1).
-                 "official"  the same, but L_IoU by W without a floor; where W is 0 its elements go unweighted (authors'
-                             code) and are divided by P (there by 0). Without a head L_IoU by max(P, 1).
-                 "mmdet"     L_cls by max(P, N), L_IoUP by P, L_IoU by W with weights of 1e-12 or more; each + 1.19e-7.
+                 "official"  the same, but L_IoU by W without a floor. Without a head L_IoU by max(P, 1).
+                 "mmdet"     L_cls by max(P, N), L_IoUP by P, L_IoU by W.
+                 What would be divided by 0 is divided by max(P, 1).
+    epsilon      added to each of the three: 1.1920929e-07, float32's, in MMDetection (`weight_reduce_loss`), else 0.
+    zero_weights where W is 0: "keep" the weights, so that L_IoU is 0; "unweighted" (authors' code): its elements count
+                 1 and their sum is divided by max(P, 1) (there by 0); "floor" (MMDetection): every weight is at least
+                 1e-12, at any W.
+                 Left out, these two are what `normaliser` brought with it before they were arguments (`BEFORE`).
     average      "processes": P, W and N are averaged over the processes; "local": each process has its own. The caller
                  acts on it, by what it passes as `statistics` and `world`.
     """
@@ -59,6 +73,8 @@ class Criterion:
         roundtrip: bool = False,
         normaliser: str = "modern",
         average: str = "processes",
+        zero_weights: str | None = None,
+        epsilon: float | None = None,
     ) -> None:
         self.coder = coder
         self.auxiliary = auxiliary
@@ -66,8 +82,13 @@ class Criterion:
         self.gamma = checks.number("gamma", gamma, low=0)
         self.giou = checks.choice("giou", giou, ("add", "max"))
         self.roundtrip = checks.flag("roundtrip", roundtrip)
-        self.normaliser = checks.choice("normaliser", normaliser, ("modern", "official", "mmdet"))
+        self.normaliser = checks.choice("normaliser", normaliser, NORMALISERS)
         self.average = checks.choice("average", average, ("processes", "local"))
+        before = BEFORE[normaliser]
+        self.zero_weights = (
+            before[0] if zero_weights is None else checks.choice("zero_weights", zero_weights, ZERO_WEIGHTS)
+        )
+        self.epsilon = before[1] if epsilon is None else checks.number("epsilon", epsilon, low=0, high=1)
 
     @torch.no_grad()
     def statistics(
@@ -134,18 +155,25 @@ class Criterion:
     def _normalisers(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Divisors of the class, box and auxiliary sums, from the statistics per process."""
         positives, weight, images = counts.unbind()
-        if self.normaliser == "mmdet":
-            return torch.maximum(positives, images) + _MMDET_EPS, weight + _MMDET_EPS, positives + _MMDET_EPS
         floored = positives.clamp(min=1)
-        if self.normaliser == "modern" or not self.auxiliary.has_head:
-            return floored, weight.clamp(min=1), floored
-        return floored, torch.where(weight > 0, weight, floored), floored
+        if self.normaliser == "mmdet":
+            by_class, by_box, by_aux = torch.maximum(positives, images), weight, positives
+        elif self.normaliser == "official" and self.auxiliary.has_head:
+            by_class, by_box, by_aux = floored, weight, floored
+        else:
+            by_class, by_box, by_aux = floored, weight.clamp(min=1), floored
+        if self.epsilon:
+            by_class, by_box, by_aux = by_class + self.epsilon, by_box + self.epsilon, by_aux + self.epsilon
+        by_box, by_aux = torch.where(by_box > 0, by_box, floored), torch.where(by_aux > 0, by_aux, floored)
+        if self.zero_weights == "unweighted":
+            by_box = torch.where(weight > 0, by_box, floored)
+        return by_class, by_box, by_aux
 
     def _box_weights(self, weight: Tensor, counts: Tensor) -> Tensor:
         """Weights [B, A] of the localisation loss; `counts` tell whether those of the whole step sum to 0."""
-        if self.normaliser == "mmdet":
-            return weight.clamp(min=1e-12)
-        if self.normaliser == "official":
+        if self.zero_weights == "floor":
+            return weight.clamp(min=_FLOOR)
+        if self.zero_weights == "unweighted":
             return torch.where(counts[1] > 0, weight, torch.ones_like(weight))
         return weight
 

@@ -39,11 +39,12 @@ def main() -> None:
     if completes("paa-evaluate", sys.argv[1:]):
         return  # before torch is imported: a person waits for it
     from paa.cli.compose import composer
+    from paa.cli.jobs import report_failure
+    from paa.cli.messages import EXPECTED
     from paa.cli.own import look_here
-    from paa.cli.reopen import reopen, settings
+    from paa.cli.reopen import not_trained, reopen, settings
     from paa.cli.report import table
     from paa.cli.simple import command_line, refusing, required
-    from paa.cli.sweep import EXPECTED, report_failure
     from paa.engine.distributed import current, leave
     from paa.engine.progress import print_line
 
@@ -54,8 +55,10 @@ def main() -> None:
         for job in compose.jobs(overrides, multirun):
             own, rest = settings(compose.parse(job), ("run", "runs_dir"))
             run = required(own, "run", "the id of a finished run, or its first letters")
-            experiment, _ = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
+            experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
             experiment.check_data()
+            if record.converted and current().main and record.train_id not in {e.identity.train_id for _, e in jobs}:
+                print_line(not_trained(record))
             jobs.append((job, experiment))
     failed: dict[int, str] = {}
     try:

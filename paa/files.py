@@ -123,7 +123,12 @@ def clear_leftovers(folder: Path) -> int:
     """
     if not folder.is_dir():
         return 0
-    leftovers = [p for p in folder.iterdir() if p.name.startswith(".") and p.name.endswith(_ASIDE)]
+    leftovers = [p for p in folder.iterdir() if is_aside(p)]
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)
+
+
+def is_aside(path: Path) -> bool:
+    """Whether a file was written aside and has not become what it was meant to be."""
+    return path.name.startswith(".") and path.name.endswith(_ASIDE)

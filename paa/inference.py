@@ -14,18 +14,22 @@ from paa.data.loader import ScaledBatch
 from paa.evaluation import Results
 from paa.multiscale import MultiScale, mirror_images
 from paa.postprocess import PostProcess, to_original
-from paa.structures import Batch, Detections
+from paa.structures import Anchors, Batch, Detections, Predictions
 
 
 @dataclass(frozen=True)
 class Inference:
-    """A detector with all that turns its predictions into detections."""
+    """A detector with all that turns its predictions into detections.
+
+    observe  is shown each batch, on the device, with its raw predictions and their anchors.
+    """
 
     detector: nn.Module
     grid: AnchorGrid
     postprocess: PostProcess
     auxiliary: Auxiliary
     device: torch.device
+    observe: Callable[[Batch, Predictions, Anchors], None] | None = None
 
     @torch.no_grad()
     def detect(self, batch: Batch, votings: Sequence[bool]) -> dict[bool, list[Detections]]:
@@ -34,7 +38,9 @@ class Inference:
         predictions, shapes = self.detector(batch.images)
         padded = (batch.images.shape[-2], batch.images.shape[-1])
         anchors = self.grid(shapes, batch.sizes, padded, self.device)
-        selection = self.postprocess.select(predictions, anchors, batch.sizes, self.auxiliary)
+        if self.observe is not None:
+            self.observe(batch, predictions, anchors)
+        selection = self.postprocess.select(predictions, anchors, batch.sizes, self.auxiliary, batch.original)
         return {voting: self.postprocess.finish(selection, voting) for voting in votings}
 
     def results(

@@ -18,6 +18,8 @@ from paa.boxes import BoxCoder, clip
 from paa.structures import Anchors, Detections, Predictions
 from paa.voting import WEIGHTS, score_voting
 
+FRAMES = ("input", "stored")
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -26,6 +28,7 @@ class Selection:
     boxes [N, 4] (clipped), scores [N] (unified), labels [N], quality [N]: image after image.
     offsets  B + 1 positions: candidates of image i are [offsets[i], offsets[i + 1]).
     kept     per image [D] positions in the above, best score first.
+    factors  [B, 4] that took the boxes from pixels of the network's input to those that they are in; None: no other.
     """
 
     boxes: Tensor
@@ -34,6 +37,7 @@ class Selection:
     quality: Tensor
     offsets: tuple[int, ...]
     kept: tuple[Tensor, ...]
+    factors: Tensor | None = None
 
 
 class PostProcess:
@@ -47,6 +51,8 @@ class PostProcess:
     max_detections   of an image.
     keep_ties        keeps all detections that tie the last of `max_detections` (authors' code).
     unified          "sqrt" of class score x predicted quality (both codes), or "product" (paper, Eq. 8).
+    frame            pixels in which NMS and voting measure: of the network's "input" (authors' code), or of the image
+                     as "stored" (MMDetection). Without legacy the IoUs are the same but for rounding.
     voting           score voting, with `voting_weight`, `sigma_t`, `voting_iou`: see `paa.voting.score_voting`.
     coder            decodes the predicted deltas: the one that training encodes with.
     legacy           inclusive-pixel clipping, NMS and voting.
@@ -61,6 +67,7 @@ class PostProcess:
         max_detections: int = 100,
         keep_ties: bool = True,
         unified: str = "sqrt",
+        frame: str = "input",
         voting: bool = True,
         voting_weight: str = "ps",
         sigma_t: float = 0.025,
@@ -75,6 +82,7 @@ class PostProcess:
         self.max_detections = checks.integer("max_detections", max_detections, low=1)
         self.keep_ties = checks.flag("keep_ties", keep_ties)
         self.unified = checks.choice("unified", unified, ("sqrt", "product"))
+        self.frame = checks.choice("frame", frame, FRAMES)
         self.voting = checks.flag("voting", voting)
         self.voting_weight = checks.choice("voting_weight", voting_weight, WEIGHTS)
         self.sigma_t = checks.number("sigma_t", sigma_t, above=0)
@@ -83,17 +91,30 @@ class PostProcess:
         self.coder = coder or BoxCoder(legacy=legacy)
 
     def __call__(
-        self, predictions: Predictions, anchors: Anchors, sizes: Tensor, auxiliary: Auxiliary
+        self,
+        predictions: Predictions,
+        anchors: Anchors,
+        sizes: Tensor,
+        auxiliary: Auxiliary,
+        original: Tensor | None = None,
     ) -> list[Detections]:
         """Detections of each image, best score first, in pixels of the network's input; arguments as in `select`."""
-        return self.finish(self.select(predictions, anchors, sizes, auxiliary))
+        return self.finish(self.select(predictions, anchors, sizes, auxiliary, original))
 
     @torch.no_grad()
-    def select(self, predictions: Predictions, anchors: Anchors, sizes: Tensor, auxiliary: Auxiliary) -> Selection:
+    def select(
+        self,
+        predictions: Predictions,
+        anchors: Anchors,
+        sizes: Tensor,
+        auxiliary: Auxiliary,
+        original: Tensor | None = None,
+    ) -> Selection:
         """Everything but the voting, for `finish` with and without it.
 
         sizes      [B, 2] (h, w) of each image inside its padding: boxes are clipped to it.
         auxiliary  the auxiliary task that the head was trained for: makes the unified score.
+        original   [B, 2] (h, w) of each image as stored; frame="stored" needs it.
 
         Anchors over the padding count too: their boxes may reach into the image.
         """
@@ -105,6 +126,12 @@ class PostProcess:
         sizes = sizes.to(logits.device)
         boxes = self.coder.decode(predictions.deltas[image, anchor], anchors.boxes[anchor])
         boxes = clip(boxes.unsqueeze(1), sizes[image], self.legacy).squeeze(1)
+        factors = None
+        if self.frame == "stored":
+            if original is None:
+                raise ValueError("frame=stored: the sizes of the images as stored are needed (`original`)")
+            factors = scale_factors(sizes, original.to(sizes.device))
+            boxes, sizes = boxes * factors[image].to(boxes.dtype), original.to(sizes.device)
         offsets = torch.searchsorted(image, torch.arange(len(logits) + 1, device=image.device)).tolist()
         return Selection(
             boxes=boxes,
@@ -113,6 +140,7 @@ class PostProcess:
             quality=torch.full_like(scores, torch.nan) if quality is None else quality[image, anchor].sigmoid(),
             offsets=tuple(offsets),
             kept=self._suppress(boxes, scores, label, offsets, sizes),
+            factors=factors,
         )
 
     @torch.no_grad()
@@ -134,6 +162,8 @@ class PostProcess:
                     voting_weight=self.voting_weight,
                     legacy=self.legacy,
                 )
+            if selection.factors is not None:
+                boxes = (boxes / selection.factors[i]).to(boxes.dtype)
             found.append(Detections(boxes, selection.scores[kept], labels, selection.quality[kept]))
         return found
 
@@ -215,7 +245,12 @@ def to_original(detections: Detections, size: Tensor, original: Tensor, legacy: 
     size, original [2] (h, w): of the network's input inside its padding, and of the stored image; rows and columns
     scale each by their own ratio. Legacy: w = x2 - x1 + 1 after scaling (authors' code).
     """
-    ratio = (original.double() / size.double()).flip(0).repeat(2)
-    boxes = detections.boxes.double() * ratio.to(detections.boxes.device)
+    boxes = detections.boxes.double() * scale_factors(size, original).to(detections.boxes.device)
     sides = boxes[:, 2:] - boxes[:, :2] + (1 if legacy else 0)
     return torch.cat((boxes[:, :2], sides), 1).to(detections.boxes.dtype)
+
+
+def scale_factors(size: Tensor, original: Tensor) -> Tensor:
+    """Factors [..., 4] float64 of x1, y1, x2, y2 from an image of `size` [..., 2] (h, w) to `original` [..., 2]."""
+    factors = (original.double() / size.double()).flip(-1)
+    return torch.cat((factors, factors), -1)

@@ -35,7 +35,7 @@ def main() -> None:
     from paa.cli.messages import ConfigError
     from paa.cli.own import look_here
     from paa.cli.predicting import predict
-    from paa.cli.reopen import reopen, settings
+    from paa.cli.reopen import not_trained, reopen, settings
     from paa.cli.simple import command_line, refusing, required
     from paa.engine.progress import print_line
 
@@ -51,7 +51,9 @@ def main() -> None:
         out = Path(required(own, "out", "a folder to write into"))
         score = checks.number("score", own.get("score", 0.3), low=0, high=1)
         pictures = checks.flag("pictures", own.get("pictures", True))
-        experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
+        experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose, measured=False)
+        if record.converted:
+            print_line(not_trained(record))
     with refusing("paa.predict", 1):
         predict(experiment, record, images, out, score if pictures else None, print_line)
 

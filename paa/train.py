@@ -26,11 +26,16 @@ def main() -> None:
     from paa.cli.compose import flags_first
     from paa.cli.own import look_here
     from paa.cli.sweep import checked, finish
-    from paa.engine.distributed import leave
+    from paa.engine.distributed import current, leave
 
     look_here()
     try:
         jobs = checked("paa.train", sys.argv[1:])
+        if jobs.plan is not None:
+            if current().main:
+                print(jobs.plan, end="")
+            leave()
+            return
         sys.argv[1:] = flags_first(sys.argv[1:])
         _job()
         finish(jobs)

@@ -12,6 +12,8 @@ import pytest
 import torch
 from running import smoke_sources
 
+pytest_plugins = ["differences"]
+
 torch.set_num_threads(1)
 
 REPO = Path(__file__).resolve().parents[1]

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from paa.cli.assemble import assemble
 from paa.cli.compose import composer, resolved
-from paa.cli.experiment import Experiment
+from paa.cli.evaluating import Wanted
+from paa.cli.experiment import Experiment, final_detector
 from paa.data.sources import Shapes
+from paa.detector import Detector
+from paa.evaluation.coco import NUMBERS
+from paa.runs.origin import hardware
 from paa.runs.paths import RunPaths, runs
+from paa.runs.record import EvaluationRecord, TrainingRecord
 
 TINY = (
     "recipe=smoke",
@@ -62,6 +69,8 @@ def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
         patch.setattr(sys, "argv", [f"{module.split('.')[-1]}.py", *args])
         patch.setattr("paa.cli.sweep._FAILED", {})
         patch.setattr("paa.cli.sweep._COMMAND", [])
+        patch.setattr("paa.cli.sweep._JOBS", [])
+        patch.setattr("paa.cli.sweep._CHECKED", {})
         capsys.readouterr()
         try:
             main()
@@ -88,10 +97,59 @@ def train(capsys: pytest.CaptureFixture[str], *overrides: str) -> Ended:
     return call(capsys, "paa.train", *SHORT, *overrides)
 
 
+def as_finished(
+    paths: RunPaths, config: Mapping[str, Any], every: Sequence[Wanted], digests: Mapping[str, str], **changes: Any
+) -> TrainingRecord:
+    """Writes the records that a run and these evaluations of it would leave; nothing is trained."""
+    training = TrainingRecord(
+        train_id=paths.train_id,
+        config=dict(config),
+        overrides=[],
+        digests=dict(digests),
+        seed=config["seed"],
+        threads=1,
+        device="cpu",
+        steps=config["schedule"]["steps"],
+        started=0.0,
+        wall_s=60.0,
+        weights_sha256="0" * 64,
+        origin={"hardware": hardware()},
+        categories=[[1, "disc"]],
+    )
+    training = replace(training, **changes)
+    training.write(paths.record)
+    for one in every:
+        record = EvaluationRecord(
+            eval_id=one.eval_id,
+            train_id=paths.train_id,
+            split=one.split,
+            voting=one.voting,
+            postprocess={**config["postprocess"], "voting": one.voting},
+            digests=dict(digests),
+            numbers=dict.fromkeys(NUMBERS, 50.0),
+            per_class={"disc": 50.0},
+            iou_error=0.1,
+            images=4,
+            detections=40,
+            matched=4,
+            wall_s=2.0,
+            weights_sha256="0" * 64,
+            origin={},
+        )
+        record.write(paths.evaluation(one.eval_id))
+    return training
+
+
 def only_run(folder: Path) -> RunPaths:
     """The one run below `folder`/runs."""
     (run,) = runs(folder / "runs")
     return run
+
+
+def loaded(run: RunPaths) -> Detector:
+    """The network of a finished run, with its weights."""
+    record = TrainingRecord.read(run.record)
+    return final_detector(assemble(record.config), run, record)
 
 
 def rows(text: str) -> list[list[str]]:

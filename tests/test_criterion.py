@@ -11,11 +11,10 @@ from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_los
 from paa.assign import PAA, C
 from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary
 from paa.boxes import BoxCoder
-from paa.criterion import Criterion
+from paa.criterion import BEFORE, NORMALISERS, ZERO_WEIGHTS, Criterion
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
 TASKS = (NoAuxiliary(), Centerness(), IoUPrediction())
-NORMALISERS = ("modern", "official", "mmdet")
 Step = tuple[Predictions, Anchors, Targets, Assignment]
 
 
@@ -170,6 +169,39 @@ def test_weights_that_sum_to_0() -> None:
 
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)
+@pytest.mark.parametrize("epsilon", [0.0, 0.25])
+def test_what_becomes_of_weights_that_sum_to_0_is_a_choice_of_its_own(normaliser: str, epsilon: float) -> None:
+    step, epsilon_and = _without_overlap(_step(6)), {"normaliser": normaliser, "epsilon": epsilon}
+    box = {z: Criterion(BoxCoder(), IoUPrediction(), zero_weights=z, **epsilon_and)(*step)["box"] for z in ZERO_WEIGHTS}
+    unweighted = Criterion(BoxCoder(), NoAuxiliary())(*step)["box"]
+    positives = int(step[3].positive.sum())
+    assert box["keep"] == 0
+    torch.testing.assert_close(box["unweighted"], unweighted)
+    divisor = 1 + epsilon if normaliser == "modern" else epsilon or positives
+    assert box["floor"].item() == pytest.approx(unweighted.item() * positives * 1e-12 / divisor, rel=1e-4)
+
+
+def test_a_floor_of_weights_leaves_a_sum_above_0() -> None:
+    step = _step(2)
+    plain, floored = (Criterion(BoxCoder(), IoUPrediction(), zero_weights=z)(*step)["box"] for z in ("keep", "floor"))
+    torch.testing.assert_close(plain, floored)
+
+
+def test_epsilon_is_added_to_each_normaliser() -> None:
+    step = _step(4)
+    counts = torch.tensor([8.0, 4.0, 2.0])
+    without, within = (Criterion(BoxCoder(), IoUPrediction(), epsilon=e)(*step, statistics=counts) for e in (0.0, 0.5))
+    for key, divisor in {"cls": 8, "box": 4, "aux": 8}.items():
+        torch.testing.assert_close(within[key] * (divisor + 0.5), without[key] * divisor)
+
+
+def test_without_a_word_they_are_what_the_normaliser_brought_before() -> None:
+    for normaliser, (zero_weights, epsilon) in BEFORE.items():
+        criterion = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser)
+        assert (criterion.zero_weights, criterion.epsilon) == (zero_weights, epsilon)
+
+
+@pytest.mark.parametrize("normaliser", NORMALISERS)
 def test_a_batch_without_positives_trains_its_negatives(normaliser: str) -> None:
     step = _step(0, counts=(0, 0))
     losses = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser)(*step)
@@ -250,7 +282,16 @@ def test_a_missing_head_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"), [("normaliser", "sum"), ("average", "all"), ("alpha", 2), ("gamma", -1), ("giou", "diou")]
+    ("argument", "value"),
+    [
+        ("normaliser", "sum"),
+        ("average", "all"),
+        ("alpha", 2),
+        ("gamma", -1),
+        ("giou", "diou"),
+        ("epsilon", -1),
+        ("zero_weights", "drop"),
+    ],
 )
 def test_arguments_out_of_range_are_refused(argument: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{argument}={value}"):

@@ -12,7 +12,9 @@ from running import TINY, call, only_run, rows, run_cli, train
 from paa.engine import checkpoint
 from paa.engine.core import TrainingCore
 from paa.engine.metrics import read
-from paa.runs.paths import runs
+from paa.runs import failure
+from paa.runs.paths import RunPaths, runs
+from paa.runs.state import state
 
 
 def test_one_run_in_an_empty_folder_and_again(tmp_path):
@@ -103,7 +105,11 @@ def test_a_failed_job_does_not_hide_the_others(here, capsys, poison):
     assert "image ids " in line
     assert ended.err.startswith(f"{table[2][0]}  failed: the loss of step 2 is not finite")
     assert "Traceback" not in ended.err + ended.out
-    assert "failed: the loss of step 2" in (here / "runs" / table[2][0] / "log").read_text()
+    failed = RunPaths(here / "runs", table[2][0])
+    assert "failed: the loss of step 2" in failed.log.read_text()
+    assert failure.read(failed).reason.startswith("the loss of step 2 is not finite: cls nan, box ")
+    assert state(failed).kind == "failed"
+    assert not RunPaths(here / "runs", table[0][0]).failure.exists()
 
 
 def test_a_fault_of_the_program_shows_its_traceback_and_hides_no_other_job(here, capsys, poison):
@@ -120,6 +126,11 @@ def test_a_fault_of_the_program_shows_its_traceback_and_hides_no_other_job(here,
     alone = train(capsys, "seed=1")
     assert alone.code == 1
     assert "RuntimeError: out of paper" in alone.err
+    run = RunPaths(here / "runs", rows(ended.out)[0][0])
+    assert failure.read(run).line == "RuntimeError: out of paper"
+    poison(lambda numbers: None)  # whoever fell over the paper has gone
+    assert train(capsys, "seed=1").code == 0
+    assert not run.failure.exists()
 
 
 def test_evaluations_during_training_are_in_the_metrics(here, capsys):

@@ -105,7 +105,9 @@ def _independence(
         return None
     if not torch.equal(labels_of(scores.flip(0), valid.flip(0)), labels.flip(0)):
         return "labels of a ground truth depend on the others; reduce along dim 1 alone"
-    if not torch.equal(labels_of(scores[:1], valid[:1]), labels[:1]):
+    fullest = int(valid.sum(1).argmax())
+    alone = slice(fullest, fullest + 1)
+    if not torch.equal(labels_of(scores[alone], valid[alone]), labels[alone]):
         return "labels of a ground truth depend on the others; reduce along dim 1 alone"
     rows, more = len(scores), 3
     wide = torch.cat([scores, scores.new_full((rows, more), torch.inf)], 1)

@@ -18,15 +18,17 @@ from paa.boxes import BoxCoder
 from paa.cli.build import build
 from paa.cli.messages import ConfigError
 from paa.cli.own import try_boundary
+from paa.cli.shared import Shared
 from paa.criterion import Criterion
 from paa.data.sources import Coco, Custom, Shapes, Voc
-from paa.data.targets import EMPTY_IMAGES, RULES
+from paa.data.targets import EMPTY_IMAGES, RULES, THIN_IMAGES
 from paa.data.transforms import Transform
 from paa.detector import Detector
 from paa.engine.compiling import CannotCompile, compiled
 from paa.engine.core import TrainingCore
 from paa.engine.distributed import ALONE, World, current
 from paa.engine.loop import LoopSettings
+from paa.engine.memory import keep_freed_memory
 from paa.engine.precision import PRECISIONS, Precision
 from paa.engine.schedule import Schedule
 from paa.multiscale import MultiScale
@@ -89,6 +91,12 @@ class Parts:
             raise ConfigError(f"{problem}, {list(fpn.strides)}")
         return detector
 
+    @property
+    def network(self) -> list[Any]:
+        """The values that the network is built from, but for the number of classes and the seed."""
+        nodes = [self.config.get(name) for name in ("backbone", "detector", "channels_last")]
+        return [*nodes, self.auxiliary.has_head, list(self.grid.strides)]
+
     def core(self, detector: nn.Module, precision: Precision | None = None, world: World = ALONE) -> TrainingCore:
         """Detector, anchors, assigner and criterion, joined for training; ConfigError where it cannot be compiled."""
         network = None
@@ -103,9 +111,19 @@ class Parts:
         )
 
 
-def assemble(config: Mapping[str, Any]) -> Parts:
-    """Builds every cheap object; ConfigError names the key whose value cannot be, and what can."""
+def assemble(config: Mapping[str, Any], shared: Shared | None = None) -> Parts:
+    """Builds every cheap object; ConfigError names the key whose value cannot be, and what can.
+
+    shared  where the parts of equal configurations are built once; those that differ in their seed alone are equal.
+    """
     _check_scalars(config)
+    rest = {name: node for name, node in config.items() if name != "seed"}
+    shared = shared or Shared()
+    parts = shared.once("parts", rest, lambda: _assembled(config, shared))
+    return replace(parts, config={**parts.config, "seed": config["seed"]})
+
+
+def _assembled(config: Mapping[str, Any], shared: Shared) -> Parts:
     coder = build(config["coder"], "coder")
     auxiliary = build(config["auxiliary"], "auxiliary")
     offers = {"coder": coder, "auxiliary": auxiliary}
@@ -138,15 +156,15 @@ def assemble(config: Mapping[str, Any]) -> Parts:
         raise ConfigError(f"tracking.images.{error}") from error
     for phase in ("train", "test"):
         _transform(images, phase, None)
+    found = shared.once("settled", parts.network, lambda: _settled(parts))
+    node = {**config["backbone"], **{key: value for key, value in found.items() if key in config["backbone"]}}
+    return replace(parts, config={**config, "backbone": node})
+
+
+def _settled(parts: Parts) -> Mapping[str, Any]:
+    """What the backbone made of keys that were left open, so that the identity tells them."""
     with torch.device("meta"):  # checks the network's keys, at no cost: no data is held
-        backbone = parts.detector(1).backbone
-    return replace(parts, config=_settled(config, backbone))
-
-
-def _settled(config: Mapping[str, Any], backbone: nn.Module) -> Mapping[str, Any]:
-    """The configuration with what the backbone made of keys that were left open, so that its identity tells them."""
-    node, found = config["backbone"], getattr(backbone, "settled", {})
-    return {**config, "backbone": {**node, **{key: value for key, value in found.items() if key in node}}}
+        return dict(getattr(parts.detector(1).backbone, "settled", {}))
 
 
 def votings(config: Mapping[str, Any]) -> list[bool]:
@@ -185,6 +203,13 @@ def check_processes(config: Mapping[str, Any], world: World) -> None:
         raise ConfigError(f"backbone.norm=batch with {world.size} processes: {problem}")
 
 
+def apply_process(config: Mapping[str, Any]) -> None:
+    """What holds for the whole process: torch's CPU threads, memory that a CPU computes in, cuDNN's repeatability."""
+    apply_threads(config)
+    if device_of(config).type == "cpu":
+        keep_freed_memory()
+
+
 def apply_threads(config: Mapping[str, Any]) -> None:
     """Sets torch's CPU threads, or gives it back its own choice, and has cuDNN compute the same each time."""
     torch.set_num_threads(config["threads"] or _OWN_THREADS)
@@ -216,13 +241,14 @@ def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None
             short=node["short"],
             longest=node["longest"],
             resize=images["resize"],
+            interpolation=images.get("interpolation"),  # runs that are older than the key have none
             flip=node.get("flip", 0.0),
             legacy=images["legacy"],
             **own,
         )
     except checks.OutOfRange as error:
-        name = f"images.{error.name}" if error.name in ("resize", "legacy") else f"images.{phase}.{error.name}"
-        raise ConfigError(f"{name}{error.problem}") from error
+        where = "images" if error.name in ("resize", "interpolation", "legacy") else f"images.{phase}"
+        raise ConfigError(f"{where}.{error.name}{error.problem}") from error
 
 
 def _check_scalars(config: Mapping[str, Any]) -> None:
@@ -231,7 +257,7 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
         checks.integer("seed", config["seed"], low=0, high=2**31 - 1)
         checks.choice("device", config["device"], ("auto", "cpu", "cuda"))
         checks.choice("precision", config.get("precision", "fp32"), PRECISIONS)
-        for key in ("channels_last", "compile"):
+        for key in ("channels_last", "compile", "plan"):
             checks.flag(key, config.get(key, False))
         checks.integer("workers", config["workers"], low=0, high=256)
         start = config.get("init", {}).get("weights")  # runs that are older than the key have no such node
@@ -247,6 +273,7 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
             raise checks.OutOfRange("backbone.norm", f"=batch with train.accumulate={train['accumulate']}{problem}")
         checks.integer("images.test.batch_size", images["test"]["batch_size"], low=1)
         checks.choice("images.empty", images["empty"], EMPTY_IMAGES)
+        checks.choice("images.thin", images.get("thin", "keep"), THIN_IMAGES)  # older runs have no such key
         checks.choice("images.boxes", images["boxes"], RULES)
         checks.integer("images.min_side", images["min_side"], low=0)
         checks.integer("checkpoint.keep", config["checkpoint"]["keep"], low=1)

@@ -5,7 +5,8 @@ The convention of a trailing comment, which may go on in comment lines below it:
     topk: 9  # candidates of a ground truth on each level; integer from 1; paper: K
 
 is "meaning; values", and "; paper: symbol" where the paper has one. Keys of one group that share a name share a
-meaning: it stands in one choice, and the others need none.
+meaning: it stands in one choice, and the others need none. In the presets of conf/compat "from: place" says where the
+value is from: a section of the paper, or a file of the implementation that the preset follows.
 """
 
 from __future__ import annotations
@@ -25,19 +26,23 @@ _REFERENCE = re.compile(r"\$\{(?:oc\.select:)?([a-z_][\w.]*)(?=[},])")
 
 @dataclass(frozen=True)
 class Comment:
-    """What a comment says, in its three parts; a part that is missing is empty."""
+    """What a comment says, in its parts; a part that is missing is empty."""
 
     meaning: str = ""
     values: str = ""
     paper: str = ""
+    source: str = ""
 
     @classmethod
     def of(cls, text: str) -> Comment:
         """From the text after "#"."""
         parts = [part.strip() for part in text.split("; ")]
-        paper = [part.removeprefix("paper: ") for part in parts if part.startswith("paper: ")]
-        meaning, *values = [part for part in parts if not part.startswith("paper: ")] or [""]
-        return cls(meaning, "; ".join(values), "; ".join(paper))
+        paper, source = (
+            "; ".join(part.removeprefix(mark) for part in parts if part.startswith(mark))
+            for mark in ("paper: ", "from: ")
+        )
+        meaning, *values = [part for part in parts if not part.startswith(("paper: ", "from: "))] or [""]
+        return cls(meaning, "; ".join(values), paper, source)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Shell completion of paa-evaluate, paa-predict and paa-runs; that of paa-train is Hydra's.
+"""Shell completion of paa-evaluate, paa-predict, paa-convert and paa-runs; that of paa-train is Hydra's.
 
     eval "$(paa-evaluate -sc install=bash)"      also zsh;  fish: paa-evaluate -sc install=fish | source
 
@@ -59,6 +59,13 @@ _CHOICES = {
     "postprocess.voting": ("true", "false", "both"),
     "claim.on_busy": ("wait", "leave"),
 }
+_OWN = {
+    "paa-evaluate": ("run", "runs_dir"),
+    "paa-predict": ("run", "runs_dir", "images", "out", "score", "pictures"),
+    "paa-convert": ("assign", "auxiliary", "compat", "data"),
+}
+"""Keys of each command that are not of a finished run's configuration."""
+
 _PATHS = frozenset({"runs_dir", "images", "out", "data.root"})
 
 
@@ -81,7 +88,12 @@ def completes(command: str, argv: Sequence[str], words: Mapping[str, int] | None
         line = os.environ.get("COMP_LINE", "")
         typed = line[: int(os.environ.get("COMP_POINT") or len(line))]
         parts = [*typed.split(), *([""] if typed[-1:].isspace() else [])][1:] or [""]
-        found = _of_words(parts, words) if words is not None else _of_keys(command, parts)
+        if words is not None:
+            found = _of_words(parts, words)
+        elif command == "paa-convert" and len(parts) <= 2:  # IN and OUT, before any key=value
+            found = _below(parts[-1])
+        else:
+            found = _of_keys(command, parts)
         print("\n".join(sorted(one for one in found if one.startswith(parts[-1]))))
     return True
 
@@ -89,11 +101,10 @@ def completes(command: str, argv: Sequence[str], words: Mapping[str, int] | None
 def _of_keys(command: str, parts: Sequence[str]) -> Iterable[str]:
     """Whole words that the last of `parts` may become, for a command of key=value."""
     key, equals, value = parts[-1].partition("=")
-    own = ["run", "runs_dir", *(["images", "out", "score", "pictures"] if command == "paa-predict" else [])]
     if not equals:
         given = {part.partition("=")[0] for part in parts[:-1]}
         flags = ["--help", "--config-dir", *(["-m"] if command == "paa-evaluate" else [])]
-        return [*(f"{name}=" for name in [*own, *open_keys()] if name not in given), *flags]
+        return [*(f"{name}=" for name in [*_OWN[command], *open_keys()] if name not in given), *flags]
     if key == "run":
         folder = next((part.partition("=")[2] for part in parts if part.startswith("runs_dir=")), "runs")
         return [f"run={one.train_id}" for one in runs(Path(folder)) if one.finished]

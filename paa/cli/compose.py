@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +20,21 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from paa.checks import OutOfRange
 from paa.cli.folders import HYDRA_VERSION, conf_dir
 from paa.cli.messages import ConfigError, explain_choice, explain_key, explain_stranger, listed
+from paa.engine.schedule import in_epochs, milestones_in_epochs
 
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
 if not OmegaConf.has_resolver("paa.norm"):  # normalisation of a backbone, by whether it has weights
     OmegaConf.register_new_resolver("paa.norm", lambda weights, pretrained: pretrained if weights else "group")
+if not OmegaConf.has_resolver("paa.steps"):  # the recipe's steps and milestones, counted as a preset counts
+    OmegaConf.register_new_resolver("paa.steps", in_epochs)
+    OmegaConf.register_new_resolver("paa.milestones", milestones_in_epochs)
 
 _DEFAULTS: dict[str, DictConfig] = {}
 
@@ -90,12 +95,29 @@ def composer(config_dir: str | None = None) -> Iterator[Composer]:
             GlobalHydra.instance().initialize(was)
 
 
+@dataclass(frozen=True)
+class Composed:
+    """A composed configuration.
+
+    cfg       with its references, without Hydra's own node.
+    choices   {group: choice}, without Hydra's groups.
+    launcher  the choice of hydra/launcher, and its node.
+    """
+
+    cfg: DictConfig
+    choices: dict[str, str]
+    launcher: str
+    launcher_node: dict[str, Any]
+
+
 class Composer:
     """Composes jobs; made by `composer`."""
 
     def __init__(self) -> None:
         self._loader = compose_loader()
         self._parser = OverridesParser.create(config_loader=self._loader)
+        self._parsed: dict[str, Override] = {}
+        self._groups: dict[str, bool] = {}
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """The overrides of each job, as Hydra's sweeper will split them."""
@@ -110,17 +132,45 @@ class Composer:
         except HydraException as error:
             raise ConfigError(str(error)) from error
 
+    def split(self, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Overrides of Hydra's own configuration (hydra/launcher=slurm), and the others; each in its order."""
+        parsed = self.parse(overrides)
+        hydras = [text for text, one in zip(overrides, parsed, strict=True) if is_hydras(one.key_or_group)]
+        return hydras, [text for text in overrides if text not in hydras]
+
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """One configuration; raises ConfigError saying which key or choice is wrong and which are right."""
-        self._refuse(self.parse(overrides))
+        return self.composed(overrides).cfg
+
+    def composed(self, overrides: Sequence[str]) -> Composed:
+        """One configuration and what was chosen for it. Raises as `compose`."""
+        self.refuse(self.parse(overrides))
         try:
-            cfg = compose("config", list(overrides))
+            cfg = compose("config", list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
+        chosen, launcher = cfg.hydra.runtime.choices, OmegaConf.to_container(cfg.hydra.launcher)
+        assert isinstance(launcher, dict)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        self.refuse_strangers(cfg)
+        node = {str(key): value for key, value in launcher.items()}
+        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]), node)
+
+    def refuse_strangers(self, cfg: DictConfig) -> None:
+        """ConfigError for a key that nothing reads, and for a value in a node's place."""
         problem = explain_stranger(cfg, self._default())
         if problem:
             raise ConfigError(problem)
-        return cfg
+
+    def launcher(self, hydras: Sequence[str]) -> dict[str, Any]:
+        """The node of hydra/launcher that these overrides of Hydra's own configuration come to."""
+        try:
+            node = OmegaConf.to_container(compose("config", list(hydras), return_hydra_config=True).hydra.launcher)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(self._explain(hydras, error)) from error
+        assert isinstance(node, dict)
+        return {str(key): value for key, value in node.items()}
 
     def _default(self) -> DictConfig:
         """The configuration without an override; composed once in a process for each search path."""
@@ -137,7 +187,9 @@ class Composer:
 
     def is_group(self, key: str) -> bool:
         """Whether `key` names a config group."""
-        return bool(self._loader.get_group_options(key))
+        if key not in self._groups:
+            self._groups[key] = bool(self._loader.get_group_options(key))
+        return self._groups[key]
 
     def options(self, group: str) -> list[str]:
         """The choices of a group."""
@@ -150,15 +202,18 @@ class Composer:
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Overrides as Hydra reads them; ConfigError for one that cannot be read."""
         try:
-            return self._parser.parse_overrides(list(overrides))
+            for text in overrides:
+                if text not in self._parsed:
+                    (self._parsed[text],) = self._parser.parse_overrides([text])
+            return [self._parsed[text] for text in overrides]
         except OverrideParseException as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
                 f"{error.override}: cannot be read as key=value ({reason}); values with brackets or spaces want quotes"
             ) from error
 
-    def _refuse(self, overrides: Sequence[Override]) -> None:
-        """What Hydra accepts and an experiment has no use for."""
+    def refuse(self, overrides: Sequence[Override]) -> None:
+        """ConfigError for what Hydra accepts and an experiment has no use for."""
         for override in overrides:
             key = override.key_or_group
             if is_hydras(key):
@@ -167,8 +222,8 @@ class Composer:
                 raise ConfigError(f"{override.input_line}: cannot be read as key=value")
             if override.is_delete():
                 raise ConfigError(f"{override.input_line}: no key can be left out; say {key}=VALUE")
-            if override.value() is None and self.is_group(key):
-                raise ConfigError(explain_choice(key, None, self.options(key)))
+            if not isinstance(override.value(), str | list) and self.is_group(key):
+                raise ConfigError(explain_choice(key, override.value(), self.options(key)))
             if isinstance(override.value(), list) and self.is_group(key):
                 raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
 
@@ -228,9 +283,16 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
             raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
         plain = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        text = str(error).splitlines()[0]
+        refused = text.partition(f"{OutOfRange.__name__} raised while resolving interpolation: ")[2]  # by a resolver
+        raise ConfigError(refused or f"{error.full_key}: {text}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
+    """{group: choice} of what Hydra calls `runtime.choices`, without its own groups and those without a choice."""
+    return {group: str(choice) for group, choice in chosen.items() if not is_hydras(group) and choice is not None}
 
 
 def is_hydras(key: str) -> bool:

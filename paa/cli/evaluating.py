@@ -15,10 +15,12 @@ from paa.auxiliary import IoUPrediction
 from paa.cli.assemble import Parts, votings
 from paa.data.coco import CocoIndex
 from paa.data.loader import scaled_batches, test_batches, test_order
+from paa.data.targets import training_boxes
 from paa.engine.distributed import ALONE, World
 from paa.engine.signals import Interrupted
 from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
+from paa.evaluation.positives import PositiveErrors, mean_error
 from paa.evaluation.upload import write_upload
 from paa.inference import Inference
 from paa.runs.identity import eval_id
@@ -72,11 +74,16 @@ class Evaluator:
         index = self.index(split)
         return self._evaluations(index, self.results(index, votings))
 
-    def results(self, index: CocoIndex, votings: Sequence[bool]) -> dict[bool, Results]:
-        """Detections on the images of an index for each of `votings`, the same on any number of processes."""
+    def results(
+        self, index: CocoIndex, votings: Sequence[bool], positives: PositiveErrors | None = None
+    ) -> dict[bool, Results]:
+        """Detections on the images of an index for each of `votings`, the same on any number of processes.
+
+        positives  is shown this process's batches of a plain test, with the ground truth that training would see.
+        """
         stopped, own = None, {}
         try:
-            own = self._own_results(index, votings)
+            own = self._own_results(index, votings, positives)
         except Interrupted as stop:
             stopped = stop
         self.world.meet()  # parts that take hours end many minutes apart
@@ -91,15 +98,20 @@ class Evaluator:
         order = test_order(index)
         return {voting: Results.join([one[voting] for one in found]).in_order(order) for voting in votings}
 
-    def _own_results(self, index: CocoIndex, votings: Sequence[bool]) -> dict[bool, Results]:
+    def _own_results(
+        self, index: CocoIndex, votings: Sequence[bool], positives: PositiveErrors | None
+    ) -> dict[bool, Results]:
         """Detections on this process's part of the images; `pause` may raise in between."""
         parts, scales = self.parts, self.parts.scales
         size, workers = parts.config["images"]["test"]["batch_size"], parts.config["workers"]
         part = slice(self.world.rank, None, self.world.size)  # whole batches: each is padded as in one process
-        inference = Inference(self.detector, parts.grid, parts.postprocess, parts.auxiliary, self.device)
+        inference = Inference(self.detector, parts.grid, parts.postprocess, parts.auxiliary, self.device, positives)
         transforms = parts.scale_transforms(self.detector.backbone)  # type: ignore[arg-type]
         if scales is None:
-            batches = test_batches(index, transforms[0], size, workers=workers, part=part)
+            images, truths = parts.config["images"], None
+            if positives is not None:
+                truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
+            batches = test_batches(index, transforms[0], size, workers=workers, truths=truths, part=part)
             return inference.results(batches, votings, on_images=lambda n: self.pause())
         every = scaled_batches(index, transforms, size, workers=workers, part=part)
         return inference.scaled_results(every, scales, votings, on_images=lambda n: self.pause())
@@ -131,11 +143,14 @@ class Evaluator:
             of_split = [one for one in every if one.split == split]
             began = time.monotonic()
             index = self.index(split)
-            detections = self.results(index, [one.voting for one in of_split])
+            positives = self._positives(split)
+            detections = self.results(index, [one.voting for one in of_split], positives)
+            shown = [] if positives is None else self.world.gather(positives.rows)
             if not self.world.main:
                 self.world.wait_for_main()
                 continue
             measured = self._evaluations(index, detections) if self.measurable(split) else {}
+            error, assigned = mean_error(row for rows in shown for row in rows)
             took = (time.monotonic() - began) / len(of_split)
             for one in of_split:
                 rest: dict[str, Any] = {
@@ -151,6 +166,7 @@ class Evaluator:
                 }
                 guard()
                 if one.voting in measured:
+                    rest |= {"iou_error_positives": error, "positives": assigned if positives is not None else None}
                     record = EvaluationRecord.of(measured[one.voting], **rest)
                     measured[one.voting].matches.save(paths.matches(one.eval_id))
                 else:
@@ -159,6 +175,16 @@ class Evaluator:
                 record.write(paths.evaluation(one.eval_id))
                 self.say(f"{paths.train_id}  {describe(record)}")
             self.world.wait_for_main()
+
+    def _positives(self, split: str) -> PositiveErrors | None:
+        """What takes up the errors of the predicted IoU, where there is such a thing and a ground truth.
+
+        Training knows no test at many scales: there, nothing does.
+        """
+        parts = self.parts
+        if not isinstance(parts.auxiliary, IoUPrediction) or parts.scales is not None or not self.measurable(split):
+            return None
+        return PositiveErrors(parts.assigner, parts.coder, parts.auxiliary)
 
     def _evaluations(self, index: CocoIndex, found: Mapping[bool, Results]) -> dict[bool, Evaluation]:
         predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
@@ -181,7 +207,7 @@ class Evaluator:
 
 def describe(record: EvaluationRecord) -> str:
     """ "val, voting on: AP 51.2  AP50 70.1 ...", with "-" where there is nothing to measure."""
-    if record.upload is not None:
+    if record.upload is not None and record.score is None:
         return f"{_what(record)}: {record.detections} detections to upload"
     numbers = "  ".join(f"{k} {'-' if v is None else f'{v:.1f}'}" for k, v in list(record.numbers.items())[:6])
     error = "" if record.iou_error is None else f"  IoU error {record.iou_error:.3f}"

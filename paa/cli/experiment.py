@@ -16,10 +16,11 @@ from omegaconf import OmegaConf
 
 from paa import files
 from paa.checks import OutOfRange
-from paa.cli.assemble import Parts, apply_threads, assemble, check_processes, device_of
+from paa.cli.assemble import Parts, apply_process, assemble, check_processes, device_of
 from paa.cli.evaluating import Evaluator, missing, wanted
 from paa.cli.feasible import too_long
-from paa.cli.messages import ConfigError
+from paa.cli.messages import ConfigError, reason
+from paa.cli.shared import Shared
 from paa.cli.starting import Start
 from paa.cli.training import Training
 from paa.detector import Detector
@@ -27,8 +28,10 @@ from paa.detector.efficientnet import package_file
 from paa.engine import checkpoint
 from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
-from paa.engine.signals import StopRequest
+from paa.engine.signals import Interrupted, StopRequest
+from paa.runs import failure
 from paa.runs.claim import Claim, acquire
+from paa.runs.errors import ClaimLost
 from paa.runs.identity import file_digest, train_id
 from paa.runs.origin import origin
 from paa.runs.paths import RunPaths, runs
@@ -46,23 +49,33 @@ class Identity:
     paths: RunPaths
 
 
-def identify(parts: Parts) -> Identity:
-    """Names the training. Reads the annotations (or what was remembered of them) and local weights, nothing else."""
-    config = parts.config
-    splits = dict.fromkeys(["train", *config["evaluate"]["splits"]])
-    digests = {f"data.{split}": parts.source.digest(split) for split in splits}
+def identify(parts: Parts, shared: Shared | None = None, known: Mapping[str, str] | None = None) -> Identity:
+    """Names the training. Reads the annotations (or what was remembered of them) and local weights, nothing else.
+
+    shared  where files are read once for jobs that name the same.
+    known   content digests of splits ("data.train") that need not be looked at.
+    """
+    config, shared, digests = parts.config, shared or Shared(), dict[str, str]()
+    for split in dict.fromkeys(["train", *config["evaluate"]["splits"]]):
+        look = partial(shared.once, "digest", [*_data(config), split], partial(parts.source.digest, split))
+        digests[f"data.{split}"] = (known or {}).get(f"data.{split}") or look()
     weights = config["backbone"].get("weights")
     if weights == "package":
         _installed()
     elif weights is not None and weights != "torchvision":
         if not isinstance(weights, str) or not Path(weights).is_file():
             raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
-        digests["backbone.weights"] = file_digest(Path(weights))
+        digests["backbone.weights"] = shared.once("file", weights, lambda: file_digest(Path(weights)))
     start = Start.of(config)
     if start is not None:
-        digests["init.weights"] = start.digest()
+        digests["init.weights"] = shared.once("start", str(start.path), start.digest)
     name = train_id(config, digests)
     return Identity(digests, name, RunPaths(Path(config["runs_dir"]), name))
+
+
+def _data(config: Mapping[str, Any]) -> list[Any]:
+    """What tells the data of one configuration from those of another, as long as no file changes."""
+    return [config["data"], config["runs_dir"]]
 
 
 def _installed() -> None:
@@ -88,31 +101,40 @@ class Experiment:
         overrides: Sequence[str] = (),
         choices: Mapping[str, str] | None = None,
         here: bool = False,
+        shared: Shared | None = None,
+        looks: bool = True,
     ) -> Experiment:
         """Builds all that is cheap; ConfigError where a value cannot be, DataError where the data cannot be used.
 
-        here  it is to run in this process: ConfigError where that would take days on a CPU. Nothing is read before,
-              but where it might be finished.
+        here    it is to run in this process: ConfigError where there is no such device, or it would take days on a
+                CPU. Nothing is read before, but where it might be finished.
+        shared  what the jobs of one command line have in common.
+        looks   False leaves image files unread: nothing is to run yet.
         """
-        parts = assemble(config)
-        device_of(config)
+        shared = shared or Shared()
+        parts = assemble(config, shared)
+        if here:
+            device_of(config)
         check_processes(config, current())
-        refusal = too_long(parts) if here else None
+        refusal = too_long(parts, shared) if here else None
         if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
             raise ConfigError(refusal)
-        experiment = cls(parts, identify(parts), overrides, choices or {})
+        experiment = cls(parts, identify(parts, shared), overrides, choices or {})
         if refusal and not experiment.identity.paths.finished:
             raise ConfigError(refusal)
-        experiment.check_data()
+        if looks:
+            experiment.check_data(shared)
         return experiment
 
-    def check_data(self) -> None:
+    def check_data(self, shared: Shared | None = None) -> None:
         """DataError for what is wrong with the splits that the missing work needs; images are looked at once and known
         from then on.
         """
         if not self.finished:
             training = [] if self.identity.paths.finished else ["train"]
-            self.parts.source.check(list(dict.fromkeys([*training, *self.parts.config["evaluate"]["splits"]])))
+            splits = list(dict.fromkeys([*training, *self.parts.config["evaluate"]["splits"]]))
+            of = [*_data(self.parts.config), splits]
+            (shared or Shared()).once("data", of, lambda: self.parts.source.check(splits))
 
     @property
     def finished(self) -> bool:
@@ -132,14 +154,14 @@ class Experiment:
             is_ours = world.from_main(lambda: claim is not None)
             with claim or nullcontext():
                 if is_ours:
-                    self._work(claim.check if claim else _unguarded, say, world)
+                    self._attempt(claim.check if claim else _unguarded, say, world)
                 done = world.from_main(lambda: is_ours or self.finished)
                 world.wait_for_main()
         if not done:
             return []
         records = self.records()
         for record in records:
-            if record.upload is not None:
+            if record.upload is not None and record.score is None:
                 say(f"{self.identity.train_id}  {_upload(paths, record)}")
         return records
 
@@ -168,10 +190,23 @@ class Experiment:
             on_wait=lambda holder: say(_busy(self.identity.train_id, holder, node["on_busy"])),
         )
 
+    def _attempt(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
+        """`_work`, which leaves a trace where it fails."""
+        if world.main:
+            failure.clear(self.identity.paths)
+        try:
+            self._work(guard, say, world)
+        except (Interrupted, ClaimLost):  # it goes on later, or elsewhere
+            raise
+        except Exception as error:
+            if world.main:
+                failure.write(self.identity.paths, reason(error))
+            raise
+
     def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
         """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
         config, paths = self.parts.config, self.identity.paths
-        apply_threads(config)
+        apply_process(config)
         if world.main:
             for folder in (paths.folder, paths.checkpoints, paths.evals):
                 files.clear_leftovers(folder)
@@ -273,7 +308,7 @@ class Experiment:
 
 def final_detector(parts: Parts, paths: RunPaths, record: TrainingRecord) -> Detector:
     """The network of a finished run with its final weights; ConfigError where they are gone or are others."""
-    again = f"remove {paths.folder} to train it again"
+    again = f"remove {paths.folder} to {'convert' if record.converted else 'train'} it again"
     if not paths.weights.exists():
         raise ConfigError(f"{paths.train_id}: is finished, but its weights were removed; {again}")
     detector = parts.detector(len(record.categories), load_weights=False)

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from paa.cli.assemble import Parts, apply_threads
+from paa.cli.shared import Shared
+from paa.detector import Detector
 from paa.engine.effort import cpu_rate, step_flops, surely_below
 
 DAY = 86400.0
@@ -16,7 +18,7 @@ DAY = 86400.0
 _STORED = (480, 640)  # pixels of an image of which nothing is known yet: COCO's most frequent size
 
 
-def too_long(parts: Parts) -> str | None:
+def too_long(parts: Parts, shared: Shared | None = None) -> str | None:
     """What to say where the training would take more than a day here and `device=cpu` was not said; else None.
 
     Costs nothing for small trainings, half a second for large ones, and nothing where there is a GPU.
@@ -24,14 +26,12 @@ def too_long(parts: Parts) -> str | None:
     config = parts.config
     if config["device"] != "auto" or torch.cuda.is_available():
         return None
-    height, width = _size(config)
+    shared = shared or Shared()
+    height, width = training_size(config)
     images = parts.schedule.steps * config["train"]["batch_size"]
-    with torch.device("meta"):
-        detector = parts.detector(80)
-    weights = sum(p.numel() for p in detector.parameters())
-    if surely_below(DAY, weights, images * height * width):
+    if surely_below(DAY, count_weights(parts, shared), images * height * width):
         return None
-    flops = step_flops(detector, height, width, passes=2 if config["train"]["accumulate"] > 1 else 1)
+    flops = image_flops(parts, shared)
     if flops is None:
         return None
     rate = _rate(config["threads"])
@@ -45,6 +45,43 @@ def too_long(parts: Parts) -> str | None:
     )
 
 
+def count_weights(parts: Parts, shared: Shared) -> int:
+    """Parameters of the network, trained or not."""
+    return shared.once("weights", parts.network, lambda: sum(p.numel() for p in _network(parts).parameters()))
+
+
+def image_flops(parts: Parts, shared: Shared) -> float | None:
+    """FLOPs of a middling image of a training step; None where they cannot be counted."""
+    height, width = training_size(parts.config)
+    passes = 2 if parts.config["train"]["accumulate"] > 1 else 1
+    of = [parts.network, height, width, passes]
+    return shared.once("flops", of, lambda: step_flops(_network(parts), height, width, passes))
+
+
+def _network(parts: Parts) -> Detector:
+    with torch.device("meta"):
+        return parts.detector(80)
+
+
+def forward_flops(parts: Parts, shared: Shared) -> float | None:
+    """FLOPs of a middling image of an evaluation, over all its scales; None where they cannot be counted."""
+    node = parts.config["images"]["test"]
+    sizes = [(node["short"], node["longest"]), *(parts.scales.sizes if parts.scales else ())]
+    pixels = [_size(parts.config, {"short": short, "longest": longest}) for short, longest in sizes]
+    height, width = pixels[0]
+    of = [parts.network, height, width]
+    once = shared.once("forward", of, lambda: step_flops(_network(parts), height, width, backward=False))
+    if once is None:
+        return None
+    mirrors = 2 if parts.scales and parts.scales.mirror else 1
+    return once * mirrors * sum(h * w for h, w in pixels) / (height * width)
+
+
+def rate(threads: int | None) -> float:
+    """FLOP/s of this CPU on so many threads, measured once in a process."""
+    return _rate(threads)
+
+
 @cache
 def _rate(threads: int | None) -> float:
     apply_threads({"threads": threads})
@@ -56,10 +93,13 @@ def _about(days: float) -> str:
     return f"{float(f'{days:.2g}'):,g}"
 
 
-def _size(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Pixels of a middling training image: the stated side, in the form of a COCO image."""
-    node, data = config["images"]["train"], config["data"]
-    short = node["short"]
+def training_size(config: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) in pixels of a middling training image: the stated side, in the form of a COCO image."""
+    return _size(config, config["images"]["train"])
+
+
+def _size(config: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[int, int]:
+    data, short = config["data"], node["short"]
     if short is None:
         side = data.get("size")
         return (side, side) if isinstance(side, int) else _STORED

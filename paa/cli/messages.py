@@ -23,8 +23,16 @@ class ConfigError(Exception):
     """A configuration that cannot be composed or run. The message is for the person who typed it."""
 
 
+FEEDS = ("compat", "recipe", "weights_of")
+"""Nodes whose keys only feed those of others."""
+
 EXPECTED = (ConfigError, RunError, NonFiniteLoss, CheckpointError, DataError, OutOfRange, PeerFailed, OSError)
 """What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in a line: a person can act on the message of EXPECTED, other errors say their kind."""
+    return str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
 
 
 def told(module: str, error: Exception) -> str:
@@ -57,7 +65,7 @@ def _with_preset(text: str, cfg: DictConfig) -> str:
     inner = node._get_node(name)
     if not isinstance(inner, Node) or not inner._is_interpolation():
         return text
-    source = re.fullmatch(r"\$\{((?:compat|recipe)\.[\w.]+)\}", str(inner._value()))
+    source = re.fullmatch(rf"\$\{{((?:{'|'.join(FEEDS)})\.[\w.]+)\}}", str(inner._value()))
     value = f"{key}={OmegaConf.select(cfg, key)}"
     return f"{value} (from {source[1]}){text[len(value) :]}" if source and text.startswith(value) else text
 
@@ -115,7 +123,7 @@ def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str |
         if not isinstance(node, DictConfig):
             owner = ".".join(path[:depth])
             return f"{override.key_or_group}: no such key. {owner} is a value, not a group of keys"
-        if name not in node:
+        if name not in node.keys():  # noqa: SIM118 - `in` does not see a key whose value is missing
             owner = ".".join(path[:depth])
             names = [str(key) for key in node if not str(key).startswith("_")]
             names = names if owner else sorted({*names, *groups})
@@ -134,7 +142,7 @@ def _hint(path: list[str], depth: int, names: list[str], cfg: DictConfig) -> str
     meant = [".".join([*path[:depth], *close, *path[depth + 1 :]])] if close else []
     if not close:
         alike = [key.split(".") for key in _leaves(cfg, "") if key.split(".")[-1] == path[-1]]
-        meant = [".".join(key) for key in alike if key[0] not in ("compat", "recipe")]  # they only feed the others
+        meant = [".".join(key) for key in alike if key[0] not in FEEDS]
     return f" Did you mean {' or '.join(meant)}?" if 1 <= len(meant) <= 3 else ""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from paa import files
-from paa.cli.assemble import apply_threads, device_of, votings
+from paa.cli.assemble import apply_process, device_of, votings
 from paa.cli.evaluating import Evaluator
 from paa.cli.experiment import Experiment, final_detector
 from paa.data.coco import CocoIndex
@@ -30,7 +30,7 @@ def predict(
     """Writes out/detections.json and, unless `score` is None, out/pictures/ with what scores at least as much."""
     parts, paths = experiment.parts, experiment.identity.paths
     index = folder_index(images, record.categories)
-    apply_threads(parts.config)
+    apply_process(parts.config)
     device = device_of(parts.config)
     detector = final_detector(parts, paths, record).to(device)
     voting = votings(parts.config)[-1]

@@ -26,10 +26,11 @@ def settings(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[
 
 
 def reopen(
-    runs_dir: Path, prefix: str, overrides: Sequence[Override], composer: Composer
+    runs_dir: Path, prefix: str, overrides: Sequence[Override], composer: Composer, measured: bool = True
 ) -> tuple[Experiment, TrainingRecord]:
     """The run whose id begins with `prefix`, with `overrides` merged into its own configuration; never into today's.
 
+    measured  whether its splits are to be evaluated; else their data need not be there.
     RunNotFound, BadRecord, and ConfigError where it is not finished or a key may not change.
     """
     paths = find(runs_dir, prefix)
@@ -45,11 +46,16 @@ def reopen(
     parts = assemble(config)
     device_of(config)
     digests = dict(record.digests)
-    for split in config["evaluate"]["splits"]:
+    for split in config["evaluate"]["splits"] if measured else ():
         digests[f"data.{split}"] = parts.source.digest(split)
     identity = Identity(digests, record.train_id, RunPaths(runs_dir, record.train_id))
     lines = [o.input_line or "" for o in overrides]
     return Experiment(parts, identity, lines, record.choices), replace(record, config=config)
+
+
+def not_trained(record: TrainingRecord) -> str:
+    """What to say of a run whose weights were converted."""
+    return f"{record.train_id}  was converted from {record.source}; not trained here"
 
 
 def _move(cfg: DictConfig, runs_dir: Path) -> None:

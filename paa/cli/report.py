@@ -11,21 +11,32 @@ if TYPE_CHECKING:
 COLUMNS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 
-def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int, str]) -> str:
-    """A row for each evaluation of each job; a job that failed, by its number, or has none says so."""
-    common = set.intersection(*(set(overrides) for overrides, _ in jobs)) if len(jobs) > 1 else set()
+def table(
+    jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int, str], ends: Mapping[int, str] | None = None
+) -> str:
+    """A row for each evaluation of each job; a job that failed, by its number, or has none says so.
+
+    ends  what to say of jobs that have none and have not failed, by number.
+    """
+    what_of = differing([overrides for overrides, _ in jobs])
     rows = [["run", "what", "split", "voting", *COLUMNS, "IoU error"]]
-    for number, (overrides, experiment) in enumerate(jobs):
-        name = experiment.identity.train_id
-        what = " ".join(o for o in overrides if o not in common) or "defaults"
+    for number, (_, experiment) in enumerate(jobs):
+        name, what = experiment.identity.train_id, what_of[number]
         records = experiment.records()
         for record in records:
             numbers = ["-" if record.numbers[c] is None else f"{record.numbers[c]:.1f}" for c in COLUMNS]
             error = "-" if record.iou_error is None else f"{record.iou_error:.3f}"
             rows.append([name, what, record.split, "on" if record.voting else "off", *numbers, error])
         if number in failed or not records:
-            rows.append([name, what, f"failed: {failed[number]}" if number in failed else "not finished"])
+            end = (ends or {}).get(number, "not finished")
+            rows.append([name, what, f"failed: {failed[number]}" if number in failed else end])
     return aligned(rows)
+
+
+def differing(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides of each job that not all of them have, as one text; "defaults" where there is none."""
+    common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    return [" ".join(one for one in overrides if one not in common) or "defaults" for overrides in jobs]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

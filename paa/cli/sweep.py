@@ -6,90 +6,153 @@ import os
 import shlex
 import shutil
 import sys
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from paa.checks import OutOfRange
-from paa.cli.compose import composer, parse, resolved
+from paa.cli.bulk import Bulk
+from paa.cli.compose import Composer, choices_of, composer, parse, resolved
 from paa.cli.experiment import Experiment
-from paa.cli.messages import EXPECTED, naming_presets, told
+from paa.cli.jobs import Job, JobFailed, Jobs, run_resolved
+from paa.cli.messages import EXPECTED, ConfigError, naming_presets, told
+from paa.cli.plan import plan, without_plan
 from paa.cli.report import table
-from paa.engine.distributed import PeerFailed, World, current
+from paa.cli.shared import Shared
+from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
-from paa.runs.errors import ClaimLost
+from paa.launch.driver import check as check_launcher
+from paa.launch.driver import settings_of
 
 REFUSED = 2
 """Exit code of a command line that was refused before anything ran."""
 
+_FAILED: dict[tuple[str, ...], str] = {}
+"""Overrides of a job of this process's command line -> why it failed."""
 
-@dataclass(frozen=True)
-class Job:
-    """A job as the command line asks for it: its own overrides, and the checked experiment."""
+_ENDS: dict[tuple[str, ...], tuple[str, bool]] = {}
+"""Overrides of a job that ended without its records -> what to say of it, and whether that is well."""
 
-    overrides: list[str]
-    experiment: Experiment
-
-
-@dataclass(frozen=True)
-class Jobs:
-    """All jobs of a command line. `multirun` is a sweep; a passive command (--help, --cfg) has none."""
-
-    all: list[Job]
-    multirun: bool
-
-
-_FAILED: dict[int, str] = {}
-"""Number of a job of this process -> why it failed."""
+_LEFT: list[bool] = []
+"""Not empty where the jobs were left to go on elsewhere."""
 
 _CHECKED: dict[tuple[str, ...], Job] = {}
 """The jobs of this process's command line, by their overrides: a sweeper or launcher need not compose them again."""
+
+_JOBS: list[Job] = []
+"""The same in their order; jobs of equal overrides (seed=0,0) are there twice."""
 
 _COMMAND: list[str] = []
 """The command line of this process, once it is checked; a job that a launcher started elsewhere has none."""
 
 
 def checked(module: str, argv: Sequence[str]) -> Jobs:
-    """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2."""
+    """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2.
+
+    Whether a job could run in this process is asked where Hydra's own launcher is to run it here; another one finds out
+    where it runs it.
+    """
     made: set[Path] = set()
-    problem = None
+    problem = planned = None
     world = _world(module)
     try:
         command = parse(argv)
-        here = not any(o.startswith("hydra/launcher=") and o != "hydra/launcher=basic" for o in command.overrides)
         with world.main_first(), composer(command.config_dir) as compose:
-            jobs = []
-            for overrides in compose.jobs(command.overrides, command.multirun):
-                composed = compose.compose(overrides)
-                if command.passive:
-                    continue
-                config = resolved(composed)
-                folder = Path(str(config["runs_dir"]))
-                made |= {folder} if not folder.exists() else set()
-                with naming_presets(composed):
-                    jobs.append(Job(overrides, Experiment.of(config, overrides, here=here)))
+            hydras, own = compose.split(command.overrides)
+            every = compose.jobs(own, command.multirun)
+            if command.passive:
+                for overrides in every:
+                    compose.compose([*hydras, *overrides])
+                every = []
+            checking = _Checking(compose, hydras, made)
+            jobs = [checking.job(overrides) for overrides in every]
+            if hydras and jobs and not checking.plans:
+                check_launcher(settings_of(compose.launcher(hydras)), jobs, command.multirun)
+            if checking.plans:
+                planned = plan(jobs, checking.shared)
     except EXPECTED as error:
         problem = told(module, error)
     problem = world.agree(problem)
+    if world.main and (problem or planned):
+        for folder in made:
+            _remove_cache(folder)
     if problem is not None:
         if world.main:
-            for folder in made:
-                _remove_cache(folder)
             print_line(problem, sys.stderr)
         raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
+    _JOBS[:] = jobs
+    _ENDS.clear()
+    _LEFT.clear()
+    _CHECKED.clear()
     _CHECKED.update({tuple(job.overrides): job for job in jobs})
-    return Jobs(jobs, command.multirun)
+    return Jobs(jobs, command.multirun, planned)
+
+
+class _Checking:
+    """Checks the jobs of one command line.
+
+    made    gets the folders of runs that are not there before.
+    plans   whether any job has plan=true; shared, what the jobs have in common; launcher, Hydra's node of it.
+    """
+
+    def __init__(self, compose: Composer, hydras: Sequence[str], made: set[Path]) -> None:
+        self._compose, self._hydras, self._made = compose, hydras, made
+        self._bulk, self.shared, self.plans = Bulk(compose, hydras), Shared(), False
+        self.launcher: dict[str, Any] = {}
+
+    def job(self, overrides: list[str]) -> Job:
+        """The job, or what is wrong with it, told by the keys that the user may have typed."""
+        found = self._bulk.resolved(overrides)
+        config, plans = without_plan(found.config)
+        self.plans, self.launcher = self.plans or plans, found.launcher_node
+        folder = Path(str(config["runs_dir"]))
+        self._made |= {folder} if not folder.exists() else set()
+        here = found.launcher == "basic" and not plans
+        try:
+            experiment = Experiment.of(config, overrides, found.choices, here=here, shared=self.shared, looks=not plans)
+        except ConfigError:
+            with naming_presets(self._compose.compose([*self._hydras, *overrides])):
+                raise
+        return Job(overrides, config, found.choices, experiment)
 
 
 def checked_job(overrides: Sequence[str]) -> Job | None:
     """The job of this process's command line with just these overrides, as `checked` left it."""
     return _CHECKED.get(tuple(overrides))
+
+
+def checked_jobs() -> list[Job]:
+    """The jobs of this process's command line in their order; none in the process of a launcher."""
+    return list(_JOBS)
+
+
+def failure(overrides: Sequence[str]) -> str | None:
+    """Why the job with these overrides failed, as far as it is known."""
+    return _FAILED.get(tuple(overrides))
+
+
+def note_failure(overrides: Sequence[str], reason: str) -> None:
+    """For a launcher whose jobs run elsewhere: `finish` tells of the job that it failed, and why."""
+    _FAILED[tuple(overrides)] = reason
+
+
+def note_end(overrides: Sequence[str], text: str, well: bool) -> None:
+    """The same for a job that has not failed and has no records; `well` where that is nobody's trouble."""
+    _ENDS[tuple(overrides)] = text, well
+
+
+def note_left() -> None:
+    """For a launcher that does not wait: there is nothing to tell of its jobs yet."""
+    _LEFT.append(True)
+
+
+def command() -> list[str]:
+    """The command line of this process."""
+    return list(_COMMAND)
 
 
 def _world(module: str) -> World:
@@ -107,53 +170,34 @@ def _remove_cache(runs_dir: Path) -> None:
 
 
 def run_job(cfg: DictConfig, hydra: Any) -> None:
-    """The body of one job under Hydra."""
+    """The body of one job under Hydra. A sweep of this process goes on after a job that failed; see `finish`."""
     overrides = list(hydra.overrides.task)
-    choices = {k: str(v) for k, v in hydra.runtime.choices.items() if not k.startswith("hydra") and v is not None}
-    resume = shlex.join(_COMMAND or ["python", "-m", "paa.train", *overrides])
     multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
-    experiment = None
     try:
-        with current().main_first():
-            experiment = Experiment.of(resolved(cfg), overrides, choices, here=True)
-        experiment.run(print_line)
+        resume = shlex.join(_COMMAND) if _COMMAND else None
+        run_resolved(without_plan(resolved(cfg))[0], overrides, choices_of(hydra.runtime.choices), resume)
     except Interrupted as stop:
-        if current().main:
-            print_line(f"{stop}. Go on with:\n  {resume}")
         raise SystemExit(stop.code) from None
     except KeyboardInterrupt:
         print_line("stopped at once; the last checkpoint stands")
         raise SystemExit(130) from None
-    except Exception as error:
-        reason = report_failure(experiment, error)
-        # The other jobs of a sweep go on; `finish` gives its exit code. Several processes are then out of step.
-        if not multirun or current().size > 1:
-            _FAILED[0] = reason
+    except JobFailed as error:
+        note_failure(overrides, str(error))
+        if multirun and not _COMMAND:  # a launcher's process, which learns of it by what is raised
+            raise
+        if not multirun or current().size > 1:  # several processes are now out of step
             raise SystemExit(1) from None
-        _FAILED[int(hydra.job.num)] = reason
-
-
-def report_failure(experiment: Experiment | None, error: Exception) -> str:
-    """Tells why a job failed: in a line what a person can put right, else with the traceback. The log has both."""
-    name = experiment.identity.train_id if experiment else "paa.train"
-    reason = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))
-    text = f"{name}  failed: {reason}"
-    main = current().main
-    if main or not isinstance(error, PeerFailed):  # a process that others took down with them has nothing to add
-        print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
-    lost = isinstance(error, ClaimLost)  # then the folder is another's
-    if main and experiment is not None and not lost and experiment.identity.paths.log.exists():
-        with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
-            log.write(f"{trace}failed: {reason}\n")
-    return reason
 
 
 def finish(jobs: Jobs) -> None:
     """Prints what the jobs came to; exit code 1 if any has failed. One that was left to another process has not."""
+    if _LEFT:
+        return
+    failed = {number: _FAILED[key] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _FAILED}
+    ends = {number: _ENDS[key][0] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _ENDS}
     if jobs.all and current().main:
-        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], _FAILED))
-    if _FAILED:
+        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], failed, ends))
+    if failed or not all(well for _, well in _ENDS.values()):
         raise SystemExit(1)
 
 

@@ -139,7 +139,9 @@ class Training:
         if limit is not None:
             index = index.subset(np.arange(min(limit, len(index))))
         truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
-        chosen = training_images(index, truths, empty_images=images["empty"], min_side=images["min_side"])
+        chosen = training_images(
+            index, truths, empty_images=images["empty"], thin_images=images["thin"], min_side=images["min_side"]
+        )
         if not len(chosen):
             raise ConfigError(f"{index.path}: no image to train on (images.empty={images['empty']} leaves none)")
         left_out = f", {len(index) - len(chosen)} left out" if len(chosen) < len(index) else ""

@@ -13,8 +13,10 @@ import numpy as np
 
 T = TypeVar("T")
 
-SHAPES, ORDER, AUGMENT = 1, 2, 3
-"""First word of a key: drawing the embedded images, the order of training images, an image's augmentation."""
+SHAPES, ORDER, AUGMENT, RESAMPLE = 1, 2, 3, 4
+"""First word of a key: drawing the embedded images, the order of training images, an image's augmentation, resamples of
+the test images.
+"""
 
 _BLOCK = 64
 
@@ -46,6 +48,11 @@ class Draws:
     def pick(self, options: Sequence[T]) -> T:
         """One of `options`, each equally likely."""
         return options[self.below(len(options))]
+
+    def indices(self, number: int, count: int) -> np.ndarray:
+        """`number` integers uniform in 0 ... count - 1, int64, as `below` gives them; not those that it would give."""
+        words = self._bits.random_raw(number) >> np.uint64(32)
+        return ((words * np.uint64(count)) >> np.uint64(32)).astype(np.int64)
 
     def octets(self, count: int) -> np.ndarray:
         """`count` uniform bytes, uint8, the same whatever the machine's byte order."""

@@ -89,6 +89,10 @@ class Folder:
             self._read[split] = index
         return self._read[split]
 
+    def count(self, split: str) -> int:
+        """Images of the split. Raises as `index`."""
+        return len(self.index(split))
+
     def check(self, splits: Sequence[str]) -> None:
         """DataError for all that would stop a training on "train", if that is among `splits`, or work on the others.
 

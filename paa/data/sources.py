@@ -225,6 +225,11 @@ class Shapes:
         self._known(split)
         return CocoIndex.read(folder / "annotations" / f"{split}.json", folder / "images")
 
+    def count(self, split: str) -> int:
+        """Images of the split, whether they are drawn yet or not."""
+        self._known(split)
+        return self.spec.count(split)
+
     def check(self, splits: Sequence[str]) -> None:
         """Nothing can be wrong with it."""
 

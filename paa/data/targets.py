@@ -15,7 +15,8 @@ from paa import checks
 from paa.data.coco import CocoIndex
 
 RULES = ("clip", "mmdet")
-EMPTY_IMAGES = ("keep", "drop")
+EMPTY_IMAGES = ("keep", "drop", "unannotated")
+THIN_IMAGES = ("keep", "drop")
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,37 @@ def training_boxes(index: CocoIndex, *, legacy: bool = False, rule: str = "clip"
 
 
 def training_images(
-    index: CocoIndex, truths: TrainingBoxes, *, empty_images: str = "keep", min_side: int = 0
+    index: CocoIndex,
+    truths: TrainingBoxes,
+    *,
+    empty_images: str = "keep",
+    thin_images: str = "keep",
+    min_side: int = 0,
 ) -> np.ndarray:
     """Positions of the images to train on, ascending int64.
 
-    empty_images  "keep": an image left without a box is trained as all negative; "drop": it is left out.
+    empty_images  "keep": an image left without a box is trained as all negative; "drop": it is left out (authors' code
+                  would stop at it); "unannotated": it is left out if its annotations hold nothing at all, neither a
+                  crowd nor a box that training drops (MMDetection `CocoDataset.filter_data`).
+    thin_images   "drop": an image is left out if all that is annotated in it, crowds too, is at most one pixel wide or
+                  high as stored (authors' code, `has_valid_annotation`); "keep": it is an image as others.
     min_side      images with a side below this many pixels are left out (MMDetection: 32).
     """
     checks.choice("empty_images", empty_images, EMPTY_IMAGES)
+    checks.choice("thin_images", thin_images, THIN_IMAGES)
     checks.integer("min_side", min_side, low=0)
     keep = np.minimum(index.widths, index.heights) >= min_side
+    annotated = _each(index, np.ones(len(index.boxes), dtype=bool))
     if empty_images == "drop":
         keep &= truths.counts > 0
+    elif empty_images == "unannotated":
+        keep &= annotated > 0
+    if thin_images == "drop":
+        thin = _each(index, index.boxes[:, 2:].min(axis=1) <= 1)
+        keep &= (annotated == 0) | (thin < annotated)
     return np.flatnonzero(keep)
+
+
+def _each(index: CocoIndex, chosen: np.ndarray) -> np.ndarray:
+    """[I] int64: how many of the chosen annotations [M] bool each image has."""
+    return np.bincount(index.image_of[chosen], minlength=len(index))

@@ -1,6 +1,7 @@
 """From a stored image to the network's input: resize, mirror, normalise; and padding when a batch is put together.
 
-The three size rules differ by a pixel and by the filter, which is enough to move the last digits of a published number.
+The three size rules differ by a pixel, the interpolations by a level of grey, which is enough to move the last digits
+of a published number.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from fractions import Fraction
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from paa import checks
 from paa.data.draws import Draws
+from paa.data.resampling import INTERPOLATIONS, resized
 
 RESIZES = ("round", "truncate", "half_up")
 CHANNELS = ("rgb", "bgr")
@@ -52,8 +53,8 @@ class Transform:
     short     length of the short side in pixels after resizing; None: images stay as they are. Two numbers [low, high]
               are a range from which each image draws an integer, both ends included; three or more are a choice.
     longest   the longer side is never above this; None: no bound.
-    resize    "round" | "truncate" | "half_up", see `target_size`. The first two filter with PIL's bilinear filter,
-              which averages when it shrinks; "half_up" interpolates without averaging, as OpenCV does.
+    resize    "round" | "truncate" | "half_up", see `target_size`.
+    interpolation  "pil" | "cv2" | "plain", see `resampling.resized`; None: "plain" for "half_up", else "pil".
     flip      probability of a mirror image.
     legacy    mirror at W - 1 - x instead of W - x (the +1 box arithmetic).
     mean, std per channel, in units of `scale`, in the order of `channels` ("rgb" | "bgr").
@@ -72,6 +73,7 @@ class Transform:
         std: Sequence[float] = (0.229, 0.224, 0.225),
         channels: str = "rgb",
         scale: float = 1,
+        interpolation: str | None = None,
     ) -> None:
         self.shorts = _sides(short)
         self.longest = None if longest is None else checks.integer("longest", longest, low=1)
@@ -80,6 +82,9 @@ class Transform:
         if self.longest is not None and max(self.shorts) > self.longest:
             raise checks.OutOfRange("longest", f"={longest} is below short={max(self.shorts)}")
         self.resize = checks.choice("resize", resize, RESIZES)
+        if interpolation is None:  # as it was before it was an argument
+            interpolation = "plain" if resize == "half_up" else "pil"
+        self.interpolation = checks.choice("interpolation", interpolation, INTERPOLATIONS)
         self.flip = checks.number("flip", flip, low=0, high=1)
         self.legacy = checks.flag("legacy", legacy)
         self.channels = checks.choice("channels", channels, CHANNELS)
@@ -95,7 +100,8 @@ class Transform:
         draws decides size and mirror; None is for test time: never mirrored, and of several short sides the largest.
         """
         width, height = image.size
-        pixels, size = self._resized(image, draws)
+        size = self.size(height, width, draws)
+        pixels = resized(image, *size, self.interpolation)
         if size != (height, width):
             factors = [size[1] / width, size[0] / height]
             boxes = torch.stack([boxes[:, i] * factors[i % 2] for i in range(4)], dim=1)
@@ -113,17 +119,6 @@ class Transform:
             return height, width
         short = max(self.shorts) if draws is None or len(self.shorts) == 1 else draws.pick(self.shorts)
         return target_size(height, width, short, self.longest, self.resize)
-
-    def _resized(self, image: Image.Image, draws: Draws | None) -> tuple[Tensor, tuple[int, int]]:
-        """Whole numbers 0 ... 255 [3, h, w], and (h, w)."""
-        size = self.size(image.height, image.width, draws)
-        same = size == (image.height, image.width)
-        if not same and self.resize != "half_up":
-            image, same = F.resize(image, list(size), InterpolationMode.BILINEAR), True
-        pixels = F.pil_to_tensor(image)
-        if not same:
-            pixels = F.resize(pixels.float(), list(size), InterpolationMode.BILINEAR, antialias=False).round_()
-        return pixels, size
 
 
 def pad(images: Sequence[Tensor], divisor: int = 32, room: tuple[int, int] = (1, 1)) -> Tensor:

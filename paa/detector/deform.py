@@ -7,6 +7,8 @@ from torchvision.ops import deform_conv2d
 
 from paa import checks
 
+STARTS = ("random", "zero")
+
 
 class DeformConv2d(nn.Conv2d):
     """A convolution that samples where a second one, `offset`, says, each sample weighted by a mask in (0, 1).
@@ -16,7 +18,8 @@ class DeformConv2d(nn.Conv2d):
     the input, then the logits of the mask. One group of offsets serves all channels (authors' code). Samples outside of
     the map are zero, between its cells bilinear.
 
-    `offset` starts kaiming-uniform (a = 1) with bias 0, as in the authors' code: not at zero.
+    `offset` starts with bias 0, and kaiming-uniform (a = 1) for start="random", as in the authors' code, or at zero for
+    start="zero" (MMDetection): at first it then is half the plain convolution.
     """
 
     def __init__(
@@ -28,13 +31,18 @@ class DeformConv2d(nn.Conv2d):
         padding: int = 1,
         groups: int = 1,
         bias: bool = False,
+        start: str = "random",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias)
         if checks.integer("kernel_size", kernel_size, low=1) % 2 == 0:
             raise checks.OutOfRange("kernel_size", f"={kernel_size}: must be odd")
         self.samples = kernel_size**2
         self.offset = nn.Conv2d(in_channels, 3 * self.samples, kernel_size, stride, padding)
-        nn.init.kaiming_uniform_(self.offset.weight, a=1)
+        self.start = checks.choice("start", start, STARTS)
+        if start == "random":
+            nn.init.kaiming_uniform_(self.offset.weight, a=1)
+        else:
+            nn.init.zeros_(self.offset.weight)
         assert self.offset.bias is not None
         nn.init.zeros_(self.offset.bias)
 
@@ -45,11 +53,9 @@ class DeformConv2d(nn.Conv2d):
         return deform_conv2d(x, shifts, self.weight, self.bias, self.stride, self.padding, mask=mask)
 
 
-def deformable(conv: nn.Conv2d) -> DeformConv2d:
+def deformable(conv: nn.Conv2d, start: str = "random") -> DeformConv2d:
     """A deformable convolution of the form of `conv` that takes over its weight and bias; the offsets are new."""
-    size, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
-    out = DeformConv2d(
-        conv.in_channels, conv.out_channels, size, stride, padding, conv.groups, bias=conv.bias is not None
-    )
+    size, stride, padding, bias = conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.bias is not None
+    out = DeformConv2d(conv.in_channels, conv.out_channels, size, stride, padding, conv.groups, bias, start)
     out.weight, out.bias = conv.weight, conv.bias
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,6 +57,17 @@ class FPN(nn.Module):
         for i in (1, 0):
             lateral[i] = lateral[i] + F.interpolate(lateral[i + 1], size=lateral[i].shape[-2:], mode="nearest")
         p3, p4, p5 = (conv(x) for conv, x in zip(self.output, lateral, strict=True))
-        p6 = self.p6(p5)
-        p7 = self.p7(F.relu(p6) if self.p7_relu else p6)
+        p6 = _halved(self.p6, p5)
+        p7 = _halved(self.p7, F.relu(p6) if self.p7_relu else p6)
         return p3, p4, p5, p6, p7
+
+
+def _halved(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """`conv` of stride 2, in float32 where a CPU would compute a map of one column in bfloat16.
+
+    oneDNN's gradient of the weights then reads memory that nobody has written, and is NaN now and then (torch 2.14).
+    """
+    if x.device.type == "cpu" and x.shape[-1] == 1:
+        with torch.autocast("cpu", enabled=False):
+            return conv(x.float())
+    return conv(x)

@@ -9,17 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from paa import checks
-from paa.detector.deform import DeformConv2d
+from paa.detector.deform import STARTS, DeformConv2d
 from paa.detector.norm import group_norm
 from paa.structures import Predictions
 
 
-def tower(channels: int, depth: int, groups: int, bias: bool, dcn: bool = False) -> nn.Sequential:
+def tower(
+    channels: int, depth: int, groups: int, bias: bool, dcn: bool = False, dcn_init: str = "random"
+) -> nn.Sequential:
     """`depth` times 3x3 convolution, GroupNorm, ReLU; with `dcn` the last convolution is deformable."""
     layers: list[nn.Module] = []
     for i in range(depth):
-        convolution = DeformConv2d if dcn and i == depth - 1 else nn.Conv2d
-        layers.append(convolution(channels, channels, 3, padding=1, bias=bias))
+        if dcn and i == depth - 1:
+            layers.append(DeformConv2d(channels, channels, 3, padding=1, bias=bias, start=dcn_init))
+        else:
+            layers.append(nn.Conv2d(channels, channels, 3, padding=1, bias=bias))
         layers.append(group_norm(channels, groups))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
@@ -37,6 +41,7 @@ class Head(nn.Module):
                  predicts the IoU or the centerness is up to the loss.
     prior        class probability at the start (Lin et al. 2017, focal loss): sets the bias of `cls_logits`.
     dcn          makes the last convolution of both towers deformable (paper's DCN variants).
+    dcn_init     its offsets start "random", N(0, 0.01) (authors' code), or at "zero" (MMDetection).
     levels       pyramid levels; all share the weights, but each has its own scalar on the deltas.
     """
 
@@ -51,6 +56,7 @@ class Head(nn.Module):
         prior: float = 0.01,
         dcn: bool = False,
         levels: int = 5,
+        dcn_init: str = "random",
     ) -> None:
         super().__init__()
         self.channels = checks.integer("channels", channels, low=1)
@@ -63,8 +69,9 @@ class Head(nn.Module):
         self.levels = checks.integer("levels", levels, low=1)
         if checks.flag("dcn", dcn) and depth == 0:
             raise checks.OutOfRange("dcn", "=True: a tower without convolutions (depth=0) has none to deform")
-        self.cls_tower = tower(channels, depth, norm_groups, tower_bias, dcn)
-        self.bbox_tower = tower(channels, depth, norm_groups, tower_bias, dcn)
+        checks.choice("dcn_init", dcn_init, STARTS)
+        self.cls_tower = tower(channels, depth, norm_groups, tower_bias, dcn, dcn_init)
+        self.bbox_tower = tower(channels, depth, norm_groups, tower_bias, dcn, dcn_init)
         self.cls_logits = nn.Conv2d(channels, classes, 3, padding=1)
         self.bbox_pred = nn.Conv2d(channels, 4, 3, padding=1)
         self.iou_pred = nn.Conv2d(channels, 1, 3, padding=1) if auxiliary else None
@@ -74,11 +81,13 @@ class Head(nn.Module):
     def reset(self) -> None:
         """Convolutions N(0, 0.01) with bias 0, but for the class bias, which gives `prior`; scalars 1.
 
-        Of a deformable one this is its offset convolution; its own weight keeps torch's uniform start (authors' code).
+        Of a deformable one this is its offset convolution, if that is not to start at zero; its own weight keeps
+        torch's uniform start (authors' code).
         """
+        still = {m.offset for m in self.modules() if isinstance(m, DeformConv2d) and m.start == "zero"}
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                if not isinstance(module, DeformConv2d):
+                if not isinstance(module, DeformConv2d) and module not in still:
                     nn.init.normal_(module.weight, std=0.01)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

@@ -12,7 +12,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from paa import checks
 from paa.detector import weights as files
 from paa.detector.conventions import AUTO, CONVENTIONS, agreed
-from paa.detector.deform import deformable
+from paa.detector.deform import STARTS, deformable
 from paa.detector.norm import norm_layer
 from paa.detector.pretrained import Pretrained
 
@@ -45,7 +45,7 @@ class ResNet(Pretrained):
     bn_eps           epsilon of the frozen BatchNorm; authors' code: 0.
     groups, width_per_group  of a ResNeXt: 32 and 8 for 32x8d; 1 and 64 for a ResNet.
     dcn_stages       stages (2 to 5, for C2 to C5) whose 3x3 convolutions are deformable; names `conv2.offset.weight`.
-                     Weights may lack the offsets; these then start as `DeformConv2d` says.
+                     Weights may lack the offsets; these then start as `DeformConv2d` says for `dcn_init`.
     expects          what input whoever trains it expects: "weights" (whatever the weights want), "torchvision" or
                      "caffe". Weights that want another are refused.
     load_weights     False names weights without loading them: others will take their place.
@@ -70,10 +70,12 @@ class ResNet(Pretrained):
         dcn_stages: Sequence[int] = (),
         expects: str = "weights",
         load_weights: bool = True,
+        dcn_init: str = "random",
     ) -> None:
         super().__init__(weights, norm, frozen_stages)
         checks.choice("depth", depth, tuple(LAYERS))
         checks.number("bn_eps", bn_eps, low=0)
+        checks.choice("dcn_init", dcn_init, STARTS)
         self._check_form(depth, groups, width_per_group, dcn_stages)
         name = PUBLISHED.get((depth, groups, width_per_group))
         if weights == "torchvision" and name is None:
@@ -102,7 +104,7 @@ class ResNet(Pretrained):
         self.out_channels = (512, 1024, 2048) if depth >= 50 else (128, 256, 512)
         if stride_in_1x1:
             self._stride_in_1x1()
-        self._deform(dcn_stages)
+        self._deform(dcn_stages, dcn_init)
         if loads and not self.conv1.weight.is_meta:  # a network that is only checked holds no data
             assert weights is not None
             state = _published(str(name)) if weights == "torchvision" else files.read(weights).state
@@ -148,11 +150,11 @@ class ResNet(Pretrained):
                     problem = f"={bn_eps}: {name} of the weights has channels without variance; say bn_eps=1e-5"
                     raise checks.OutOfRange("bn_eps", problem)
 
-    def _deform(self, stages: Sequence[int]) -> None:
+    def _deform(self, stages: Sequence[int], start: str) -> None:
         for stage in sorted(set(stages)):
             for block in self._bottlenecks(stage):
                 assert isinstance(block.conv2, nn.Conv2d)
-                block.conv2 = deformable(block.conv2)
+                block.conv2 = deformable(block.conv2, start)
 
 
 def _published(name: str) -> dict[str, Tensor]:

@@ -68,10 +68,15 @@ def _deformable(x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Seq
     return 2 * math.prod(weight) * out_shape[0] * math.prod(out_shape[2:])
 
 
-def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1) -> float | None:
-    """FLOPs of an image of a training step, as `Flops.step`; arguments and None as in `count_flops`."""
+def step_flops(detector: nn.Module, height: int, width: int, passes: int = 1, backward: bool = True) -> float | None:
+    """FLOPs of an image of a training step, as `Flops.step`, or of its forward passes alone.
+
+    Other arguments and None as in `count_flops`.
+    """
     flops = count_flops(detector, height, width)
-    return None if flops is None else flops.step(passes)
+    if flops is None:
+        return None
+    return flops.step(passes) if backward else flops.forward * passes
 
 
 def cpu_rate(seconds: float = 0.2) -> float:
@@ -85,5 +90,22 @@ def cpu_rate(seconds: float = 0.2) -> float:
         while best == float("inf") or time.perf_counter() < until:
             began = time.perf_counter()
             layer(image)
+            best = min(best, time.perf_counter() - began)
+    return flops / best
+
+
+def gpu_rate(seconds: float = 0.2) -> float:
+    """The same of a 3x3 convolution of 256 channels on the current GPU, in float32 as this process is set."""
+    layer = nn.Conv2d(256, 256, 3, padding=1).cuda().to(memory_format=torch.channels_last)
+    image = torch.randn(8, 256, 96, 128, device="cuda").contiguous(memory_format=torch.channels_last)
+    flops = 8 * 2 * 9 * 256 * 256 * 96 * 128
+    best, until = float("inf"), time.perf_counter() + seconds
+    with torch.no_grad():
+        layer(image)
+        torch.cuda.synchronize()
+        while best == float("inf") or time.perf_counter() < until:
+            began = time.perf_counter()
+            layer(image)
+            torch.cuda.synchronize()
             best = min(best, time.perf_counter() - began)
     return flops / best

@@ -1,5 +1,7 @@
 """Pictures of the assignment while training goes on: the same few images, at chosen steps, into the run's folder.
 
+Beside each picture lies what it shows, as arrays: figures are drawn from these when the training is over.
+
 Drawing changes no bit of the training: nothing random is drawn, no gradient is made, every module's mode is put back.
 """
 
@@ -86,7 +88,7 @@ class Pictures:
 
     core    detector, anchors and assigner of the training; `detector` is that of `core`, on `device`.
     total   steps of the schedule.
-    folder  of all pictures: `folder`/step_00000500/<image id>.png.
+    folder  of all pictures: `folder`/step_00000500/<image id>.png, and beside each its arrays, <image id>.npz.
     made    is told of the pictures of a step, also of those that an earlier process drew.
     warn    is told, once, that pictures cannot be written: training goes on.
     """
@@ -109,7 +111,7 @@ class Pictures:
         for position in self.subjects.positions:
             path = picture_path(self.folder, step, int(self.subjects.index.image_ids[position]))
             try:
-                if not path.exists():
+                if not (path.exists() and arrays_path(path).exists()):
                     self._draw(step, position, path)
             except OSError as error:
                 reason = error.strerror or str(error)
@@ -130,12 +132,18 @@ class Pictures:
         image, (height, width) = decode(index, 0), batch.sizes[0].tolist()
         drawn = Drawn.of(np.asarray(image.resize((width, height))), index.category_names, batch, anchors, found)
         title = f"image {int(index.image_ids[0])}, step {step} of {self.total}: {type(self.core.assigner).__name__}"
+        drawn.save(arrays_path(path))
         save_picture(drawn, title, path)
 
 
 def picture_path(folder: Path, step: int, image_id: int) -> Path:
     """The picture of an image after `step` steps, below the `folder` of all pictures."""
     return folder / f"step_{step:08d}" / f"{image_id}.png"
+
+
+def arrays_path(picture: Path) -> Path:
+    """What a picture shows, as `assignment_picture.Drawn.save` writes it."""
+    return picture.with_suffix(".npz")
 
 
 def drawn_pictures(folder: Path) -> dict[int, list[Path]]:

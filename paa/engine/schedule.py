@@ -21,12 +21,44 @@ class Schedule(Protocol):
         """Multiplier of the learning rate at `step`."""
 
 
+COUNTS = ("steps", "epochs")
+WARMUPS = ("constant", "linear", "linear_last")
+
+_EPOCHS = {90_000: (12, (8, 11)), 135_000: (18, (12, 16)), 180_000: (24, (16, 22))}
+"""The paper's lengths in steps -> MMDetection's in epochs, with the epochs after which the learning rate falls."""
+
+_EPOCH = 7330
+"""Steps of an epoch of COCO's train2017 at 16 images: MMDetection trains on the 117266 images with annotations."""
+
+
+def in_epochs(steps: int, count: str) -> int:
+    """Optimiser steps of a training of `steps` steps in the paper, for MMDetection's schedule with count="epochs".
+
+    90k, 135k and 180k become 12, 18 and 24 epochs. MMDetection has no counterpart of another length: it stays.
+    """
+    found = _epochs(steps, count)
+    return steps if found is None else found[0] * _EPOCH
+
+
+def milestones_in_epochs(steps: int, count: str) -> list[float]:
+    """Milestones of that training, as fractions of it: 2/3 and 8/9, or MMDetection's; arguments as of `in_epochs`."""
+    epochs, milestones = _epochs(steps, count) or (9, (6, 8))
+    return [round(milestone / epochs, 7) for milestone in milestones]
+
+
+def _epochs(steps: int, count: str) -> tuple[int, tuple[int, int]] | None:
+    """MMDetection's epochs and milestones of a length; None where it has none, or is not asked for."""
+    checks.choice("compat.length", count, COUNTS)
+    return _EPOCHS.get(steps) if count == "epochs" and isinstance(steps, int) else None
+
+
 @dataclass(frozen=True)
 class MultiStep:
     """Warm-up, then lr x gamma at each milestone (paper, section 4.1: 60k and 80k of 90k steps).
 
     milestones    fractions of `steps`, ascending, each in (0, 1].
-    warmup        "constant" (at warmup_factor x lr; the authors' code) or "linear" (from it to lr; MMDetection).
+    warmup        "constant": at warmup_factor x lr (authors' code). "linear": from it to lr, reached after the last
+                  step of the warm-up. "linear_last": reached at that step (MMDetection's `LinearLR`).
     """
 
     steps: int
@@ -43,7 +75,7 @@ class MultiStep:
         if list(self.milestones) != sorted(self.milestones):
             raise checks.OutOfRange("milestones", f"={list(self.milestones)}: must be ascending fractions of the steps")
         checks.number("gamma", self.gamma, above=0, high=1)
-        checks.choice("warmup", self.warmup, ("constant", "linear"))
+        checks.choice("warmup", self.warmup, WARMUPS)
         checks.integer("warmup_steps", self.warmup_steps, low=0)
         checks.number("warmup_factor", self.warmup_factor, above=0, high=1)
 
@@ -52,7 +84,8 @@ class MultiStep:
         passed = sum(step >= round(milestone * self.steps) for milestone in self.milestones)
         value = self.gamma**passed
         if step < self.warmup_steps:
-            done = step / self.warmup_steps if self.warmup == "linear" else 0.0
+            length = self.warmup_steps - (self.warmup == "linear_last")
+            done = 0.0 if self.warmup == "constant" or not length else step / length
             value *= self.warmup_factor * (1 - done) + done
         return value
 

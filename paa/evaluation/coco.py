@@ -59,7 +59,10 @@ class Results:
         """The same detections, images in the order of `image_ids` [I], each image's own as they are."""
         by_id = np.argsort(image_ids, kind="stable")
         place = by_id[np.searchsorted(image_ids, self.image_ids, sorter=by_id)]
-        rows = np.argsort(place, kind="stable")
+        return self.take(np.argsort(place, kind="stable"))
+
+    def take(self, rows: np.ndarray) -> Results:
+        """The detections at `rows`: positions, or [D] bool."""
         return Results(*(a[rows] for a in (self.image_ids, self.labels, self.boxes, self.scores, self.quality)))
 
 
@@ -115,6 +118,23 @@ def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -
     )
 
 
+def matched(index: CocoIndex, results: Results) -> Array:
+    """The annotation of `index` that each detection matches at IoU 0.5, as COCO evaluation pairs them: [D] int64.
+
+    It is a position in the index's annotations; -1 where there is none. Several detections may match one crowd. Errors
+    as in `evaluate`.
+    """
+    category_ids, image_ids = [int(c) for c in index.category_ids], [int(i) for i in index.image_ids]
+    check(results, image_ids, len(category_ids))
+    with contextlib.redirect_stdout(io.StringIO()):
+        worker = _Worker(index.to_coco().dataset.get("annotations", []), results, image_ids, category_ids)
+        worker.evaluate()
+    rows, truth = worker.pairs()
+    found = np.full(len(results), -1, dtype=np.int64)
+    found[rows] = truth
+    return found
+
+
 def check(results: Results, image_ids: list[int], classes: int) -> None:
     """ValueError names a detection on an image or of a class that is not there, or with a number that is not finite."""
     known = np.isin(results.image_ids, image_ids)
@@ -158,26 +178,37 @@ class _Worker(COCOeval):
         for number, (image, kind, score, area, box) in enumerate(rows, start=1):
             self._dts[image, kind].append({"id": number, "score": score, "area": area, "bbox": box})
 
+    def _entries(self) -> list[tuple[int, int]]:
+        """Positions of image and class of what `evaluate` found, which it lays out as [class, area, image].
+
+        An image without detections and ground truth of a class has no entry.
+        """
+        images, by_label = len(self.params.imgIds), np.argsort(self._label)
+        return [(i, k) for i in range(images) for k in by_label if self.evalImgs[k * len(AREAS) * images + i]]
+
+    def pairs(self) -> tuple[Array, Array]:
+        """Rows of the results [P], and of the ground truths that they match at IoU 0.5 in any area, or -1 [P]."""
+        found = [self.evalImgs[k * len(AREAS) * len(self.params.imgIds) + i] for i, k in self._entries()]
+        none = np.zeros(0, np.int64)
+        rows = np.concatenate([none, *(np.array(f["dtIds"], dtype=np.int64) - 1 for f in found)])
+        return rows, np.concatenate([none, *(f["dtMatches"][0].astype(np.int64) - 1 for f in found)])
+
     def matches(self, predicts_iou: bool) -> Matches:
         """What `evaluate` found, as arrays."""
         images, kinds, areas = len(self.params.imgIds), len(self.params.catIds), len(AREAS)
-        # Laid out as [class, area, image]; an image without detections and ground truth of a class has no entry.
-        by_label = np.argsort(self._label)
-        entries = [(i, k) for i in range(images) for k in by_label if self.evalImgs[k * areas * images + i]]
+        entries = self._entries()
         parts: dict[str, list[Array]] = defaultdict(list)
         for i, k in entries:
             found = [self.evalImgs[(k * areas + a) * images + i] for a in range(areas)]
-            parts["row"].append(np.array(found[0]["dtIds"], dtype=np.int64) - 1)
-            parts["truth"].append(found[0]["dtMatches"][0].astype(np.int64) - 1)
             parts["hit"].append(np.stack([f["dtMatches"].T > 0 for f in found], axis=-1))
             parts["ignored"].append(np.stack([f["dtIgnore"].T for f in found], axis=-1).astype(bool))
             parts["count"].append(np.array([[np.count_nonzero(f["gtIgnore"] == 0) for f in found]], dtype=np.int64))
         bits = (0, len(THRESHOLDS), areas)
-        row, truth = (np.concatenate([np.zeros(0, np.int64), *parts[name]]) for name in ("row", "truth"))
+        row, truth = self.pairs()
         hit, ignored = (np.concatenate([np.zeros(bits, bool), *parts[name]]) for name in ("hit", "ignored"))
         count = np.concatenate([np.zeros((0, areas), np.int64), *parts["count"]])
         places = np.array([(i, self._label[k]) for i, k in entries], dtype=np.int64).reshape(-1, 2)
-        lengths = np.array([len(part) for part in parts["row"]], dtype=np.int64)
+        lengths = np.array([len(part) for part in parts["hit"]], dtype=np.int64)
         held = count.any(axis=1)
         true = hit & ~ignored
         found = true[:, 0, 0]

@@ -3,6 +3,7 @@
 identity  the names of a training and of an evaluation, from their configuration.
 claim     one training per identity, over processes and machines.
 paths     every file of a run.
+failure   why the last attempt failed.
 record    what a finished training and a finished evaluation say about themselves.
 frame     all records as one pandas frame: `paa.runs.collect(runs_dir)`.
 

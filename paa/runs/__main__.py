@@ -1,9 +1,10 @@
-"""`python -m paa.runs`: what has been run, what is running, what was cut off."""
+"""`python -m paa.runs`: what has been run, what is running, what was cut off, what a table still lacks."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from paa.cli.completion import completes
+from paa.cli.folders import experiments_dir
+from paa.launch.actions import KINDS, cancel, resubmit, watch
+from paa.launch.view import HEADER, lines
+from paa.launch.view import rows as submitted_rows
 from paa.runs.columns import COLUMNS, Column, flat, name_of, value_at
 from paa.runs.errors import BadRecord, RunError
-from paa.runs.frame import evaluations
+from paa.runs.frame import configuration, evaluations
 from paa.runs.paths import RunPaths, find, runs
 from paa.runs.record import EvaluationRecord, TrainingRecord
 from paa.runs.state import State, state
 from paa.runs.text import cell, show
 
-_IDS = {"list": 0, "show": 1, "diff": 2}
+_IDS = {"list": 0, "show": 1, "diff": 2, "prune": 0, "score": 1}
 """The commands, and how many ids each takes."""
 
 _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
@@ -27,14 +32,24 @@ _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit code: 0, 1 where a run could not be found or read, 2 for a wrong command line."""
-    if completes("paa-runs", sys.argv[1:] if arguments is None else arguments, _IDS):
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if completes("paa-runs", words, _IDS | dict.fromkeys(_tables(), 0)):
         return 0
-    options = _parser().parse_args(arguments)
+    parser = _table_parser() if any(_names_table(word) for word in words) else _parser()
+    options = parser.parse_args(words)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
-            if options.command == "show":
+            if options.command == "table":
+                return _table(options.runs_dir, options.config_dir, options.words)
+            if options.command == "prune":
+                return _prune(options)
+            if options.watch or options.cancel is not None or options.resubmit is not None:
+                _submitted(options)
+            elif options.command == "score":
+                _score_upload(options)
+            elif options.command == "show":
                 _show(find(options.runs_dir, options.id))
             elif options.command == "diff":
                 _diff(find(options.runs_dir, options.first), find(options.runs_dir, options.second))
@@ -44,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except RunError as error:
             print(error, file=sys.stderr)
             return 1
+        except KeyboardInterrupt:  # enough watched
+            return 0
         except BrokenPipeError:  # the reader, `head` say, has seen enough; Python would complain at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -57,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     folder: dict[str, Any] = {"type": Path, "metavar": "DIR", "help": "folder of runs (default: runs)"}
     parser.add_argument("--runs-dir", default=Path("runs"), **folder)
+    parser.add_argument("--watch", action="store_true", help="show what was submitted to SLURM until it has ended")
+    parser.add_argument("--cancel", metavar="TABLE_OR_ID", help="cancel submitted runs: of a table, a sweep, or one")
+    parser.add_argument("--resubmit", choices=list(KINDS), help="submit again what failed, or what is missing")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("list", help="one line a run (what happens without a command)")
     one = commands.add_parser("show", help="all that is known of a run: state, overrides, machine, numbers")
@@ -64,29 +84,139 @@ def _parser() -> argparse.ArgumentParser:
     two = commands.add_parser("diff", help="the keys in which two configurations differ, and the numbers")
     two.add_argument("first", metavar="ID")
     two.add_argument("second", metavar="ID")
+    prune = commands.add_parser("prune", help="free disk of what no table needs; says what, and asks")
+    prune.add_argument("--weights", action="store_true", help="final weights, too, where no row lacks an evaluation")
+    prune.add_argument("--yes", action="store_true", help="remove, and do not ask")
+    prune.add_argument("--config-dir", default=None, metavar="DIR", help="folder of rows and choices of your own")
+    score = commands.add_parser("score", help="enter what an evaluation server measured into the record of an upload")
+    score.add_argument("id", metavar="ID", help="the evaluation, or its run where that has one upload")
+    score.add_argument("file", metavar="FILE", type=Path, help="the server's answer: its JSON, or its text")
+    score.add_argument("--source", help="where the answer is from, a page's address say (default: the file's name)")
+    score.add_argument("--date", help="day of the answer, 2020-07-04 say (default: the file's)")
     # Accepted behind the command as well; SUPPRESS keeps its absence there from undoing what stood in front.
     for command in commands.choices.values():
         command.add_argument("--runs-dir", default=argparse.SUPPRESS, **folder)
     return parser
 
 
+def _table_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m paa.runs",
+        usage="python -m paa.runs TABLE [key=value ...] [--runs-dir DIR] [--config-dir DIR]",
+        description="Where each row of a table stands, and the command that runs just what is missing of it.",
+        epilog="Words as of `python -m paa.train -m`: table1 recipe=mini seed=0,1,2; table1=a,b for some rows.",
+    )
+    parser.add_argument("words", nargs="+", metavar="WORD", help="the table, and overrides for all of its rows")
+    parser.add_argument("--runs-dir", type=Path, default=None, metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument("--config-dir", default=None, metavar="DIR", help="folder of rows and choices of your own")
+    parser.set_defaults(command="table")
+    return parser
+
+
+def _tables() -> list[str]:
+    return sorted(path.name for path in experiments_dir().iterdir() if path.is_dir())
+
+
+def _names_table(word: str) -> bool:
+    return re.fullmatch(r"table\w*(=.*)?", word) is not None
+
+
+def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) -> int:
+    from paa.cli.messages import EXPECTED
+    from paa.cli.own import look_here
+    from paa.cli.standing import HEADER, report
+    from paa.cli.table import rows_of
+
+    look_here()
+    named = [word for word in words if _names_table(word)]
+    rest = [word for word in words if word not in named]
+    rest += [f"runs_dir={runs_dir}"] if runs_dir is not None else []
+    try:
+        if len(named) > 1:
+            raise RunError(f"{' '.join(named)}: one table at a time")
+        body, below = report(rows_of(named[0], rest, config_dir=config_dir))
+    except EXPECTED as error:
+        print(f"paa.runs: {error}", file=sys.stderr)
+        return 1
+    show(HEADER, body)
+    print(f"\n{below}")
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from paa.cli.plan import size
+    from paa.cli.pruning import needed_weights, pieces, remove
+
+    needed = needed_weights(options.runs_dir, options.config_dir) if options.weights else {}
+    found = pieces(options.runs_dir, options.weights, needed)
+    kept = {name: why for name, why in needed.items() if RunPaths(options.runs_dir, name).weights.exists()}
+    for name, why in sorted(kept.items()):
+        print(f"{name}  keeps its weights: {why}")
+    if not found:
+        print("Nothing can go." + ("" if options.weights else " --weights looks at final weights, too."))
+        return 0
+    show(["id", "what", "size"], [[one.run.train_id, one.what, size(one.bytes)] for one in found])
+    total = size(sum(one.bytes for one in found))
+    if not options.yes and not (sys.stdin.isatty() and sys.stdout.isatty() and _agreed(f"\nRemove them ({total})?")):
+        print(f"\n{total} could go; nothing was removed. --yes removes.")
+        return 0
+    print(f"\n{size(remove(found))} freed")
+    return 0
+
+
+def _agreed(question: str) -> bool:
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _score_upload(options: argparse.Namespace) -> None:
+    from paa.runs.score import enter
+
+    paths, record, before = enter(options.runs_dir, options.id, options.file, options.source, options.date)
+    assert record.score is not None
+    numbers = "  ".join(f"{name} {_number(value)}" for name, value in record.numbers.items() if value is not None)
+    again = "" if before is None else f" (was AP {before:.1f})"
+    print(f"{paths.train_id}  {record.eval_id}  {record.split}: {numbers}{again}")
+    print(f"from {record.score['source']}, {record.score['date']}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _submitted(options: argparse.Namespace) -> None:
+    if options.cancel is not None:
+        cancel(options.runs_dir, options.cancel)
+    if options.resubmit is not None:
+        resubmit(options.runs_dir, options.resubmit)
+    if options.watch:
+        watch(options.runs_dir)
+
+
 def _list(runs_dir: Path) -> None:
     found = runs(runs_dir)
-    if not found:
+    head, body = lines(submitted_rows(runs_dir), runs_dir, 40)
+    if body:
+        print(head)
+        show(HEADER, body)
+        print()
+    if not found and not body:
         print(f"No runs in {runs_dir}. python -m paa.train makes one.")
         return
     rows = [_line(paths, state(paths)) for paths in found]
-    show(["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"], rows)
+    if rows:
+        show(["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"], rows)
 
 
 def _line(paths: RunPaths, where: State) -> list[Any]:
     try:
-        config = _config(paths)
+        config = configuration(paths)
     except BadRecord as error:
         warnings.warn(str(error), stacklevel=1)
         config = {}
     boundary = name_of(value_at(config, "assign.boundary"))
     parameters = {"fnp": "n", "fsr": "t"}
+    if paths.converted:
+        boundary = None
     if boundary in parameters:
         boundary += f"({cell(value_at(config, f'assign.boundary.{parameters[boundary]}'))})"
     return [
@@ -96,8 +226,8 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
         name_of(config.get("data")),
         boundary or name_of(config.get("assign")),
         name_of(config.get("auxiliary")),
-        config.get("seed"),
-        value_at(config, "schedule.steps"),
+        None if paths.converted else config.get("seed"),
+        None if paths.converted else value_at(config, "schedule.steps"),
         ", ".join(f"{_title(e)} {_ap(e)}" for e in evaluations(paths)),
     ]
 
@@ -108,38 +238,22 @@ def _title(evaluation: EvaluationRecord) -> str:
 
 def _ap(evaluation: EvaluationRecord) -> str:
     ap = evaluation.numbers.get("AP")
-    return "-" if ap is None else f"{ap:.1f}"
+    return _number(ap)
 
 
 def _score(evaluation: EvaluationRecord, name: str) -> float | None:
     return evaluation.iou_error if name == "iou_error" else evaluation.numbers.get(name)
 
 
-def _config(paths: RunPaths) -> dict[str, Any]:
-    """The configuration of a run, finished or not; empty where it has not been written yet."""
-    if paths.finished:
-        return TrainingRecord.read(paths.record).config
-    import yaml
-
-    try:
-        config = yaml.load(paths.config.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError:
-        return {}
-    except (OSError, yaml.YAMLError) as error:
-        raise BadRecord(f"{paths.config}: not a configuration ({error})") from error
-    if not isinstance(config, dict):
-        raise BadRecord(f"{paths.config}: not a configuration")
-    return config
-
-
 def _show(paths: RunPaths) -> None:
     print(f"{paths.train_id}  {state(paths)}\n{paths.folder}\n")
-    config = _config(paths)
+    config = configuration(paths)
     if paths.finished:
         training = TrainingRecord.read(paths.record)
         print("overrides:", " ".join(training.overrides) or "none")
         names = ["seed", "device", "threads", "steps", "wall_s", "commit", "clean", "weights_sha256"]
-        facts = [[name, _BY_NAME[name].value(training, None)] for name in names]
+        facts = [[f"converted {name}", value] for name, value in training.converted.items()]
+        facts += [[name, _BY_NAME[name].value(training, None)] for name in names]
         facts += [[f"version {name}", version] for name, version in training.origin.get("versions", {}).items()]
         facts += [[name, value] for name, value in training.origin.get("hardware", {}).items()]
         show(["made by", ""], facts)
@@ -157,7 +271,7 @@ def _show(paths: RunPaths) -> None:
 def _diff(first: RunPaths, second: RunPaths) -> None:
     both = (first, second)
     header = ["", *(paths.train_id for paths in both)]
-    ours, theirs = (flat(_config(paths)) for paths in both)
+    ours, theirs = (flat(configuration(paths)) for paths in both)
     keys = [k for k in sorted(ours | theirs) if _text(ours.get(k, "(none)")) != _text(theirs.get(k, "(none)"))]
     rows = [[key, _text(ours.get(key, "(none)")), _text(theirs.get(key, "(none)"))] for key in keys]
     if rows:

@@ -23,6 +23,7 @@ _NAMES = {
     "paa.auxiliary.NoAuxiliary": "none",
     "paa.auxiliary.Centerness": "centerness",
     "paa.auxiliary.IoUPrediction": "iou",
+    "paa.detector.EfficientNetLite0": "efficientnet_lite0",
     "paa.detector.Tiny": "tiny",
     "paa.data.Shapes": "shapes",
     "paa.data.Coco": "coco",
@@ -38,15 +39,23 @@ def name_of(node: Any) -> str | None:
     """
     target = node.get("_target_") if isinstance(node, Mapping) else None
     if target == "paa.detector.ResNet":
-        return f"resnet{node.get('depth')}"
+        return _resnet(node)
     return _NAMES.get(str(target), str(target)) if target else None
+
+
+def _resnet(node: Mapping[str, Any]) -> str:
+    """ "resnet50", "resnext101_64x4d_dcn": by depth, groups and deformable stages, as conf/backbone has them."""
+    groups, width = node.get("groups", 1), node.get("width_per_group", 64)
+    plain = f"resnet{node.get('depth')}" if groups == 1 else f"resnext{node.get('depth')}_{groups}x{width}d"
+    return f"{plain}_dcn" if node.get("dcn_stages") else plain
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
     """The value of a dotted key; None where a node on the way is missing."""
     value: Any = config
     for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+        # A dict is told much faster than a Mapping, and records hold nothing else.
+        value = value.get(part) if isinstance(value, dict | Mapping) else None
     return value
 
 
@@ -61,17 +70,26 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def own_keys(config: Mapping[str, Any]) -> str | None:
+def own_keys(config: dict[str, Any]) -> str | None:
     """ "assign.boundary.within=0.5, ...": the arguments of classes from outside of the package; None without such."""
     found = []
     for name, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             foreign = str(value.get("_target_", "paa.")).split(".")[0] != "paa"
             inner = flat(value) if foreign else {}
             found += [f"{name}.{key}={v}" for key, v in inner.items() if not key.split(".")[-1].startswith("_")]
             deeper = None if foreign else own_keys(value)
             found += [f"{name}.{text}" for text in deeper.split(", ")] if deeper else []
     return ", ".join(found) or None
+
+
+OF_TRAINING = frozenset(
+    {
+        *("boundary", "n", "n_end", "t", "over", "own", "topk", "lambda_score"),
+        *("batch_size", "lr", "steps", "seed", "wall_s"),
+    }
+)
+"""Columns that tell how a training went: nobody knows them of weights that were converted."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,8 @@ class Column:
 
     def value(self, training: TrainingRecord, evaluation: EvaluationRecord | None) -> Any:
         """The value, or None where there is none of that kind: a record may come from anywhere."""
+        if training.converted and self.name in OF_TRAINING:
+            return None
         value = self.get(training, evaluation)
         if self.kind is float and type(value) is int:
             return float(value)
@@ -111,6 +131,10 @@ def _origin(name: str, kind: type, key: str, text: str) -> Column:
     return Column(name, kind, text, lambda training, _: value_at(training.origin, key))
 
 
+def _scored(name: str, key: str, text: str) -> Column:
+    return Column(name, str, text, lambda _, e: value_at(e.score or {}, key) if e else None)
+
+
 def _number(name: str) -> Column:
     return Column(name, float, f"COCO {name}, percent", lambda _, e: e and e.numbers.get(name))
 
@@ -118,6 +142,7 @@ def _number(name: str) -> Column:
 COLUMNS: tuple[Column, ...] = (
     _training("train_id", str, "identity of the training"),
     _evaluation("eval_id", str, "identity of the evaluation; missing where a training has none yet"),
+    Column("converted", str, "what the weights were converted from; missing for a training", lambda t, _: t.source),
     _key("recipe", str, "recipe.name", "recipe that the training was asked for with"),
     Column("compat", str, "compat preset that it was asked for with", lambda t, _: t.choices.get("compat")),
     _choice("data", "data", "data set"),
@@ -136,6 +161,7 @@ COLUMNS: tuple[Column, ...] = (
     _key("legacy", bool, "coder.legacy", "box widths with +1"),
     _key("batch_size", int, "train.batch_size", "images of an optimiser step"),
     _key("lr", float, "optim.lr", "learning rate"),
+    _key("weights", str, "backbone.weights", "initial weights of the backbone; missing where it began at random"),
     _training("steps", int, "optimiser steps"),
     _training("seed", int, "seed of the training"),
     _evaluation("split", str, "split that was evaluated"),
@@ -147,16 +173,28 @@ COLUMNS: tuple[Column, ...] = (
         "width of score voting, where it is on",
         lambda _, e: e.postprocess.get("sigma_t") if e and e.voting else None,
     ),
+    Column(
+        "voting_weight",
+        str,
+        "weight of a vote, where it is on: ps, p x score, or p",
+        lambda _, e: e.postprocess.get("voting_weight") if e and e.voting else None,
+    ),
     *(_number(name) for name in NUMBERS),
     _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
+    _evaluation("iou_error_positives", float, "mean |predicted - true IoU| of assigned positives"),
     _evaluation("images", int, "images evaluated"),
     _evaluation("detections", int, "detections evaluated"),
     _evaluation("upload", str, "file for the evaluation server, below the run's folder, where AP cannot be measured"),
+    _scored("scored_by", "source", "where AP and the others are from, if an evaluation server measured them"),
+    _scored("scored_on", "date", "day of that server's answer"),
     _training("wall_s", float, "seconds of training"),
     _evaluation("eval_wall_s", float, "seconds of detection and evaluation", "wall_s"),
     _training("started", float, "Unix time at which the training began"),
     _training("device", str, "cpu or cuda"),
     _training("threads", int, "CPU threads; missing where torch chose"),
+    _training("world_size", int, "processes that trained it together"),
+    Column("precision", str, "numbers that the network computed in", lambda t, _: t.config.get("precision", "fp32")),
+    _origin("host", str, "host", "name of the machine"),
     _origin("cpu", str, "hardware.cpu", "processor"),
     _origin("gpu", str, "hardware.gpu", "GPU"),
     _origin("commit", str, "commit", "commit of the code"),

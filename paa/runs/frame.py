@@ -73,6 +73,23 @@ def evaluations(paths: RunPaths) -> Iterator[EvaluationRecord]:
         yield record
 
 
+def configuration(paths: RunPaths) -> dict[str, Any]:
+    """The configuration of a run, finished or not; empty where it has not been written yet. BadRecord."""
+    if paths.finished:
+        return TrainingRecord.read(paths.record).config
+    import yaml
+
+    try:
+        config = yaml.load(paths.config.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise BadRecord(f"{paths.config}: not a configuration ({error})") from error
+    if not isinstance(config, dict):
+        raise BadRecord(f"{paths.config}: not a configuration")
+    return config
+
+
 def _refuse_other(path: Path, says: Any, lies: str) -> None:
     if says != lies:
         raise BadRecord(f"{path}: the record of {says}, which does not belong here")

@@ -45,12 +45,14 @@ TESTING = frozenset({"data", "images", "postprocess", "debug"})
 
 NEITHER = frozenset(
     {
+        "plan",  # whether anything is run at all
         "device",  # the same computation elsewhere
         "threads",
         "workers",
         "runs_dir",
         "compat",  # its values reach what uses them by interpolation, and count there
         "recipe",
+        "weights_of",  # as these two
         "evaluate",  # which evaluations are asked for; each has an id of its own
         "checkpoint",
         "claim",
@@ -79,7 +81,7 @@ _NEVER = (
     "debug.profile",
 )
 _NOT_TRAINING = ("images.test",)
-_NOT_TESTING = ("images.train", "images.boxes", "images.empty", "images.min_side")
+_NOT_TESTING = ("images.train", "images.boxes", "images.empty", "images.thin", "images.min_side")
 
 VOTING = ("voting_weight", "sigma_t", "voting_iou")
 """Keys of `postprocess` that count only where voting is on."""
@@ -91,11 +93,35 @@ INERT: dict[str, Any] = {
     "precision": "fp32",
     "channels_last": True,
     "compile": False,
+    "postprocess.frame": "input",
+    "images.thin": "keep",
+    "backbone.dcn_init": "random",
+    "detector.head.dcn_init": "random",
     "postprocess.multiscale": {},
 }
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,
 and stay."""
+
+INERT_BESIDE: tuple[tuple[str, Any, dict[str, Any]], ...] = (
+    ("criterion.zero_weights", "keep", {"criterion.normaliser": "modern"}),
+    ("criterion.zero_weights", "unweighted", {"criterion.normaliser": "official"}),
+    ("criterion.zero_weights", "floor", {"criterion.normaliser": "mmdet"}),
+    ("criterion.epsilon", 0, {"criterion.normaliser": "modern"}),
+    ("criterion.epsilon", 0, {"criterion.normaliser": "official"}),
+    ("criterion.epsilon", 1.1920929e-07, {"criterion.normaliser": "mmdet"}),
+    ("images.interpolation", "pil", {"images.resize": "round"}),
+    ("images.interpolation", "pil", {"images.resize": "truncate"}),
+    ("images.interpolation", "plain", {"images.resize": "half_up"}),
+    ("images.thin", "drop", {"images.legacy": True, "images.empty": "drop"}),  # which drop such boxes and their images
+    ("backbone.dcn_init", "zero", {"backbone.dcn_stages": []}),  # where there is none
+    ("detector.head.dcn_init", "zero", {"detector.head.dcn": False}),
+)
+"""The same where older keys settled what a younger one now says: (key, value, {older key: its value}). The key is left
+out at that value, where all of these older ones have these values."""
+
+CONVERTED = "x"
+"""First letter of the id of a run that was converted from another project's weights, and not trained here."""
 
 _DIGITS = 10
 
@@ -109,6 +135,15 @@ def train_id(config: Mapping[str, Any], digests: Mapping[str, str]) -> str:
     IdentityError: an unknown top-level node, a missing digest, a value that is not plain.
     """
     return _name("t", _payload(config, digests, TRAINING, _NOT_TRAINING, "train"))
+
+
+def converted_id(config: Mapping[str, Any], weights_sha256: str) -> str:
+    """Name of a run that `config` describes and whose weights were converted: CONVERTED and 10 hex digits.
+
+    weights_sha256  digest of the weights under our names: it stands where a training's identity has its data.
+    No training has such a name, whatever its configuration. Errors as in `train_id`.
+    """
+    return _name(CONVERTED, _payload(config, {"data.train": weights_sha256}, TRAINING, _NOT_TRAINING, "train"))
 
 
 def eval_id(config: Mapping[str, Any], digests: Mapping[str, str], split: str, voting: bool | None = None) -> str:
@@ -165,12 +200,25 @@ def _payload(
     _refuse_files(counted)
     for key in (*_NEVER, *left_out):
         _drop(counted, key)
-    for key, before in INERT.items():
-        if _has(counted, key) and canonical(_get(counted, key)) == canonical(before):
-            _drop(counted, key, prune=True)
+    for key in _inert(counted):
+        _drop(counted, key, prune=True)
     foreign = {t: source_digest(t) for t in _targets(counted) if t.split(".")[0] not in LIBRARIES}
     payload: dict[str, Any] = {"config": counted, "content": content, "numerics": NUMERICS}
     return payload | ({"sources": foreign} if foreign else {})
+
+
+def _inert(counted: dict[str, Any]) -> list[str]:
+    """The keys of the tree that say no more than was so before they existed."""
+
+    def stands(key: str, value: Any) -> bool:
+        return _has(counted, key) and canonical(_get(counted, key)) == canonical(value)
+
+    alone = [key for key, before in INERT.items() if stands(key, before)]
+    return alone + [
+        key
+        for key, before, older in INERT_BESIDE
+        if stands(key, before) and all(stands(*item) for item in older.items())
+    ]
 
 
 def _arguments(node: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paa.runs.errors import RunNotFound
+from paa.runs.identity import CONVERTED
 
 
 @dataclass(frozen=True, order=True)
@@ -57,6 +58,11 @@ class RunPaths:
         return self.folder / "log"
 
     @property
+    def failure(self) -> Path:
+        """Why the last attempt failed, JSON; not there where it went well, was stopped, or goes on."""
+        return self.folder / "failure.json"
+
+    @property
     def record(self) -> Path:
         """The training's record: where it exists, the training is finished."""
         return self.folder / "record.json"
@@ -82,6 +88,11 @@ class RunPaths:
     def finished(self) -> bool:
         """Whether the training has ended, with or without its weights still there."""
         return self.record.exists()
+
+    @property
+    def converted(self) -> bool:
+        """Whether its weights were converted from another project's, by its id."""
+        return self.train_id.startswith(CONVERTED)
 
 
 def runs(runs_dir: Path) -> list[RunPaths]:

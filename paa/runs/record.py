@@ -38,6 +38,9 @@ class TrainingRecord:
     final           numbers of the last steps of training, for people.
     categories      [id, name] of each class in the order of the labels: the weights can be used without the data.
     world_size      processes that trained it, at the end where it was cut off and resumed by another number.
+    converted       of weights that were not trained here: "kind", "file" and "sha256" of what they were converted from;
+                    empty for a training. `steps` and `wall_s` are then 0, `started` is the time of the conversion, and
+                    what the configuration says of training is that of its recipe, not of what made the weights.
     """
 
     train_id: str
@@ -56,9 +59,15 @@ class TrainingRecord:
     final: dict[str, Any] = dataclasses.field(default_factory=dict)
     categories: list[list[Any]] = dataclasses.field(default_factory=list)
     world_size: int = 1
+    converted: dict[str, Any] = dataclasses.field(default_factory=dict)
     numerics: int = NUMERICS
     kind: str = "training"
     format: int = FORMAT
+
+    @property
+    def source(self) -> str | None:
+        """ "official: paa_r50.pth" of weights that were converted, None of a training."""
+        return f"{self.converted['kind']}: {self.converted['file']}" if self.converted else None
 
     def write(self, path: Path) -> None:
         """Writes it, whole or not at all."""
@@ -79,10 +88,14 @@ class EvaluationRecord:
     numbers            the twelve COCO numbers in percent, None without ground truth of that size.
     per_class          AP of each class in percent.
     iou_error          mean |predicted - true IoU| over the detections that are true at IoU 0.5, or None.
+    iou_error_positives, positives  the same over the anchors that the assigner makes positive, and how many; None
+                       without an IoU prediction or at many scales, and in records that are older than the field.
     images, detections, matched  how many; matched counts the true positives at IoU 0.5.
     wall_s             seconds of detection and evaluation; weights_sha256 of the evaluated weights; origin as above.
     upload             of a split without annotations: the file for the evaluation server that was written in place of
                        numbers (which are all None), relative to the run's folder; else None.
+    score              of such a split, once the server has answered and the numbers are its: `source` and `date` of the
+                       answer, `file`, and `entered`, the Unix time at which they were entered; else None.
     """
 
     eval_id: str
@@ -101,6 +114,9 @@ class EvaluationRecord:
     weights_sha256: str
     origin: dict[str, Any]
     upload: str | None = None
+    score: dict[str, Any] | None = None
+    iou_error_positives: float | None = None
+    positives: int | None = None
     numerics: int = NUMERICS
     kind: str = "evaluation"
     format: int = FORMAT

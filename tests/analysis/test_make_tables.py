@@ -1,4 +1,4 @@
-"""The table of all that has been run."""
+"""The scripts that print tables and claims: all records, the tables of real runs, and what they refuse."""
 
 import csv
 import importlib.util
@@ -7,22 +7,35 @@ import sys
 from pathlib import Path
 
 import pytest
+from running import TINY, call
+
+from paa.runs.columns import value_at
+from paa.runs.frame import scan
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests" / "runs"))
 from records import write_run  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def make_tables():
-    spec = importlib.util.spec_from_file_location("make_tables", REPO / "analysis" / "make_tables.py")
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, REPO / "analysis" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
+@pytest.fixture(scope="module")
+def make_tables():
+    return script("make_tables")
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return script("claims")
+
+
 @pytest.fixture
-def runs_dir(tmp_path):
+def records_dir(tmp_path):
     write_run(tmp_path, 1, boundary={"_target_": "paa.assign.boundary.FSR", "t": 0.3, "over": "anchors"})
     write_run(tmp_path, 2, boundary={"_target_": "paa.assign.boundary.FNP", "n": 10})
     write_run(tmp_path, 3, boundary={"_target_": "paa.assign.boundary.FNP", "n": 3})
@@ -30,8 +43,8 @@ def runs_dir(tmp_path):
     return tmp_path
 
 
-def test_a_row_a_run_in_a_sensible_order(make_tables, runs_dir, capsys):
-    assert make_tables.main(["--runs-dir", str(runs_dir)]) == 0
+def test_a_row_a_run_in_a_sensible_order(make_tables, records_dir, capsys):
+    assert make_tables.main(["--table", "records", "--runs-dir", str(records_dir)]) == 0
     lines = capsys.readouterr().out.splitlines()
     header = lines[0].split()
     assert header[:2] == ["assigner", "boundary"]
@@ -48,40 +61,155 @@ def test_a_row_a_run_in_a_sensible_order(make_tables, runs_dir, capsys):
     assert "NA" not in " ".join(lines)
 
 
-def test_markdown_and_csv(make_tables, runs_dir, capsys):
-    assert make_tables.main(["--runs-dir", str(runs_dir), "--format", "md"]) == 0
+def test_records_as_markdown_and_csv(make_tables, records_dir, capsys):
+    command = ["--table", "records", "--runs-dir", str(records_dir), "--format"]
+    assert make_tables.main([*command, "md"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 7
     assert {line.count("|") for line in lines} == {lines[0].count("|")}
-    assert make_tables.main(["--runs-dir", str(runs_dir), "--format", "csv"]) == 0
+    assert make_tables.main([*command, "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) == 7
     assert rows[1]["weights_sha256"] == "d" * 64
     assert float(rows[1]["wall_s"]) == 400.5
     assert rows[0]["AP"] == ""
+    assert make_tables.main([*command, "html"]) == 2
+    assert "all records are there as text, md, csv" in capsys.readouterr().err
 
 
-def test_columns_appear_where_rows_differ(make_tables, runs_dir, capsys):
-    write_run(runs_dir, 5, recipe={"name": "smoke"})
-    make_tables.main(["--runs-dir", str(runs_dir)])
+def test_columns_appear_where_rows_differ(make_tables, records_dir, capsys):
+    write_run(records_dir, 5, recipe={"name": "smoke"})
+    make_tables.main(["--table", "records", "--runs-dir", str(records_dir)])
     assert "recipe" in capsys.readouterr().out.splitlines()[0].split()
 
 
-def test_nothing_run_says_what_to_run(make_tables, tmp_path, capsys):
-    assert make_tables.main(["--runs-dir", str(tmp_path / "absent")]) == 1
+@pytest.mark.parametrize("name", ["make_tables", "claims"])
+def test_nothing_run_says_what_to_run(request, name, tmp_path, capsys):
+    assert request.getfixturevalue(name).main(["--runs-dir", str(tmp_path / "absent")]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert "No finished run in" in err
     assert "python -m paa.train -m assign.boundary=fnp,fsr,paa" in err
 
 
-def test_a_torn_record_is_named_and_the_rest_printed(make_tables, runs_dir, capsys):
-    (runs_dir / "t0000000001" / "record.json").write_text("{")
-    assert make_tables.main(["--runs-dir", str(runs_dir)]) == 0
+def test_a_torn_record_is_named_and_the_rest_printed(make_tables, records_dir, capsys):
+    (records_dir / "t0000000001" / "record.json").write_text("{")
+    assert make_tables.main(["--table", "records", "--runs-dir", str(records_dir)]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1 + 5
     assert "warning:" in err
     assert "t0000000001/record.json: not JSON" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--table", "5"], "5: must be of 1, 2, 3, 4, records"),
+        (["--table", "1,records"], "records: goes with no other"),
+        (["--format", "pdf"], "pdf: must be of text, md, csv, latex, html"),
+        (["--seeds", "a"], "a: must be whole numbers"),
+        (["--resamples", "0"], "0: must be an integer from 1 to 100000"),
+        (["schedule.steps"], "schedule.steps: must be KEY=VALUE"),
+        (["recipe=smoke"], "recipe=smoke: say --recipe"),
+        (["seed=1"], "seed=1: say --seeds"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_is_read(make_tables, words, problem, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        make_tables.main([*words, "--runs-dir", str(tmp_path / "absent")])
+    assert end.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+STEPS = "schedule.steps=4"
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, smoke_data):
+    """Real runs of recipe=smoke with the network of TINY: two rows of Table 1 on two seeds, one of them cut off."""
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "runs").mkdir()
+    (folder / "runs" / ".data").symlink_to(smoke_data)
+    return folder
+
+
+@pytest.fixture
+def trained(real, monkeypatch, capsys):
+    monkeypatch.chdir(real)
+    if not (real / "done").exists():
+        words = (*TINY, "workers=0", STEPS, "seed=0,1")
+        ended = call(capsys, "paa.train", "-m", *words, "table1=c,fnp_3")
+        assert ended.code == 0, ended.err
+        (real / "done").touch()
+    return real
+
+
+SETTINGS = (*TINY[1:], STEPS)
+
+
+def table1(make_tables, capsys, *more):
+    assert make_tables.main(["--table", "1", "--recipe", "smoke", "--resamples", "50", *more, *SETTINGS]) == 0
+    return capsys.readouterr()
+
+
+def test_rows_find_their_runs_by_what_they_come_to(make_tables, trained, capsys):
+    rows = list(csv.DictReader(io.StringIO(table1(make_tables, capsys, "--format", "csv").out)))
+    ap = {row["row"]: row for row in rows if row["metric"] == "AP"}
+    recorded = {}
+    for _, training, evaluations in scan(trained / "runs"):
+        boundary = value_at(training.config, "assign.boundary._target_").split(".")[-1]
+        plain = next(e for e in evaluations if not e.voting)
+        recorded.setdefault(boundary, {})[training.seed] = plain.numbers["AP"]
+    for row, boundary in {"c": "C", "paa": "C", "fnp_3": "FNP"}.items():
+        assert ap[row]["seeds"] == "0 1"
+        assert [float(v) for v in ap[row]["values"].split()] == pytest.approx(list(recorded[boundary].values()))
+    assert {ap[row]["missing"] for row in ("a", "b", "d", "fnp_20", "fsr_0.3")} == {"not run"}
+    assert ap["fnp_3"]["reference"] == "paa"
+    theirs = [recorded["FNP"][seed] - recorded["C"][seed] for seed in (0, 1)]
+    assert float(ap["fnp_3"]["difference"]) == pytest.approx(sum(theirs) / 2, abs=1e-9)
+    assert ap["c"]["difference"] == ""
+
+
+def test_formats_go_to_files_or_one_after_the_other(make_tables, trained, capsys, tmp_path):
+    out = table1(make_tables, capsys, "--format", "md,latex").out
+    assert out.index("### Table 1. Anchor separation") < out.index(r"\documentclass") < out.index(r"\end{document}")
+    table1(make_tables, capsys, "--format", "md,csv,latex,html,text", "--out", str(tmp_path / "new"))
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        *("table1.csv", "table1.html", "table1.md", "table1.tex", "table1.txt"),
+    ]
+    assert (tmp_path / "new" / "table1.md").read_text() in out
+
+
+def test_other_settings_are_other_rows_and_the_runs_that_there_are_are_named(make_tables, trained, capsys):
+    assert make_tables.main(["--table", "1", "--recipe", "smoke"]) == 0
+    out, err = capsys.readouterr()
+    assert "No row of a table has been run with recipe=smoke." in err
+    assert f"Runs of this recipe that were asked for with {' '.join(SETTINGS)}: 4" in err
+    assert "not run" in out
+
+
+def test_claims_of_runs_that_have_learned_nothing_are_left_open(claims, trained, capsys):
+    assert claims.main(["--recipe", "smoke", "--resamples", "50", "--format", "csv", *SETTINGS]) == 0
+    out, err = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert {row["claim"] for row in rows} == set("123456789")
+    assert {row["claim_verdict"] for row in rows} == {"not enough data"}
+    one = next(row for row in rows if row["comparison"] == "PAA − FNP (3)")
+    assert "has not learned enough" in one["why"]
+    assert one["difference"] != ""
+    assert "table2_right is left out: backbone.widths: no such key" in err
+
+
+def test_rows_of_data_that_are_elsewhere_show_what_is_published(make_tables, tmp_path, capsys):
+    command = ["--table", "3", "--recipe", "coco_2x", "--runs-dir", str(tmp_path)]
+    assert make_tables.main([*command, "data.split=test-dev", "weights_of.resnext152_32x8d=null"]) == 0
+    out, err = capsys.readouterr()
+    assert "No row of a table has been run with recipe=coco_2x" in err
+    lines = [line for line in out.splitlines() if line.startswith("PAA ResNet-101 ")]
+    assert len(lines) == 2
+    assert all("not run" in line for line in lines)
+    assert "split test-dev" in out
+    assert "53.5" in out
 
 
 def test_published_values_are_read_as_written():

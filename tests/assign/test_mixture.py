@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,27 +92,6 @@ def test_loops_over_plain_numbers():
         np.testing.assert_allclose(mixture.means[i], means, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(mixture.variances[i], variances, rtol=1e-6)
         np.testing.assert_allclose(mixture.weights[i], weights, rtol=1e-9)
-
-
-def test_golden(shared: Path):
-    file = shared / "golden/official/boundaries.npz"
-    if not file.is_file():
-        pytest.skip(f"no {file}")
-    golden = np.load(file, allow_pickle=False)
-    ends = golden["offsets"]
-    sets = [golden["scores"][a:b] for a, b in itertools.pairwise(ends)]
-    scores, valid = pad(sets)
-    mixture = fit(scores, valid)
-    fits = golden["gmm_n_iter_f64"] > 0
-    assert fits.sum() == 1374
-    np.testing.assert_array_equal(mixture.iterations[fits], golden["gmm_n_iter_f64"][fits])
-    np.testing.assert_array_equal(mixture.converged[fits], golden["gmm_converged_f64"][fits] == 1)
-    np.testing.assert_allclose(mixture.means[fits], golden["gmm_means_f64"][fits], rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(mixture.variances[fits], golden["gmm_vars_f64"][fits], rtol=1e-9)
-    np.testing.assert_allclose(mixture.weights[fits], golden["gmm_weights_f64"][fits], rtol=1e-9)
-    pairs = torch.from_numpy(np.repeat(fits, np.diff(ends)))
-    density = log_joint(mixture, scores).logsumexp(-1)[valid]
-    np.testing.assert_allclose(density[pairs], golden["log_density_f64"][pairs.numpy()], rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -1,4 +1,4 @@
-"""What a shell gets for a half-typed line of paa-evaluate, paa-predict and paa-runs."""
+"""What a shell gets for a half-typed line of paa-evaluate, paa-predict, paa-convert and paa-runs."""
 
 from __future__ import annotations
 
@@ -66,6 +66,11 @@ def ask(capsys, monkeypatch, line: str, words=None) -> list[str]:
         ("paa-predict runs_dir=far/", ["runs_dir=far/away/"]),
         ("paa-predict pic", ["pictures="]),
         ("paa-evaluate pic", []),
+        ("paa-convert ph", ["photo.png", "photos/"]),
+        ("paa-convert photo.png ru", ["runs/"]),
+        ("paa-convert photo.png runs assi", ["assign="]),
+        ("paa-convert photo.png runs data.root=far/", ["data.root=far/away/"]),
+        ("paa-convert photo.png runs ru", []),
     ],
 )
 def test_keys_values_runs_and_paths(here, capsys, monkeypatch, line, expected):
@@ -157,7 +162,7 @@ def test_zsh_reads_its_script(here):
     assert set(SCRIPTS) == {"bash", "zsh", "fish"}
 
 
-@pytest.mark.parametrize("module", ["paa.evaluate", "paa.predict", "paa.runs.__main__"])
+@pytest.mark.parametrize("module", ["paa.evaluate", "paa.predict", "paa.convert", "paa.runs.__main__"])
 def test_a_key_press_waits_for_no_torch(here, module):
     code = (
         f"import sys; sys.argv = ['x', '-sc', 'query=bash']; from {module} import main; main()\n"

@@ -156,14 +156,13 @@ class Base:
         self.cfg, self.plain, self.conf = cfg, resolved(cfg), conf
 
     def refused(self, name: str, value: Any) -> str | None:
-        if self.conf.readers(name):
-            one = copy.deepcopy(self.cfg)
-            OmegaConf.update(one, name, value, merge=False)
-            plain = resolved(one)
-        else:
-            plain = replaced(self.plain, name.split("."), value)
         try:
-            assemble(plain)
+            if self.conf.readers(name):
+                one = copy.deepcopy(self.cfg)
+                OmegaConf.update(one, name, value, merge=False)
+                assemble(resolved(one))
+            else:
+                assemble(replaced(self.plain, name.split("."), value))
         except ConfigError as error:
             return str(error)
         return None

@@ -89,13 +89,46 @@ def test_images_to_train_on(odd):
     assert training_images(odd, training_boxes(odd, rule="mmdet"), empty_images="drop").tolist() == [0]
 
 
+def test_an_image_with_crowds_alone_is_annotated(odd):
+    truths = training_boxes(odd, rule="mmdet")
+    assert truths.counts.tolist() == [5, 0, 0]
+    assert training_images(odd, truths, empty_images="unannotated").tolist() == [0, 1, 2]
+    bare = replace(odd, offsets=np.array([0, len(odd.boxes), len(odd.boxes), len(odd.boxes)]))
+    assert training_images(bare, training_boxes(bare), empty_images="unannotated").tolist() == [0]
+
+
+def test_images_whose_boxes_are_all_thin(odd):
+    """Crowds count as the others do, and one box of more than a pixel saves its image."""
+    thin = odd.boxes.copy()
+    thin[10:, 2] = [1, 1.001]  # the crowd of the second image, the box of the third
+    index = replace(odd, boxes=thin)
+    truths = training_boxes(index)
+    assert training_images(index, truths, thin_images="drop").tolist() == [0, 2]
+    assert training_images(index, truths).tolist() == [0, 1, 2]
+    none = replace(index, offsets=np.array([0, 0, len(thin), len(thin)]))  # nothing is not thin
+    assert training_images(none, training_boxes(none), thin_images="drop").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("w", [1.0, 0.5, 0.0])
+def test_with_the_plus_one_thin_boxes_are_gone_before(odd, w):
+    """So that images.thin changes nothing there beside images.empty=drop."""
+    boxes = odd.boxes.copy()
+    boxes[10:, 2] = w
+    index = replace(odd, boxes=boxes)
+    truths = training_boxes(index, legacy=True)
+    for thin in ("keep", "drop"):
+        assert training_images(index, truths, empty_images="drop", thin_images=thin).tolist() == [0]
+
+
 def test_arguments_are_checked(odd):
     with pytest.raises(OutOfRange, match="rule=coco: must be one of clip, mmdet"):
         training_boxes(odd, rule="coco")
     with pytest.raises(OutOfRange, match="legacy=1: must be true or false"):
         training_boxes(odd, legacy=1)
-    with pytest.raises(OutOfRange, match="empty_images=some: must be one of keep, drop"):
+    with pytest.raises(OutOfRange, match="empty_images=some: must be one of keep, drop, unannotated"):
         training_images(odd, training_boxes(odd), empty_images="some")
+    with pytest.raises(OutOfRange, match="thin_images=1: must be one of keep, drop"):
+        training_images(odd, training_boxes(odd), thin_images=1)
     with pytest.raises(OutOfRange, match="min_side=-1"):
         training_images(odd, training_boxes(odd), min_side=-1)
 

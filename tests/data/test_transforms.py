@@ -98,6 +98,17 @@ def test_half_up_interpolates_without_averaging():
     assert torch.equal(pixels, pixels.round())
 
 
+@pytest.mark.parametrize("rule", ["round", "truncate", "half_up"])
+def test_interpolation_is_a_choice_beside_the_size(rule):
+    image = picture(48, 64)
+    made = {how: plain(short=30, resize=rule, interpolation=how)(image, NONE)[0] for how in ("pil", "cv2", "plain")}
+    assert {tuple(pixels.shape) for pixels in made.values()} == {(3, 30, 40)}
+    assert not torch.equal(made["pil"], made["cv2"])
+    assert not torch.equal(made["plain"], made["cv2"])
+    usual = plain(short=30, resize=rule)(image, NONE)[0]
+    assert torch.equal(usual, made["plain" if rule == "half_up" else "pil"])
+
+
 def test_boxes_follow_each_side_by_its_own_factor():
     _, boxes = plain(short=100, resize="truncate")(picture(31, 47), torch.tensor([[0.0, 0, 47, 31]]))
     assert boxes.tolist() == [[0, 0, 151, 100]]
@@ -158,6 +169,7 @@ def test_padding_is_zero_and_a_multiple():
         ({"short": 100, "longest": 99}, "longest=99 is below short=100"),
         ({"longest": 99}, "longest=99 without short"),
         ({"resize": "cubic"}, "resize=cubic: must be one of round, truncate, half_up"),
+        ({"interpolation": "cubic"}, "interpolation=cubic: must be one of pil, cv2, plain"),
         ({"flip": 1.5}, "flip=1.5 is out of range: must be a number from 0 to 1"),
         ({"channels": "gbr"}, "channels=gbr: must be one of rgb, bgr"),
         ({"scale": 2}, "scale=2: must be one of 1, 255"),

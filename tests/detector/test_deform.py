@@ -81,6 +81,18 @@ def test_start_of_the_offsets() -> None:
     assert (offset.out_channels, offset.groups) == (27, 1)
 
 
+def test_offsets_may_start_at_zero() -> None:
+    torch.manual_seed(0)
+    plain, x = nn.Conv2d(8, 8, 3, padding=1, bias=False), torch.randn(1, 8, 5, 5)
+    torch.testing.assert_close(deformable(plain, "zero")(x), plain(x) / 2)
+    assert not torch.allclose(deformable(plain)(x), plain(x) / 2, atol=0.01)
+    head = Head(16, 3, depth=2, dcn=True, dcn_init="zero")
+    for name, parameter in head.named_parameters():
+        if ".offset." in name:
+            assert not parameter.any(), name
+    assert all(m.weight.std() > 0 for m in head.cls_tower if isinstance(m, nn.Conv2d))
+
+
 def test_the_towers_end_in_one_each() -> None:
     torch.manual_seed(0)
     head = Head(64, 3, depth=3, dcn=True)
@@ -106,6 +118,10 @@ def test_refusals() -> None:
         DeformConv2d(4, 4, 2)
     with pytest.raises(OutOfRange, match="dcn=True: a tower without convolutions"):
         Head(16, 3, depth=0, dcn=True)
+    with pytest.raises(OutOfRange, match="start=one: must be one of random, zero"):
+        DeformConv2d(4, 4, start="one")
+    with pytest.raises(OutOfRange, match="dcn_init=one: must be one of random, zero"):
+        Head(16, 3, dcn_init="one")
     with pytest.raises(OutOfRange, match="dcn=1: must be true or false"):
         Head(16, 3, dcn=1)  # type: ignore[arg-type]
 

@@ -40,6 +40,21 @@ def test_against_the_definition(p7_relu: bool) -> None:
     assert (p6 < 0).any()
 
 
+@pytest.mark.parametrize("height", [1, 2])
+def test_gradients_in_bfloat16_are_finite_where_a_map_has_one_column(height: int) -> None:
+    """With NaN in the memory that is free: what reads it by mistake shows it."""
+    torch.manual_seed(0)
+    fpn = FPN((4, 6, 8), channels=16)
+    for _ in range(10):
+        maps = [torch.randn(2, c, height * s, s) for c, s in ((4, 4), (6, 2), (8, 1))]
+        spoilt = [torch.full((n,), math.nan) for n in (256, 1024, 4096, 16384, 65536) for _ in range(20)]
+        del spoilt
+        with torch.autocast("cpu", torch.bfloat16):
+            p6, p7 = fpn(maps)[3:]
+        (p6.float().sum() + p7.float().sum()).backward()
+        assert all(conv.weight.grad.isfinite().all() for conv in (fpn.p6, fpn.p7))
+
+
 @pytest.mark.parametrize("init", ["kaiming", "xavier"])
 def test_init(init: str) -> None:
     torch.manual_seed(0)

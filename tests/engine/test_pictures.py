@@ -15,7 +15,7 @@ from paa.cli.messages import ConfigError
 from paa.engine import checkpoint
 from paa.engine.pictures import PictureSettings, drawn_pictures, evaluating
 from paa.runs.record import TrainingRecord
-from paa.structures import Anchors, Assignment, Batch, Targets
+from paa.structures import NEGATIVE, Anchors, Assignment, Batch, Targets
 
 KEYS = ("schedule.steps=6", "tracking.log_every=2", "evaluate.splits=[]")
 IMAGES = ("tracking.images.steps=[0,2,0.5,1.0]", "tracking.images.count=2")
@@ -83,7 +83,7 @@ def test_what_is_drawn_is_not_drawn_again_and_a_folder_that_cannot_be_written_is
     assert len(drawn) == 8
     drawn.clear()
     other.identity.paths.record.unlink()
-    gone = min(first.iterdir())
+    gone = min(first.glob("*.png"))
     gone.unlink()
     experiment(runs_dir, *KEYS, *IMAGES, "seed=1").run(lambda _: None)
     assert drawn == [gone]
@@ -126,7 +126,7 @@ def test_what_is_drawn_of_an_assignment(tmp_path):
     assert drawn.names == ["dog", "cat"]
     assert drawn.counts == {"positive": 1, "ignored": 1, "negative candidates": 1, "other negatives": 1}
     assert drawn.boxes.tolist() == [[0, 0, 32, 32], [32, 32, 64, 64]]  # in pixels of the picture
-    assert drawn.centres[drawn.shown].tolist() == [[48, 16]]
+    assert drawn.centres[drawn.gt_index == NEGATIVE].tolist() == [[48, 16]]
     plain = Drawn.of(np.zeros((64, 64, 3), np.uint8), ["cat", "dog"], batch, anchors, Assignment(found.gt_index))
     assert plain.counts["negatives of IoU 0.1 and above"] == 0
     save_picture(drawn, "a title", tmp_path / "out" / "a.png")

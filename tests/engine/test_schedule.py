@@ -3,7 +3,7 @@ import math
 import pytest
 
 from paa.checks import OutOfRange
-from paa.engine.schedule import MultiStep, OneCycle
+from paa.engine.schedule import MultiStep, OneCycle, in_epochs, milestones_in_epochs
 
 
 def test_the_paper_s_schedule():
@@ -21,6 +21,35 @@ def test_linear_warm_up_rises_from_its_factor_to_one():
     assert schedule.factor(100) == 1
     rise = [schedule.factor(step) for step in range(101)]
     assert rise == sorted(rise)
+
+
+def test_mmdetection_s_warm_up_is_over_at_its_last_step():
+    """mmengine's LinearLR, end=500: its factor at step s is start + (1 - start) s / (end - begin - 1)."""
+    schedule = MultiStep(1000, warmup="linear_last", warmup_steps=500, warmup_factor=0.001)
+    for step in (0, 1, 250, 498, 499):
+        assert schedule.factor(step) == pytest.approx(0.001 + 0.999 * step / 499)
+    assert schedule.factor(499) == schedule.factor(500) == 1
+    assert MultiStep(9, warmup="linear_last", warmup_steps=1, warmup_factor=0.5).factor(0) == 0.5
+    assert MultiStep(9, warmup="linear_last", warmup_steps=0).factor(0) == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "length", "falls"),
+    [
+        (90_000, 12 * 7330, (8 * 7330, 11 * 7330)),
+        (135_000, 18 * 7330, (12 * 7330, 16 * 7330)),
+        (180_000, 24 * 7330, (16 * 7330, 22 * 7330)),
+        (360_000, 360_000, (240_000, 320_000)),
+    ],
+)
+def test_the_paper_s_lengths_in_epochs(steps, length, falls):
+    assert in_epochs(steps, "steps") == steps
+    assert in_epochs(steps, "epochs") == length
+    for count, total, milestones in (("steps", steps, (steps * 2 // 3, steps * 8 // 9)), ("epochs", length, falls)):
+        schedule = MultiStep(total, milestones_in_epochs(steps, count), warmup_steps=0)
+        for i, fall in enumerate(milestones):
+            assert schedule.factor(fall - 1) == pytest.approx(0.1**i)
+            assert schedule.factor(fall) == pytest.approx(0.1 ** (i + 1))
 
 
 def test_warm_up_past_a_milestone_has_both_factors():
@@ -59,7 +88,8 @@ def test_the_shortest_trainings_have_a_rate(schedule):
         (lambda: MultiStep(9, milestones=3), "milestones=3: must be a list of ascending fractions of the steps"),
         (lambda: MultiStep(9, milestones=[0.5, 0.2]), r"milestones=\[0.5, 0.2\]: must be ascending fractions"),
         (lambda: MultiStep(9, milestones=[60000]), "milestones=60000 is out of range: must be a number above 0 to 1"),
-        (lambda: MultiStep(9, warmup="cosine"), "warmup=cosine: must be one of constant, linear"),
+        (lambda: MultiStep(9, warmup="cosine"), "warmup=cosine: must be one of constant, linear, linear_last"),
+        (lambda: in_epochs(9, "images"), "compat.length=images: must be one of steps, epochs"),
         (lambda: MultiStep(9, warmup_steps=-1), "warmup_steps=-1 is out of range: must be an integer from 0"),
         (lambda: MultiStep(9, warmup_factor=0), "warmup_factor=0 is out of range: must be a number above 0 to 1"),
         (lambda: MultiStep(9, gamma=2), "gamma=2 is out of range"),

@@ -1,49 +1,105 @@
-"""Reads the golden arrays of the authors' code (their format is in the README beside them)."""
+"""Reads the golden arrays of the authors' code (their format is told in README.md).
+
+Some are beside this file; all of them are read where the checkout has ../shared, or where PAA_GOLDEN names a folder
+of more such files.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
+from composed import anchors_of, parts, predictions_of
 
-from paa.anchors import AnchorGrid
+from paa.cli.assemble import Parts
 from paa.structures import Anchors, Predictions, Targets
 
 LEVELS = range(5)
+Arrays = dict[str, np.ndarray]
+
+
+def folders() -> list[Path]:
+    """Where golden arrays are, the fullest first."""
+    here = Path(__file__).resolve()
+    places = [here.parents[3] / "shared" / "golden" / "official", here.parent / "official"]
+    if os.environ.get("PAA_GOLDEN"):
+        places.insert(0, Path(os.environ["PAA_GOLDEN"]))
+    return [place for place in places if place.is_dir()]
+
+
+def names(prefix: str) -> list[str]:
+    """Files of one kind: anchors, assign, train, test, boundaries, merge."""
+    found = {path.name for folder in folders() for path in folder.glob(f"{prefix}*.npz")}
+    assert found, f"no {prefix}*.npz in {', '.join(map(str, folders()))}"
+    return sorted(found)
+
+
+@cache
+def read(name: str) -> Arrays:
+    """The arrays of one file; not to be changed."""
+    path = next(folder / name for folder in folders() if (folder / name).is_file())
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)
 
 
 @dataclass
 class Case:
-    """One file: its arrays, and what they give to the code under test. `leaves` carry gradients, as NCHW maps."""
+    """One file: its arrays, what they give to the code under test, and that code.
+
+    `leaves` carry gradients, as NCHW maps per level.
+    """
 
     name: str
-    arrays: dict[str, np.ndarray]
+    arrays: Arrays
+    built: Parts
     anchors: Anchors
-    targets: Targets
-    predictions: Predictions | None
+    sizes: torch.Tensor
     leaves: dict[str, list[torch.Tensor]]
+
+    @property
+    def predictions(self) -> Predictions:
+        return predictions_of(self.leaves)
+
+    @property
+    def targets(self) -> Targets:
+        spans = [slice(a, b) for a, b in pairwise(self.arrays["gt_offsets"])]
+        return Targets.pad(
+            [torch.from_numpy(self.arrays["gt_boxes"][s]) for s in spans],
+            [torch.from_numpy(self.arrays["gt_labels"][s] - 1) for s in spans],
+        )
 
     def gt_slices(self) -> list[tuple[int, int, int]]:
         """(image, index in the image, index in the file) of every ground truth."""
         offsets = self.arrays["gt_offsets"]
-        return [(b, i - offsets[b], i) for b in range(len(offsets) - 1) for i in range(offsets[b], offsets[b + 1])]
+        return [(b, int(i - offsets[b]), i) for b in range(len(offsets) - 1) for i in range(offsets[b], offsets[b + 1])]
+
+    def candidates(self, i: int) -> slice:
+        """Where in cand_anchor and cand_loss those of a ground truth are."""
+        return slice(*self.arrays["cand_offsets"][i : i + 2])
 
 
-def names(prefix: str) -> list[str]:
-    """Names of the files of one kind, or a mark that there are none."""
-    folder = Path(__file__).resolve().parents[3] / "shared" / "golden" / "official"
-    return sorted(path.name for path in folder.glob(f"{prefix}_*.npz")) or ["absent"]
+def load(name: str, *overrides: str) -> Case:
+    """One file of training, assignment or test, and what `compat=official` with these overrides makes of it."""
+    arrays, built = read(name), parts("official", *overrides)
+    sizes = torch.from_numpy(arrays["image_sizes"])
+    padded = (int(arrays["padded_size"][0]), int(arrays["padded_size"][1]))
+    anchors = anchors_of(built, sizes, padded)
+    assert [list(s) for s in anchors.shapes] == arrays["grid_sizes"].tolist()
+    leaves = {kind: [torch.from_numpy(m.copy()).requires_grad_() for m in maps] for kind, maps in _maps(arrays).items()}
+    return Case(name, arrays, built, anchors, sizes, leaves)
 
 
-def _maps(arrays: dict[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """cls, reg and iou maps per level: stored (form 1) or re-created from their recipe (form 2)."""
+def _maps(arrays: Arrays) -> dict[str, list[np.ndarray]]:
+    """cls, reg and iou maps per level: stored (form 1), re-created from their recipe (form 2), or none."""
     if "recipe_seed" not in arrays:
-        return {kind: [arrays[f"{kind}_l{level}"] for level in LEVELS] for kind in ("cls", "reg", "iou")}
+        kinds = ("cls", "reg", "iou") if "cls_l0" in arrays else ()
+        return {kind: [arrays[f"{kind}_l{level}"] for level in LEVELS] for kind in kinds}
     batch, classes = len(arrays["image_sizes"]), int(arrays["num_classes"])
     draw = np.random.Generator(np.random.PCG64(int(arrays["recipe_seed"])))
     maps: dict[str, list[np.ndarray]] = {"cls": [], "reg": [], "iou": []}
@@ -63,33 +119,3 @@ def _maps(arrays: dict[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
     digest = hashlib.sha256(b"".join(m.astype("<f4").tobytes() for kind in maps.values() for m in kind))
     assert digest.hexdigest() == str(arrays["sha256"]), "the recipe makes other inputs than it did"
     return maps
-
-
-def _flat(leaves: list[torch.Tensor]) -> torch.Tensor:
-    """NCHW maps of all levels as [B, A, C]."""
-    return torch.cat([m.flatten(2).mT for m in leaves], 1)
-
-
-def load(folder: Path, name: str) -> Case:
-    """Reads one file of the official set."""
-    path = folder / "golden" / "official" / name
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = dict(stored)
-    grid = AnchorGrid(legacy=True, padding="negative")
-    shapes = tuple((int(h), int(w)) for h, w in arrays["grid_sizes"])
-    anchors = grid(shapes, torch.from_numpy(arrays["image_sizes"]), tuple(arrays["padded_size"]))
-    offsets = arrays["gt_offsets"]
-    spans = [slice(a, b) for a, b in pairwise(offsets)]
-    targets = Targets.pad(
-        [torch.from_numpy(arrays["gt_boxes"][s]) for s in spans],
-        [torch.from_numpy(arrays["gt_labels"][s] - 1) for s in spans],
-    )
-    predictions, leaves = None, {}
-    if "recipe_seed" in arrays or "cls_l0" in arrays:
-        leaves = {
-            kind: [torch.from_numpy(m.copy()).requires_grad_() for m in maps] for kind, maps in _maps(arrays).items()
-        }
-        predictions = Predictions(_flat(leaves["cls"]), _flat(leaves["reg"]), _flat(leaves["iou"]).squeeze(-1))
-    return Case(name, arrays, anchors, targets, predictions, leaves)

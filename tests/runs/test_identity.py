@@ -10,7 +10,7 @@ import pytest
 
 from paa.runs import identity
 from paa.runs.errors import IdentityError
-from paa.runs.identity import INERT, canonical, eval_id, file_digest, train_id
+from paa.runs.identity import INERT, INERT_BESIDE, canonical, eval_id, file_digest, train_id
 
 DIGESTS = {"data.train": "a1", "data.val": "b2", "data.test": "c3"}
 
@@ -252,6 +252,39 @@ def test_a_new_key_at_its_inert_value_renames_nothing(config, monkeypatch):
     assert ids(changed(config, "detector.neck", {"depth": 2, "wide": 1}))[0] != before[0]
     # A node that stood empty before is not the absence of it.
     assert ids(changed(config, "detector.tail", {}))[0] != before[0]
+
+
+def test_a_new_key_may_be_inert_beside_older_ones_alone(config, monkeypatch):
+    rules = (
+        ("assign.soft", 1, {"anchors.scale": 8.0, "optim.lr": 0.01}),
+        ("postprocess.blur", 0, {"images.legacy": False}),
+    )
+    monkeypatch.setattr(identity, "INERT_BESIDE", rules)
+    before = ids(config)
+    assert ids(changed(config, "assign.soft", 1)) == before
+    assert ids(changed(config, "assign.soft", 2))[0] != before[0]
+    for other in (changed(config, "anchors.scale", 4.0), changed(config, "optim.lr", 0.02)):
+        assert ids(changed(other, "assign.soft", 1))[0] != ids(other)[0]
+    assert ids(changed(config, "postprocess.blur", 0)) == before
+    assert ids(changed(config, "postprocess.blur", 1))[1] != before[1]
+
+
+@pytest.mark.parametrize("rule", INERT_BESIDE, ids=lambda rule: "{}={} beside {}".format(*rule))
+def test_what_a_new_key_says_beside_older_ones_was_so_before(config, rule):
+    key, value, older = rule
+    recorded = config
+    for name, its in older.items():
+        recorded = changed(recorded, name, its)
+    assert ids(changed(recorded, key, value)) == ids(recorded)
+    assert ids(changed(recorded, key, "another"))[0] != ids(recorded)[0]
+
+
+def test_thin_images_count_where_they_are_not_dropped_anyway(config):
+    authors = changed(changed(config, "images.legacy", True), "images.empty", "drop")
+    assert len({ids(changed(authors, "images.thin", value)) for value in ("keep", "drop")}) == 1
+    for key, value in (("images.legacy", False), ("images.empty", "keep")):
+        other = changed(authors, key, value)
+        assert len({ids(changed(other, "images.thin", value)) for value in ("keep", "drop")}) == 2
 
 
 def test_raised_numerics_rename_everything(config, monkeypatch):

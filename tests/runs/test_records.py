@@ -248,17 +248,34 @@ def test_an_evaluation_record_takes_what_the_evaluation_knows():
     assert {name: getattr(record, name) for name in own} == own
 
 
-def test_every_choice_of_conf_has_a_short_name():
+def read_choice(path):
+    """The keys of a file of conf/, those of the files that it builds on first; references stay as they are."""
     import yaml
 
+    node = yaml.safe_load(path.read_text())
+    below = [name for name in node.pop("defaults", []) if isinstance(name, str) and name != "_self_"]
+    return {key: value for name in below for key, value in read_choice(path.with_name(f"{name}.yaml")).items()} | node
+
+
+def test_every_choice_of_conf_has_a_short_name():
     for group in ("data", "backbone", "assign", "assign.boundary", "auxiliary"):
         files_of_group = sorted((REPO / "conf" / group).glob("*.yaml"))
         assert files_of_group, group
         for path in files_of_group:
-            node = yaml.safe_load(path.read_text())
-            assert name_of(node) == {"c": "paa"}.get(path.stem, path.stem), path
+            assert name_of(read_choice(path)) == {"c": "paa"}.get(path.stem, path.stem), path
 
 
 def test_a_foreign_choice_is_named_in_full():
+    assert name_of({"_target_": "paa.detector.ResNet", "depth": 50, "dcn_stages": [5]}) == "resnet50_dcn"
     assert name_of({"_target_": "mine.Boundary"}) == "mine.Boundary"
     assert name_of(None) is name_of({}) is None
+
+
+def test_a_record_that_is_older_than_a_field_reads_as_without(tmp_path):
+    path = tmp_path / "e.json"
+    evaluation("t1", 1).write(path)
+    stored = json.loads(path.read_text())
+    for name in ("iou_error_positives", "positives"):
+        del stored[name]
+    path.write_text(json.dumps(stored))
+    assert EvaluationRecord.read(path) == replace(evaluation("t1", 1), iou_error_positives=None, positives=None)

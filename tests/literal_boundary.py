@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Fitted = Callable[[tuple[float, ...]], tuple[list[int], list[float]]]
 
 
 def log_terms(x: float, means: list[float], variances: list[float], weights: list[float]) -> list[float]:
@@ -70,14 +73,18 @@ def boundary(
     empty_foreground: str = "all",
     single: str = "positive",
     pos_peak: str = "list",
+    fitted: Fitted = components_and_densities,
 ) -> list[int]:
-    """Labels by rule a, b, b_2020, c or d: ignored, then negative, then positive are written over zeros."""
+    """Labels by rule a, b, b_2020, c or d: ignored, then negative, then positive are written over zeros.
+
+    fitted  the component and the density of each score.
+    """
     n = len(scores)
     if n == 0:
         return []
     if n == 1:
         return [1 if single == "positive" else 0]
-    components, densities = components_and_densities(tuple(scores))
+    components, densities = fitted(tuple(scores))
     members = [[i for i in range(n) if components[i] == k] for k in (0, 1)]
     if not members[0]:
         return [1 if empty_foreground == "all" else 0] * n

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 import re
 import sys
 from pathlib import Path
 
+import mmdet_checkpoints
+import numpy as np
 import pytest
 import torch
+from detectron_blobs import FILES, blobs
 from pages import PAGES, REPO, Command, commands, write_files
 from PIL import Image
 from running import SHORT, TINY, call
@@ -22,6 +26,9 @@ from paa.cli.compose import composer, flags_first, parse, resolved
 from paa.runs.paths import runs
 
 CORE = tuple(word for word in TINY if not word.startswith("data."))
+
+RECORDED = ("tracking.images.steps=[0,1.0]", "tracking.images.count=1")
+"""What Figure 4a is drawn from."""
 
 COMMANDS = [command for page in PAGES for command in commands(page)]
 
@@ -65,7 +72,7 @@ def folder(tmp_path_factory, smoke_data) -> Path:
     (folder / "runs").mkdir()
     (folder / "runs" / ".data").symlink_to(smoke_data)
     write_data(folder / "photos")
-    torch.save({"convention": "caffe", "state": {}}, folder / "r50.pth")
+    torch.save({"convention": "caffe", "state": {"conv1.weight": torch.zeros(64, 3, 7, 7)}}, folder / "r50.pth")
     return folder
 
 
@@ -84,11 +91,13 @@ def trained() -> dict[str, str]:
 
 @pytest.fixture
 def run_id(here, capsys, trained, command) -> str:
-    """A finished run of this folder, of data=coco where the command wants COCO's splits; trained where there is none."""
+    """A finished run of this folder, of data=coco where the command wants COCO's splits; trained at the first call."""
     data = "coco" if "test-dev" in command.line else "shapes"
     if data not in trained:
         before = {run.train_id for run in runs(here / "runs")}
-        words = SHORT if data == "shapes" else (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
+        words = (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
+        if data == "shapes":
+            words = (*SHORT, *RECORDED)
         ended = call(capsys, "paa.train", *words, "seed=5")
         assert ended.code == 0, ended.err
         (trained[data],) = {run.train_id for run in runs(here / "runs")} - before
@@ -111,6 +120,23 @@ def check_train(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if command.overrides == ("recipe=smoke",):
         ended = call(capsys, "paa.train", *words, *TINY[1:], "workers=0", "schedule.steps=4")
         assert ended.code == 0, ended.err
+
+
+def write_checkpoint(path: Path) -> None:
+    """A file of the name that a page gives: MMDetection's PAA, or Detectron's weights of ResNet-50; all numbers 0."""
+    if path.suffix == ".pkl":
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in blobs(*FILES["MSRA/R-50"])}
+        path.write_bytes(pickle.dumps({"blobs": zeros}, protocol=2))
+        return
+    state = {name: torch.zeros(shape) for name, shape in mmdet_checkpoints.read()["PAA R-18"].items()}
+    torch.save({"meta": {"config": "bbox_head=dict(type='PAAHead')"}, "state_dict": state}, path)
+
+
+def check_convert(words: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = here / words[0]
+    write_checkpoint(source)
+    check_call("paa.convert", words, capsys)
+    source.unlink()
 
 
 def check_call(module: str, words: list[str], capsys: pytest.CaptureFixture[str], *more: str) -> None:
@@ -163,6 +189,8 @@ def test_a_command_of_the_documentation_is_one_that_works(command: Command, here
             check_train(arguments, capsys)
         elif module in ("paa.evaluate", "paa.predict"):
             check_call(module, arguments, capsys, "workers=0", *(SMALL_SCALES if "multiscale" in command.line else ()))
+        elif module == "paa.convert":
+            check_convert(arguments, here, capsys)
         elif module in ("paa.runs", "paa.data", "paa.runs.__main__"):
             check_call(module if module.endswith("__main__") else f"{module}.__main__", arguments, capsys)
         elif module == "paa.cli.reference":

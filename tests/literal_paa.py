@@ -38,22 +38,30 @@ def match(
     legacy: bool = False,
 ) -> list[int]:
     """The GT that each anchor belongs to, -1 for none."""
-    if not gts:
-        return [-1] * len(anchors)
-    table = [[iou(gt, anchor, legacy) for anchor in anchors] for gt in gts]
+    return match_table(
+        [[iou(gt, anchor, legacy) for anchor in anchors] for gt in gts], inside, floor, low_quality, at_zero
+    )
+
+
+def match_table(
+    table: list[list[float]], inside: list[bool], floor: float, low_quality: str, at_zero: bool
+) -> list[int]:
+    """The same, of the IoU of each GT (row) with each anchor (column)."""
+    if not table:
+        return [-1] * len(inside)
     belongs = []
-    for a in range(len(anchors)):
+    for a in range(len(inside)):
         column = [row[a] for row in table]
         best = column.index(max(column))
         belongs.append(best if inside[a] and column[best] >= float32(floor) and column[best] > 0 else -1)
     if low_quality == "none":
         return belongs
     for g, row in enumerate(table):
-        reach = [row[a] for a in range(len(anchors)) if inside[a]]
+        reach = [row[a] for a in range(len(inside)) if inside[a]]
         best = max(reach, default=0.0)
         if not reach or (best == 0 and not at_zero):
             continue
-        for a in range(len(anchors)):
+        for a in range(len(inside)):
             if inside[a] and row[a] == best:
                 column = [other[a] for other in table]
                 belongs[a] = g if low_quality == "claimed" else column.index(max(column))
@@ -119,8 +127,9 @@ def assign(
     answer = [-1 if is_in else -2 for is_in in inside]
     for g in range(gts):
         candidates: list[int] = []
+        own = [a for a in range(len(scores)) if belongs[a] == g]
         for this in sorted(set(level)):
-            mine = [a for a in range(len(scores)) if belongs[a] == g and level[a] == this]
+            mine = [a for a in own if level[a] == this]
             mine.sort(key=lambda a: (scores[a], a))
             candidates += mine[:topk]
         candidates.sort(key=lambda a: (scores[a], a))

@@ -1,0 +1,54 @@
+"""Says of each of the paper's nine claims what our runs say: supported, contradicted, or not enough data.
+
+    python analysis/claims.py [--format md,csv,latex,html] [--runs-dir DIR] [--recipe R] [KEY=VALUE]
+
+The runs are those of the rows of Tables 1, 2 and 4, found as analysis/make_tables.py finds them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from paa.cli.tabling import deliver, hint, nothing_run, parsed, parser, warning_on_stderr
+from paa.runs.paths import runs
+from paa.tables.claims import findings
+from paa.tables.claims_sheet import claims_csv, claims_sheet
+from paa.tables.formats import WRITERS
+from paa.tables.paired import Bootstrap
+
+GROUPS = ("table1", "table2", "table2_right", "table4")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0, 1 where nothing has been run, 2 for what the caller can put right."""
+    options = parsed(parser("claims", __doc__), arguments)
+    with warning_on_stderr():
+        if not any(paths.finished for paths in runs(options.runs_dir)):
+            return nothing_run(options.runs_dir)
+        from paa.cli.entries import found, known
+        from paa.cli.simple import refusing
+
+        with refusing("claims", 2):
+            there = known(options.runs_dir, options.recipe)
+            entries = found(
+                GROUPS,
+                options.recipe,
+                options.overrides,
+                options.runs_dir,
+                there,
+                seeds=options.seeds,
+                config_dir=options.config_dir,
+            )
+        if not any(run.begun for entry in entries for run in entry.runs):
+            hint(options, there.overrides)
+        by_group = {group: [e for e in entries if e.table == group] for group in GROUPS}
+        every = findings(by_group, options.runs_dir, Bootstrap(options.resamples))
+        sheets = [claims_sheet(every, entries)]
+        texts = {kind: claims_csv(every) if kind == "csv" else WRITERS[kind](sheets) for kind in options.format}
+        deliver(texts, "claims", sheets, options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

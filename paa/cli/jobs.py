@@ -1,0 +1,102 @@
+"""Jobs: what a command line comes to, without the files it was composed from, and the running of one in any process.
+
+A launcher needs `config`, `overrides` and `choices` of a `Job`, which are plain and can be pickled or written as JSON,
+and calls `run_resolved` with them wherever the job is to run. Nothing there reads conf/ again.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paa.cli.experiment import Experiment
+from paa.cli.messages import EXPECTED, reason
+from paa.engine.distributed import PeerFailed, current
+from paa.engine.progress import print_line
+from paa.engine.signals import Interrupted
+from paa.runs.errors import ClaimLost
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the command line.
+
+    overrides   its own, as Hydra's sweeper splits them, without Hydra's (hydra/launcher=...).
+    config      the resolved configuration, plain types.
+    choices     {group: choice}, without Hydra's groups.
+    experiment  the same, checked and with its identity; it holds functions and does not leave this process.
+    """
+
+    overrides: list[str]
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    experiment: Experiment
+
+    @property
+    def train_id(self) -> str:
+        """Identity of the training; jobs that differ at test time alone share it."""
+        return self.experiment.identity.train_id
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training and every evaluation that is asked for have their records now."""
+        return self.experiment.finished
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """All jobs of a command line. `multirun` is a sweep; a passive command (--help, --cfg) has none.
+
+    plan  what plan=true prints in place of running them; None where they are to run.
+    """
+
+    all: list[Job]
+    multirun: bool
+    plan: str | None = None
+
+
+class JobFailed(Exception):  # noqa: N818
+    """A job has failed. The message is the reason, in a line; more of it was told on stderr and in the run's log."""
+
+
+def run_resolved(
+    config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str], resume: str | None = None
+) -> None:
+    """Runs one job in this process from its resolved configuration: trains and evaluates what is missing of it.
+
+    config, overrides, choices  those of a `Job`.
+    resume  the command that goes on with it, printed where it is stopped; None: one for this job alone.
+    JobFailed where it failed; Interrupted, whose `code` is the exit code, where it was asked to stop and has saved.
+    Either is raised after all has been told.
+    """
+    experiment = None
+    try:
+        with current().main_first():
+            experiment = Experiment.of(config, overrides, choices, here=True)
+        experiment.run(print_line)
+    except Interrupted as stop:
+        if current().main:
+            print_line(f"{stop}. Go on with:\n  {resume or shlex.join(['python', '-m', 'paa.train', *overrides])}")
+        raise
+    except Exception as error:
+        raise JobFailed(report_failure(experiment, error)) from error
+
+
+def report_failure(experiment: Experiment | None, error: Exception) -> str:
+    """Tells why a job failed: in a line what a person can put right, else with the traceback. The log has both."""
+    name = experiment.identity.train_id if experiment else "paa.train"
+    why = reason(error)
+    trace = "".join(traceback.format_exception(error))
+    text = f"{name}  failed: {why}"
+    main = current().main
+    if main or not isinstance(error, PeerFailed):  # a process that others took down with them has nothing to add
+        print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
+    lost = isinstance(error, ClaimLost)  # then the folder is another's
+    if main and experiment is not None and not lost and experiment.identity.paths.log.exists():
+        with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
+            log.write(f"{trace}failed: {why}\n")
+    return why

@@ -1,0 +1,106 @@
+"""What a detector is made of, told from the names and shapes of its weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from paa.conversion.errors import ConversionError
+from paa.detector.norm import group_count
+from paa.detector.resnet import LAYERS
+
+GROUPS = 32
+"""Groups of every GroupNorm in the towers of all that is converted; shapes do not tell them."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A ResNet: depth, groups and width per group of its 3x3 convolutions, stages (2 to 5) with deformable ones."""
+
+    depth: int
+    groups: int
+    width_per_group: int
+    dcn_stages: tuple[int, ...]
+
+    def __str__(self) -> str:
+        name = f"ResNet-{self.depth}"
+        if self.groups > 1:
+            name = f"ResNeXt-{self.depth} {self.groups}x{self.width_per_group}d"
+        stages = ", ".join(f"C{stage}" for stage in self.dcn_stages)
+        return f"{name} with deformable {stages}" if stages else name
+
+
+@dataclass(frozen=True)
+class HeadForm:
+    """A head: channels, convolutions of each tower, whether they have a bias, whether the last is deformable."""
+
+    channels: int
+    depth: int
+    tower_bias: bool
+    dcn: bool
+
+
+def body(state: Mapping[str, Tensor], prefix: str = "") -> Body:
+    """The form of the ResNet below `prefix`; ConversionError where it is none of ours.
+
+    Where blocks are missing it is the smallest network that has room for those that are there.
+    """
+    blocks: dict[int, set[int]] = {stage: set() for stage in (2, 3, 4, 5)}
+    for name in state:
+        found = re.match(re.escape(prefix) + r"layer([1-4])\.(\d+)\.", name)
+        if found is not None:
+            blocks[int(found[1]) + 1].add(int(found[2]))
+    counts = tuple(max(numbers, default=-1) + 1 for numbers in blocks.values())
+    bottleneck = any(".conv3." in name for name in state if name.startswith(f"{prefix}layer"))
+    fitting = [
+        (sum(layers), depth)
+        for depth, layers in LAYERS.items()
+        if (depth >= 50) == bottleneck and all(n <= most for n, most in zip(counts, layers, strict=True))
+    ]
+    inner = state.get(f"{prefix}layer1.0.conv2.weight")
+    if not fitting or inner is None or inner.dim() != 4 or inner.shape[0] % inner.shape[1]:
+        kind = "bottlenecks" if bottleneck else "basic blocks"
+        known = ", ".join(f"ResNet-{depth}" for depth in LAYERS)
+        raise ConversionError(f"its backbone has {list(counts)} {kind}: must be a form of {known}")
+    depth = min(fitting)[1]
+    groups = inner.shape[0] // inner.shape[1] if bottleneck else 1
+    return Body(depth, groups, inner.shape[1], _deformable_stages(state, prefix, blocks))
+
+
+def head(state: Mapping[str, Tensor]) -> HeadForm:
+    """The form of the head; ConversionError where ours cannot have it. Towers that are missing count as usual ones."""
+    lateral = state.get("fpn.lateral.0.weight")
+    channels = 256 if lateral is None else lateral.shape[0]
+    if group_count(channels, GROUPS) != GROUPS:
+        problem = f"GroupNorm of {channels} channels has {GROUPS} groups there and {group_count(channels, GROUPS)} here"
+        raise ConversionError(f"{problem}; must have {8 * GROUPS} channels or more")
+    found = (re.fullmatch(r"head\.(?:cls|bbox)_tower\.(\d+)\.weight", name) for name in state)
+    modules = {int(match[1]) for match in found if match is not None}
+    if not modules:
+        return HeadForm(channels, 4, True, False)
+    depth = max(modules) // 3 + 1
+    deformed = {int(name.split(".")[2]) for name in state if re.search(r"^head\.\w+_tower\.\d+\.offset\.", name)}
+    if deformed - {3 * (depth - 1)}:
+        first = min(deformed) // 3 + 1
+        raise ConversionError(f"convolution {first} of its towers is deformable: must be the last alone, or none")
+    biased = any(
+        re.fullmatch(r"head\.(?:cls|bbox)_tower\.(\d+)\.bias", n) and int(n.split(".")[2]) % 3 == 0 for n in state
+    )
+    return HeadForm(channels, depth, biased, bool(deformed))
+
+
+def _deformable_stages(state: Mapping[str, Tensor], prefix: str, blocks: Mapping[int, set[int]]) -> tuple[int, ...]:
+    stages = []
+    for stage, numbers in blocks.items():
+        with_offset = {i for i in numbers if f"{prefix}layer{stage - 1}.{i}.conv2.offset.weight" in state}
+        if with_offset and with_offset != numbers:
+            plain = ", ".join(str(i) for i in sorted(numbers - with_offset))
+            raise ConversionError(
+                f"C{stage}: blocks {plain} are not deformable, and the others are; must be all or none"
+            )
+        if with_offset:
+            stages.append(stage)
+    return tuple(stages)

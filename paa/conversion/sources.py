@@ -1,0 +1,40 @@
+"""All sources of whole detectors, and which of them a checkpoint is from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import ModuleType
+
+from paa.conversion import mmdetection, official, torchvision
+from paa.conversion.errors import ConversionError
+from paa.conversion.foreign import Foreign
+from paa.conversion.reading import Found
+
+SOURCES: tuple[ModuleType, ...] = (official, mmdetection, torchvision)
+
+TITLES = {
+    "official": "the authors' release",
+    "mmdet": "MMDetection",
+    "torchvision": "torchvision",
+    "detectron": "Detectron",
+}
+"""What to call each in a sentence."""
+
+
+def convert(found: Found) -> Foreign:
+    """The detector of a checkpoint, by its names; ConversionError where they are nobody's that is known here."""
+    for source in SOURCES:
+        if source.matches(found.state):
+            foreign: Foreign = source.convert(found)
+            return foreign
+    raise ConversionError(_unknown(found.state))
+
+
+def _unknown(names: Collection[str]) -> str:
+    if any(name.startswith("fpn.lateral.") for name in names):
+        return "has paa's own names already; init.weights=FILE starts a training from it"
+    if {"conv1.weight", "layer1.0.conv1.weight"} <= set(names):
+        return "holds a backbone alone, under torchvision's names; backbone.weights=FILE takes it as it is"
+    first = ", ".join(sorted(names)[:3])
+    known = "the authors' release, MMDetection's PAA and ATSS, torchvision's RetinaNet and FCOS"
+    return f"has names of no detector that is known here ({first}, ...); known are {known}"

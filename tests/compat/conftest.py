@@ -1,0 +1,49 @@
+"""Builds the parts of `compat=official` in which single lines of the preset are changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from paa.cli.assemble import Parts, assemble
+from paa.cli.compose import composer, resolved
+
+WORDS = (
+    "compat=official",
+    "recipe.channels=16",
+    "recipe.head_depth=1",
+    "recipe.steps=90000",
+    "images.train.short=100",
+    "optim=sgd",
+    "schedule=multistep",
+)
+BASES: dict[str, tuple[str, ...]] = {
+    "paa": WORDS,
+    "max_iou": (*WORDS, "assign=max_iou"),
+    "slip": (*WORDS, "assign.boundary=b_2020"),
+    "resnet": (*WORDS, "backbone=resnet18"),
+    "deformable": (*WORDS, "backbone=resnet50_dcn", "backbone.dcn_stages=[5]"),
+}
+
+Build = Callable[..., Parts]
+
+
+@pytest.fixture(scope="session")
+def build() -> Build:
+    """build(base, line=value, ...): the parts of a base with these lines of the preset. `weights` is the backbone's."""
+    with composer() as compose:
+        bases = {name: compose.compose(words) for name, words in BASES.items()}
+
+    def made(base: str, weights: str | None = None, **lines: Any) -> Parts:
+        cfg = copy.deepcopy(bases[base])
+        if weights is not None:
+            cfg.backbone.weights = weights
+        for line, value in lines.items():
+            OmegaConf.update(cfg, f"compat.{line}", value)
+        return assemble(resolved(cfg))
+
+    return made

@@ -1,0 +1,86 @@
+"""How far our numbers are from another implementation's: every test says, and the end of a test run prints the most.
+
+What tests say travels with their reports, so that it arrives from the workers of a parallel run, too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+_LARGEST, _SHARE, _TOLD = "largest difference", "share that differs", "told"
+
+
+class Differences:
+    """What one test has to say; `against` names preset and other implementation."""
+
+    def __init__(self, record: Callable[[str, object], None], where: str) -> None:
+        self._record, self._where = record, where
+
+    def within(self, limit: float, against: str, part: str, ours: Any, theirs: Any, *, relative: bool = False) -> None:
+        """Asserts that arrays differ by no more than `limit`, absolute, or relative to theirs; records the most."""
+        mine, right = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        assert mine.shape == right.shape, f"{part}: {mine.shape}, and there {right.shape}"
+        if not mine.size:
+            return
+        gap = np.abs(mine - right)
+        if relative:
+            gap = gap / np.maximum(np.abs(right), np.finfo(np.float64).tiny)
+        self.most(limit, against, f"{part}, {'relative' if relative else 'absolute'}", float(gap.max()))
+
+    def most(self, limit: float, against: str, part: str, found: float) -> None:
+        """Asserts that a difference, however it was measured, is at most `limit`, and records it."""
+        self._record(_LARGEST, [against, part, found, limit, self._where])
+        assert found <= limit, f"{part} differ from {against} by {found:.3g}, more than {limit:g}"
+
+    def share(self, against: str, part: str, wrong: int, of: int) -> None:
+        """Records how many of how many are not the same; the limit is the test's."""
+        self._record(_SHARE, [against, part, int(wrong), int(of)])
+
+    def tell(self, text: str) -> None:
+        """A line for the end of the run: why something is not the same, or what the other implementation cannot do."""
+        self._record(_TOLD, f"{self._where}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what the tests of this run said, if any did."""
+    said = defaultdict(list)
+    for kind in ("passed", "failed"):
+        for report in terminalreporter.stats.get(kind, []):
+            for key, value in getattr(report, "user_properties", []):
+                said[key].append(value)
+    if not said[_LARGEST] and not said[_SHARE]:
+        return
+    terminalreporter.section("differences from other implementations")
+    for line in [*_largest(said[_LARGEST]), *_shares(said[_SHARE]), *dict.fromkeys(said[_TOLD])]:
+        terminalreporter.write_line(line)
+
+
+def _largest(values: list[list[Any]]) -> list[str]:
+    worst: dict[tuple[str, str], list[Any]] = {}
+    for against, part, found, limit, where in values:
+        key = (against, part)
+        if key not in worst or found > worst[key][0]:
+            worst[key] = [found, limit, where]
+    return [
+        f"{against:32} {part:38} {found:9.2e}  limit {limit:7.1e}  {where}"
+        for (against, part), (found, limit, where) in sorted(worst.items())
+    ]
+
+
+def _shares(values: list[list[Any]]) -> list[str]:
+    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for against, part, wrong, of in values:
+        counts[against, part][0] += wrong
+        counts[against, part][1] += of
+    return [f"{against:32} {part:38} {n[0]:9} of {n[1]} differ" for (against, part), n in sorted(counts.items())]
+
+
+@pytest.fixture
+def differences(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Differences:
+    """See `Differences`."""
+    return Differences(record_property, request.node.name)
