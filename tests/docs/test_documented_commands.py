@@ -32,6 +32,9 @@ RECORDED = ("tracking.images.steps=[0,1.0]", "tracking.images.count=1")
 
 COMMANDS = [command for page in PAGES for command in commands(page)]
 
+SMALL_SCALES = ("postprocess.multiscale.short=[48]", "postprocess.multiscale.sides=null")
+"""In place of the twelve scales of a multi-scale test, which are for images of some size."""
+
 STANDS_FOR = {"DIR": "photos", "ID": None, "N": "1", "FILE": "r50.pth"}
 """Words of the pages that a reader replaces; ID is the run made here."""
 
@@ -185,7 +188,7 @@ def test_a_command_of_the_documentation_is_one_that_works(command: Command, here
         if module == "paa.train":
             check_train(arguments, capsys)
         elif module in ("paa.evaluate", "paa.predict"):
-            check_call(module, arguments, capsys, "workers=0")
+            check_call(module, arguments, capsys, "workers=0", *(SMALL_SCALES if "multiscale" in command.line else ()))
         elif module == "paa.convert":
             check_convert(arguments, here, capsys)
         elif module in ("paa.runs", "paa.data", "paa.runs.__main__"):
