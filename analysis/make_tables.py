@@ -58,7 +58,7 @@ def _tables(options: argparse.Namespace) -> list[Table]:
     published, tables, begun = Published.read(PUBLISHED), [], False
     with refusing("make_tables", 2):
         there = known(options.runs_dir, options.recipe)
-        for number in options.table or TABLES:
+        for number in options.table or (TABLES if there.seeds else ()):  # no run of the recipe, no row of a table
             name = f"table{number}"
             entries = found(GROUPS[name], options.recipe, options.overrides, options.runs_dir, there, **_where(options))
             one = any(run.begun for entry in entries for run in entry.runs)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from paa.cli.messages import ConfigError
-from paa.cli.table import Row, rows
+from paa.cli.table import Row, Rows, rows_of
 from paa.data.errors import DataError
 from paa.runs.columns import value_at
 from paa.runs.errors import BadRecord
@@ -77,48 +76,49 @@ def found(
 
     seeds  none: those of which a row of these groups has been begun, and the first where none has.
     Data that are not here are taken to be those that most runs of the recipe have; without such, nothing has been run.
-    A group after the first that cannot be under these overrides (they name a key of another backbone, say) is left out,
-    with a warning. Else errors as in `paa.cli.table.rows`.
+    A row that cannot be under these overrides (they name a key of another backbone, say) is left out, with a warning,
+    and so is a group after the first. Else errors as in `paa.cli.table.rows_of`.
     """
     wanted = sorted(set(seeds) or known.seeds) or [0]
-    words = [*overrides, f"runs_dir={runs_dir}"]
+    words = [f"recipe={recipe}", *overrides, f"runs_dir={runs_dir}", f"seed={','.join(map(str, wanted))}"]
     every: list[Row] = []
     for group in groups:
         try:
-            every += _rows(group, recipe, words, wanted, known, config_dir)
+            rows = _rows(group, words, known, config_dir)
         except ConfigError as error:
             if group == groups[0]:
                 raise
             warnings.warn(f"{group} is left out: {error}", stacklevel=2)
+            continue
+        every += rows.all
+        for name, problem in rows.problems.items():
+            warnings.warn(f"{group}={name} is left out: {problem}", stacklevel=2)
     if not seeds:
         begun = {row.seed for row in every if row.paths.folder.exists()} or {wanted[0]}
         every = [row for row in every if row.seed in begun]
     return entries(every)
 
 
-def _rows(
-    table: str, recipe: str, overrides: list[str], seeds: Sequence[int], known: Known, config_dir: str | None
-) -> list[Row]:
-    def compose(more: Sequence[str] = (), digests: Mapping[str, str] | None = None) -> list[Row]:
-        return rows(table, recipe, [*more, *overrides], seeds, config_dir=config_dir, digests=digests)
-
+def _rows(group: str, words: Sequence[str], known: Known, config_dir: str | None) -> Rows:
     try:
-        return compose()
+        return rows_of(group, words, config_dir=config_dir)
     except (ConfigError, DataError) as error:
-        found = _without_data(compose, overrides, known)
+        found = _without_data(group, words, known, config_dir)
         if found is None:
             raise error from None
         return found
 
 
-def _without_data(compose: Callable[..., Any], overrides: Sequence[str], known: Known) -> list[Row] | None:
+def _without_data(group: str, words: Sequence[str], known: Known, config_dir: str | None) -> Rows | None:
     """The rows as they would be with data that are elsewhere; None where something else is wrong."""
     root, digests = "elsewhere", dict.fromkeys(("data.train", "data.val", "data.test", "data.test-dev"), _UNKNOWN)
     if known.digests:
         common, _ = known.digests.most_common(1)[0]
         root, digests = known.roots[common], digests | dict(common)
-    here = any(override.split("=")[0] == "data.root" for override in overrides)
+    here = any(word.split("=")[0] == "data.root" for word in words)
     try:
-        return compose([] if here else [f"data.root={root}"], digests)
+        return rows_of(
+            group, [*([] if here else [f"data.root={root}"]), *words], config_dir=config_dir, digests=digests
+        )
     except (ConfigError, DataError):
         return None
