@@ -82,6 +82,9 @@ def figure_4a(shown: Shown) -> Figure:
 
 def figure_4b(shown: Shown) -> Figure:
     """Positives of a ground truth over the steps."""
+    if len(shown.schemes) > len(positives.DASHES):
+        problem = f"{len(shown.schemes)} schemes; must be at most {len(positives.DASHES)}, to be told apart in print"
+        raise ConfigError(f"--scheme: {problem}")
     curves = {name: run.counted() for name, run in shown.compared(len(positives.LINES)).items()}
     return positives.draw(curves, shown.schemes or positives.equal_schemes(next(iter(curves.values()))))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +15,9 @@ from paa.figures.style import COLUMN, LINE_MARKS, LINES, page
 
 SMOOTHED = 0.05
 """Part of the schedule over which a curve is averaged."""
+
+DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+"""Of schemes, which are no more than these."""
 
 Scheme = tuple[int, int | None]
 """n and n_end of an `FNP`."""
@@ -72,8 +76,8 @@ def draw(curves: Mapping[str, Counted], schemes: Sequence[Scheme]) -> Figure:
             zorder=3,
             clip_on=False,  # marks on an axis are whole
         )
-    steps = np.arange(total + 1)
-    for (n, n_end), dash in zip(schemes, ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=False):
+    steps = np.unique(np.linspace(0, total, 1001).round())
+    for (n, n_end), dash in zip(schemes, DASHES[: len(schemes)], strict=True):
         rule = FNP(n, n_end)
         numbers = [rule.number(step / total) for step in steps]
         axis.plot(

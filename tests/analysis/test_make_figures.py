@@ -257,6 +257,8 @@ def test_refusals(script, runs_dir, paa, tmp_path, capsys):
     paa.paths.metrics.write_bytes(metrics)
     (line,) = told("--figure", "6", "--run", *_copies(runs_dir, paa, 5))
     assert "5 runs; must be at most 4" in line
+    (line,) = told("--figure", "4b", "--scheme", "1", "2", "3", "4", "5")
+    assert "5 schemes; must be at most 4" in line
     for words in (["--format", "gif"], ["--figure", "9"], ["--scheme", "0"], ["--score", "2"], ["--image", "a"]):
         with pytest.raises(SystemExit) as end:
             script.main(words)
