@@ -9,10 +9,10 @@ from differences import Differences
 from mmdet_comparison import compare
 from record_mmdet import SEEDS
 
-SOME = range(108, 162)
+SOME = range(108, 144)
 """Batches of every kind of ground truths and of every way that a network may speak, none of them stored."""
 
-CHUNK = 18
+CHUNK = 12
 LARGE = (10, 13)
 """Batches of an image of 800 x 1333; "trained" outputs."""
 
