@@ -124,7 +124,7 @@ def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) 
     try:
         if len(named) > 1:
             raise RunError(f"{' '.join(named)}: one table at a time")
-        body, below = report(rows_of(named[0], rest, config_dir=config_dir))
+        body, below = report(rows_of(named[0], rest, config_dir=config_dir), config_dir)
     except EXPECTED as error:
         print(f"paa.runs: {error}", file=sys.stderr)
         return 1
