@@ -1,5 +1,6 @@
 # make demo    a small sweep on the embedded data, and its table
-# make test    all tests
+# make test    all tests, but those on a cluster
+# make test-slurm   those: starts a SLURM of its own on this machine (Debian 12, root), and stops it
 # make check   ruff and mypy
 # make docs    docs/configuration.md, from the comments in conf/
 # Each makes .venv first where it is missing; PYTHON chooses the interpreter (3.10 to 3.13).
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo check docs test clean
+.PHONY: install demo check docs test test-slurm clean
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -31,6 +32,9 @@ docs: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-slurm: $(INSTALLED)
+	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -m slurm tests/slurm
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

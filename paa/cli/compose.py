@@ -96,13 +96,12 @@ class Composed:
 
     cfg       with its references, without Hydra's own node.
     choices   {group: choice}, without Hydra's groups.
-    launcher  the choice of hydra/launcher, and its node.
+    launcher  the choice of hydra/launcher.
     """
 
     cfg: DictConfig
     choices: dict[str, str]
     launcher: str
-    launcher_node: dict[str, Any]
 
 
 class Composer:
@@ -144,19 +143,26 @@ class Composer:
             cfg = compose("config", list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
-        chosen, launcher = cfg.hydra.runtime.choices, OmegaConf.to_container(cfg.hydra.launcher)
-        assert isinstance(launcher, dict)
+        chosen = cfg.hydra.runtime.choices
         with open_dict(cfg):
             del cfg["hydra"]
         self.refuse_strangers(cfg)
-        node = {str(key): value for key, value in launcher.items()}
-        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]), node)
+        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
 
     def refuse_strangers(self, cfg: DictConfig) -> None:
         """ConfigError for a key that nothing reads, and for a value in a node's place."""
         problem = explain_stranger(cfg, self._default())
         if problem:
             raise ConfigError(problem)
+
+    def launcher(self, hydras: Sequence[str]) -> dict[str, Any]:
+        """The node of hydra/launcher that these overrides of Hydra's own configuration come to."""
+        try:
+            node = OmegaConf.to_container(compose("config", list(hydras), return_hydra_config=True).hydra.launcher)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(self._explain(hydras, error)) from error
+        assert isinstance(node, dict)
+        return {str(key): value for key, value in node.items()}
 
     def _default(self) -> DictConfig:
         """The configuration without an override; composed once in a process for each search path."""

@@ -95,6 +95,7 @@ def page(folder: Path | None = None) -> str:
     for group in conf.groups:
         parts.append(f"## `{group}`\n")
         parts += [_part(conf, group, some, cfg, folder) for some in alike(conf, group)]
+    parts += ["## `hydra/launcher`\n", *(_launcher(path) for path in sorted((folder / "hydra" / "launcher").glob("*")))]
     parts.append("## Rows of the tables\n")
     parts += [_rows(path) for path in sorted(experiments_dir().iterdir()) if path.is_dir()]
     return "\n".join(parts)
@@ -170,6 +171,18 @@ def _flat(value: object) -> str:
 
 def _plain(key: Key) -> str:
     return "required" if key.written == "???" else f"`{key.written}`"
+
+
+def _launcher(path: Path) -> str:
+    """A launcher of ours; the default is Hydra's own, which runs one job after the other in this process."""
+    choice = read_choice(path, "hydra.launcher")
+    begins = f" Begins as `hydra/launcher={choice.begins}`." if choice.begins else ""
+    lines = [["key", "default", "meaning", "values"], ["---"] * 4]
+    for key in choice.keys:
+        comment = key.comment
+        lines.append([f"`{key.name}`", _plain(key), comment.meaning, comment.values])
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"* **`hydra/launcher={choice.name}`**: {choice.about}{begins}\n\n{table}"
 
 
 def _rows(folder: Path) -> str:

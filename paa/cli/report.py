@@ -11,8 +11,13 @@ if TYPE_CHECKING:
 COLUMNS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 
-def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int, str]) -> str:
-    """A row for each evaluation of each job; a job that failed, by its number, or has none says so."""
+def table(
+    jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int, str], ends: Mapping[int, str] | None = None
+) -> str:
+    """A row for each evaluation of each job; a job that failed, by its number, or has none says so.
+
+    ends  what to say of jobs that have none and have not failed, by number.
+    """
     what_of = differing([overrides for overrides, _ in jobs])
     rows = [["run", "what", "split", "voting", *COLUMNS, "IoU error"]]
     for number, (_, experiment) in enumerate(jobs):
@@ -23,7 +28,8 @@ def table(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int,
             error = "-" if record.iou_error is None else f"{record.iou_error:.3f}"
             rows.append([name, what, record.split, "on" if record.voting else "off", *numbers, error])
         if number in failed or not records:
-            rows.append([name, what, f"failed: {failed[number]}" if number in failed else "not finished"])
+            end = (ends or {}).get(number, "not finished")
+            rows.append([name, what, f"failed: {failed[number]}" if number in failed else end])
     return aligned(rows)
 
 

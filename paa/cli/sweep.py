@@ -24,12 +24,20 @@ from paa.cli.shared import Shared
 from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
+from paa.launch.driver import check as check_launcher
+from paa.launch.driver import settings_of
 
 REFUSED = 2
 """Exit code of a command line that was refused before anything ran."""
 
 _FAILED: dict[tuple[str, ...], str] = {}
 """Overrides of a job of this process's command line -> why it failed."""
+
+_ENDS: dict[tuple[str, ...], tuple[str, bool]] = {}
+"""Overrides of a job that ended without its records -> what to say of it, and whether that is well."""
+
+_LEFT: list[bool] = []
+"""Not empty where the jobs were left to go on elsewhere."""
 
 _CHECKED: dict[tuple[str, ...], Job] = {}
 """The jobs of this process's command line, by their overrides: a sweeper or launcher need not compose them again."""
@@ -61,6 +69,8 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
                 every = []
             checking = _Checking(compose, hydras, made)
             jobs = [checking.job(overrides) for overrides in every]
+            if hydras and jobs and not checking.plans:
+                check_launcher(settings_of(compose.launcher(hydras)), jobs, command.multirun)
             if checking.plans:
                 planned = plan(jobs, checking.shared)
     except EXPECTED as error:
@@ -75,6 +85,8 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
         raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
     _JOBS[:] = jobs
+    _ENDS.clear()
+    _LEFT.clear()
     _CHECKED.clear()
     _CHECKED.update({tuple(job.overrides): job for job in jobs})
     return Jobs(jobs, command.multirun, planned)
@@ -84,19 +96,18 @@ class _Checking:
     """Checks the jobs of one command line.
 
     made    gets the folders of runs that are not there before.
-    plans   whether any job has plan=true; shared, what the jobs have in common; launcher, Hydra's node of it.
+    plans   whether any job has plan=true; shared, what the jobs have in common.
     """
 
     def __init__(self, compose: Composer, hydras: Sequence[str], made: set[Path]) -> None:
         self._compose, self._hydras, self._made = compose, hydras, made
         self._bulk, self.shared, self.plans = Bulk(compose, hydras), Shared(), False
-        self.launcher: dict[str, Any] = {}
 
     def job(self, overrides: list[str]) -> Job:
         """The job, or what is wrong with it, told by the keys that the user may have typed."""
         found = self._bulk.resolved(overrides)
         config, plans = without_plan(found.config)
-        self.plans, self.launcher = self.plans or plans, found.launcher_node
+        self.plans |= plans
         folder = Path(str(config["runs_dir"]))
         self._made |= {folder} if not folder.exists() else set()
         here = found.launcher == "basic" and not plans
@@ -126,6 +137,21 @@ def failure(overrides: Sequence[str]) -> str | None:
 def note_failure(overrides: Sequence[str], reason: str) -> None:
     """For a launcher whose jobs run elsewhere: `finish` tells of the job that it failed, and why."""
     _FAILED[tuple(overrides)] = reason
+
+
+def note_end(overrides: Sequence[str], text: str, well: bool) -> None:
+    """The same for a job that has not failed and has no records; `well` where that is nobody's trouble."""
+    _ENDS[tuple(overrides)] = text, well
+
+
+def note_left() -> None:
+    """For a launcher that does not wait: there is nothing to tell of its jobs yet."""
+    _LEFT.append(True)
+
+
+def command() -> list[str]:
+    """The command line of this process."""
+    return list(_COMMAND)
 
 
 def _world(module: str) -> World:
@@ -164,10 +190,13 @@ def run_job(cfg: DictConfig, hydra: Any) -> None:
 
 def finish(jobs: Jobs) -> None:
     """Prints what the jobs came to; exit code 1 if any has failed. One that was left to another process has not."""
+    if _LEFT:
+        return
     failed = {number: _FAILED[key] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _FAILED}
+    ends = {number: _ENDS[key][0] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _ENDS}
     if jobs.all and current().main:
-        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], failed))
-    if failed:
+        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], failed, ends))
+    if failed or not all(well for _, well in _ENDS.values()):
         raise SystemExit(1)
 
 

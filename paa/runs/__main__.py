@@ -13,6 +13,9 @@ from typing import Any
 
 from paa.cli.completion import completes
 from paa.cli.folders import experiments_dir
+from paa.launch.actions import KINDS, cancel, resubmit, watch
+from paa.launch.view import HEADER, lines
+from paa.launch.view import rows as submitted_rows
 from paa.runs.columns import COLUMNS, Column, flat, name_of, value_at
 from paa.runs.errors import BadRecord, RunError
 from paa.runs.frame import evaluations
@@ -42,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _table(options.runs_dir, options.config_dir, options.words)
             if options.command == "prune":
                 return _prune(options)
-            if options.command == "score":
+            if options.watch or options.cancel is not None or options.resubmit is not None:
+                _submitted(options)
+            elif options.command == "score":
                 _score_upload(options)
             elif options.command == "show":
                 _show(find(options.runs_dir, options.id))
@@ -54,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except RunError as error:
             print(error, file=sys.stderr)
             return 1
+        except KeyboardInterrupt:  # enough watched
+            return 0
         except BrokenPipeError:  # the reader, `head` say, has seen enough; Python would complain at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -67,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     folder: dict[str, Any] = {"type": Path, "metavar": "DIR", "help": "folder of runs (default: runs)"}
     parser.add_argument("--runs-dir", default=Path("runs"), **folder)
+    parser.add_argument("--watch", action="store_true", help="show what was submitted to SLURM until it has ended")
+    parser.add_argument("--cancel", metavar="TABLE_OR_ID", help="cancel submitted runs: of a table, a sweep, or one")
+    parser.add_argument("--resubmit", choices=list(KINDS), help="submit again what failed, or what is missing")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("list", help="one line a run (what happens without a command)")
     one = commands.add_parser("show", help="all that is known of a run: state, overrides, machine, numbers")
@@ -114,7 +124,8 @@ def _names_table(word: str) -> bool:
 def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) -> int:
     from paa.cli.messages import EXPECTED
     from paa.cli.own import look_here
-    from paa.cli.standing import HEADER, report
+    from paa.cli.standing import HEADER as ROWS
+    from paa.cli.standing import report
     from paa.cli.table import rows_of
 
     look_here()
@@ -128,7 +139,7 @@ def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) 
     except EXPECTED as error:
         print(f"paa.runs: {error}", file=sys.stderr)
         return 1
-    show(HEADER, body)
+    show(ROWS, body)
     print(f"\n{below}")
     return 0
 
@@ -173,13 +184,28 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
+def _submitted(options: argparse.Namespace) -> None:
+    if options.cancel is not None:
+        cancel(options.runs_dir, options.cancel)
+    if options.resubmit is not None:
+        resubmit(options.runs_dir, options.resubmit)
+    if options.watch:
+        watch(options.runs_dir)
+
+
 def _list(runs_dir: Path) -> None:
     found = runs(runs_dir)
-    if not found:
+    head, body = lines(submitted_rows(runs_dir), runs_dir, 40)
+    if body:
+        print(head)
+        show(HEADER, body)
+        print()
+    if not found and not body:
         print(f"No runs in {runs_dir}. python -m paa.train makes one.")
         return
     rows = [_line(paths, state(paths)) for paths in found]
-    show(["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"], rows)
+    if rows:
+        show(["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"], rows)
 
 
 def _line(paths: RunPaths, where: State) -> list[Any]:

@@ -7,7 +7,7 @@ import pytest
 from paa.engine.signals import Interrupted, StopRequest
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR2, 140)])
 def test_a_signal_asks_and_does_not_end(signum, code):
     with StopRequest() as stop:
         stop.check(1)
@@ -32,11 +32,35 @@ def test_a_second_sigterm_does_not():
         assert stop.signum == signal.SIGTERM
 
 
+def test_of_two_signals_the_last_counts():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        os.kill(os.getpid(), signal.SIGTERM)  # cancelled while it was being put back
+        assert stop.signum == signal.SIGTERM
+
+
 def test_handlers_go_back():
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    every = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+    before = [signal.getsignal(one) for one in every]
     with StopRequest():
-        assert signal.getsignal(signal.SIGTERM) != before[0]
-    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+        assert all(signal.getsignal(one) != was for one, was in zip(every, before, strict=True))
+    assert [signal.getsignal(one) for one in every] == before
+
+
+def test_a_request_that_a_failure_came_before_is_handed_on():
+    heard = []
+    before = signal.signal(signal.SIGUSR2, lambda signum, frame: heard.append(signum))
+    try:
+        with pytest.raises(OSError, match="full"), StopRequest():
+            os.kill(os.getpid(), signal.SIGUSR2)
+            raise OSError("the disk is full")
+        assert heard == [signal.SIGUSR2]
+        with pytest.raises(Interrupted), StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            stop.check(3)
+        assert heard == [signal.SIGUSR2], "one that was heeded is over"
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_forked_child_is_not_asked():

@@ -1,0 +1,88 @@
+"""What one does with submitted runs, from any shell and long after the driver: watch, cancel, submit again."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from paa.launch import queue
+from paa.launch.view import HEADER, Row, lines, rows, select
+from paa.runs.errors import RunError
+from paa.runs.text import show
+
+WATCH_S = 5.0
+"""Seconds between two looks; more where a look takes long."""
+
+_MOST = 40  # rows shown where there is no terminal to tell how many fit
+
+KINDS = {"failed": ("failed",), "missing": ("missing", "cancelled", "ended")}
+"""What --resubmit takes, and the statuses that it means."""
+
+
+class NothingToDo(RunError):  # noqa: N818
+    """No submitted run is meant. The message says what would be."""
+
+
+def watch(runs_dir: Path, every_s: float = WATCH_S, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Shows what goes on until nothing does. On a terminal in place; elsewhere a new table for each change."""
+    before: object = None
+    while True:
+        started = time.monotonic()
+        found = rows(runs_dir)
+        if not found:
+            print(f"Nothing was submitted from {runs_dir}. python -m paa.train -m ... hydra/launcher=slurm does it.")
+            return
+        terminal = sys.stdout.isatty()
+        most = max(5, shutil.get_terminal_size().lines - 4) if terminal else _MOST
+        head, body = lines(found, runs_dir, most)
+        if (head, body) != before:
+            if terminal:
+                sys.stdout.write("\x1b[2J\x1b[H")
+            print(f"{time.strftime('%H:%M:%S')}  {head}")
+            if body:
+                show(HEADER, body)
+            sys.stdout.flush()
+            before = head, body
+        if not any(row.status.active for row in found):
+            return
+        sleep(max(every_s, 10 * (time.monotonic() - started)))
+
+
+def cancel(runs_dir: Path, what: str) -> None:
+    """Cancels the jobs of a sweep, table or run. They save where they stand. NothingToDo."""
+    found = _meant(rows(runs_dir), what)
+    ids = {row.status.id for row in found if row.status.active and row.status.id is not None}
+    if not ids:
+        raise NothingToDo(f"--cancel {what}: none of its {len(found)} runs is in the queue")
+    try:
+        queue.cancel(ids)
+    except queue.NoAnswer as error:
+        raise NothingToDo(f"--cancel {what}: {error}") from error
+    print(f"cancelled {len(ids)} job{'s' * (len(ids) != 1)}; they save first. --resubmit missing goes on with them")
+
+
+def resubmit(runs_dir: Path, kind: str) -> None:
+    """Submits again what failed, or what is missing: cancelled, lost, never submitted. NothingToDo."""
+    from paa.launch.submit import Refused, submit
+
+    found = [row for row in rows(runs_dir) if row.status.kind in KINDS[kind]]
+    if not found:
+        raise NothingToDo(f"--resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
+    for sweep in {row.sweep.folder: row.sweep for row in found}.values():
+        numbers = sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder)
+        try:
+            submit(sweep, numbers, print)
+        except Refused as error:
+            raise NothingToDo(f"{sweep.name}: {error}") from error
+
+
+def _meant(every: list[Row], what: str) -> list[Row]:
+    found = select(every, what)
+    if not found:
+        names = sorted({row.sweep.name for row in every})
+        known = f"; sweeps: {', '.join(names[-5:])}" if names else "; nothing was submitted"
+        raise NothingToDo(f"{what}: no sweep, no table and not the beginning of one submitted run's id{known}")
+    return found

@@ -1,0 +1,90 @@
+"""The keys of hydra/launcher=slurm and local, with their ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paa import checks
+
+
+@dataclass(frozen=True)
+class SlurmSettings:
+    """How runs become jobs of SLURM; what each key means stands in conf/hydra/launcher/slurm.yaml."""
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    nodes: int = 1
+    tasks_per_node: int = 1
+    gpus_per_node: int | None = None
+    cpus_per_task: int | None = None
+    mem_gb: float | None = None
+    timeout_min: int = 1440
+    signal_delay_s: int = 180
+    max_num_timeout: int = 1000
+    max_num_kills: int = 10
+    array_parallelism: int = 256
+    max_array: int | None = None
+    setup: list[str] = field(default_factory=list)
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+    snapshot: bool = False
+    wait: bool = True
+    poll_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("partition", "account", "qos", "constraint"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value.strip()):
+                raise checks.OutOfRange(name, f"={value}: must be a name or null")
+        for name in ("nodes", "tasks_per_node", "timeout_min", "array_parallelism"):
+            checks.integer(name, getattr(self, name), low=1)
+        for name in ("gpus_per_node", "cpus_per_task", "max_array"):
+            if getattr(self, name) is not None:
+                checks.integer(name, getattr(self, name), low=0 if name == "gpus_per_node" else 1)
+        for name in ("max_num_timeout", "max_num_kills"):
+            checks.integer(name, getattr(self, name), low=0)
+        if self.mem_gb is not None:
+            checks.number("mem_gb", self.mem_gb, above=0)
+        checks.number("poll_s", self.poll_s, low=0.5)
+        checks.integer("signal_delay_s", self.signal_delay_s, low=1)
+        if self.signal_delay_s > 30 * self.timeout_min:
+            most = (
+                f"must be at most half of timeout_min, {30 * self.timeout_min} s: what comes before it is all that runs"
+            )
+            raise checks.OutOfRange("signal_delay_s", f"={self.signal_delay_s}: {most}")
+        for name in ("snapshot", "wait"):
+            checks.flag(name, getattr(self, name))
+        if not all(isinstance(line, str) for line in checks.sequence("setup", self.setup, "a list of shell commands")):
+            raise checks.OutOfRange("setup", f"={self.setup}: must be a list of shell commands")
+        if not isinstance(self.additional_parameters, Mapping):
+            raise checks.OutOfRange(
+                "additional_parameters", f"={self.additional_parameters}: must hold sbatch's options"
+            )
+
+    @property
+    def tasks(self) -> int:
+        """Processes of a job."""
+        return self.nodes * self.tasks_per_node
+
+    def gpus(self, device: str) -> int:
+        """GPUs of each node that a run on `device` asks for."""
+        if device != "cuda":
+            return 0
+        return self.tasks_per_node if self.gpus_per_node is None else self.gpus_per_node
+
+    def cpus(self, workers: int) -> int:
+        """CPUs of each process of a run with so many workers."""
+        return self.cpus_per_task or workers + 1
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """Runs in processes of this machine; what each key means stands in conf/hydra/launcher/local.yaml."""
+
+    n: int = 2
+
+    def __post_init__(self) -> None:
+        checks.integer("n", self.n, low=1)

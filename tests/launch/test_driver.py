@@ -1,0 +1,102 @@
+"""The driver of hydra/launcher=slurm, with a SLURM that says what it is told to."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from fakes import FakeSlurm, result, slurm  # noqa: F401
+from running import SHORT, call
+
+from paa.cli.jobs import Job
+from paa.launch.ledger import Sweep, sweeps
+from paa.launch.waiting import wait
+
+WORDS = (*SHORT, "-m", "seed=0,1", "hydra/launcher=slurm", "hydra.launcher.poll_s=0.5")
+
+
+@pytest.fixture
+def cluster(slurm) -> FakeSlurm:  # noqa: F811
+    slurm.says("scontrol", "MaxArraySize            = 1001\n")
+    slurm.says("sbatch", "Submitted batch job 70\n")
+    return slurm
+
+
+def submitted(here) -> Sweep:
+    return sweeps(here / "runs")[-1]
+
+
+def test_without_waiting_it_says_what_was_submitted_and_how_to_watch(here, capsys, cluster):
+    ended = call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false")
+    assert ended.code == 0, ended.err
+    sweep = submitted(here)
+    assert "submitted 2 jobs to SLURM: 70\n" in ended.out
+    assert f"folder    {sweep.folder}" in ended.out
+    assert "watch     python -m paa.runs --watch" in ended.out
+    assert f"--cancel {sweep.name}" in ended.out
+    assert "not finished" not in ended.out
+    assert sweep.ids() == {0: "70_0", 1: "70_1"}
+    content = sweep.contents([1])[1]
+    assert content["config"]["seed"] == 1
+    assert content["config"]["runs_dir"] == str(here / "runs")
+    assert content["config"]["data"]["root"] == str(here / "runs" / ".data")
+    assert "hydra" not in content["config"]
+
+
+def test_ctrl_c_ends_the_waiting_alone(here, capsys, cluster, monkeypatch):
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("paa.launch.driver.wait", interrupted)
+    ended = call(capsys, "paa.train", *WORDS)
+    assert ended.code == 130
+    assert "nobody waits any more; what was submitted goes on." in ended.out
+    assert ended.out.count("--watch") == 2
+    assert cluster.calls("scancel") == []
+
+
+def test_the_end_tells_of_every_run(here, capsys, cluster, monkeypatch):
+    """One failed, with the last line of its error; one was cancelled: neither hides the other."""
+    cluster.queue(("70_0", "FAILED"), ("70_1", "CANCELLED"))
+    plain = Sweep.submitted
+
+    def leave(self: Sweep, array: object, job: str) -> None:
+        plain(self, array, job)  # type: ignore[arg-type]
+        result(self, "70_0", "error", "Traceback ...\npaa.cli.jobs.JobFailed: the loss of step 3 is not finite")
+
+    monkeypatch.setattr(Sweep, "submitted", leave)
+    monkeypatch.setattr("paa.launch.driver.wait", partial(wait, settle_s=0))
+    ended = call(capsys, "paa.train", *WORDS)
+    assert ended.code == 1
+    log = submitted(here).logs
+    table = ended.out.split("\n\n")[-1]
+    assert f"seed=0  failed: the loss of step 3 is not finite; log: {log / '70_0_0_log.out'}" in table
+    assert f"seed=1  cancelled; log: {log / '70_1_0_log.out'}" in table
+
+
+def test_what_is_in_the_queue_already_is_not_submitted_again(here, capsys, cluster):
+    assert call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false").code == 0
+    cluster.queue(("70_0", "RUNNING"), ("70_1", "CANCELLED"))
+    again = call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false", "checkpoint.every=7")
+    assert "1 of 2 runs are in the queue already" in again.out
+    assert "submitted 1 job to SLURM" in again.out
+    assert len(cluster.calls("sbatch")) == 2
+    first = sweeps(here / "runs")[0]
+    assert submitted(here).ids() == {0: "70_0", 1: "70"}
+    assert submitted(here).arrays()[0].logs == str(first.logs)
+
+
+def test_what_sbatch_refuses_ends_the_command_in_one_line(here, capsys, cluster):
+    cluster.says("sbatch", code=1, error="sbatch: error: Batch job submission failed: Invalid account\n")
+    ended = call(capsys, "paa.train", *WORDS)
+    assert ended.code == 2
+    assert "paa.train: sbatch: error: Batch job submission failed: Invalid account\n" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_finished_runs_are_not_submitted(here, capsys, cluster, monkeypatch):
+    monkeypatch.setattr(Job, "finished", property(lambda self: True))
+    monkeypatch.setattr("paa.cli.experiment.Experiment.run", lambda self, say: [])
+    ended = call(capsys, "paa.train", *WORDS)
+    assert cluster.calls("sbatch") == []
+    assert ended.code == 0, ended.err

@@ -1,0 +1,184 @@
+import json
+
+import pytest
+from fakes import FakeSlurm, finish, result, slurm, sweep  # noqa: F401
+
+from paa.launch import queue
+from paa.launch.actions import NothingToDo, cancel, watch
+from paa.launch.queue import NoAnswer
+from paa.launch.status import statuses
+from paa.launch.view import rows, select
+from paa.launch.waiting import wait
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Three runs that went to SLURM as 70_0, 70_1 and 70_2."""
+    one = sweep(tmp_path / "runs" / ".sweeps" / "s")
+    one.submitted(one.plan([[0], [1], [2]]), "70")
+    return one
+
+
+@pytest.fixture
+def runs_dir(tmp_path):
+    return tmp_path / "runs"
+
+
+def kinds(made, runs_dir):
+    return [status.kind for _, status in sorted(statuses(made, runs_dir).items())]
+
+
+def test_the_queue_is_read(slurm):  # noqa: F811
+    slurm.queue(("70_0", "RUNNING"), ("70_1", "PENDING"), ("99", "RUNNING"))
+    found = queue.look({"70_0", "70_1"})
+    assert sorted(found) == ["70_0", "70_1"]
+    assert str(found["70_0"]) == "running on n1 since 11-25 02:00, put back once"
+    assert str(found["70_1"]) == "pending (Priority), put back once"
+
+
+def test_what_the_controller_has_forgotten_the_accounting_may_know(slurm):  # noqa: F811
+    slurm.says("squeue", code=1, error="slurm_load_jobs error: Invalid job id specified\n")
+    slurm.says("sacct", "70_0|CANCELLED by 0|n1|2026-11-25T02:00:00\n70_0.batch|CANCELLED|n1|x\n")
+    assert {name: job.state for name, job in queue.look({"70_0", "70_1"}).items()} == {"70_0": "CANCELLED"}
+
+
+def test_an_array_that_was_cancelled_before_it_began_is_listed_as_one(slurm):  # noqa: F811
+    slurm.says("squeue", "70|CANCELLED|None|||0|x|\n70_3|RUNNING|None|n1|2026-11-25T02:00:00|0|x|\n")
+    slurm.says("sacct", "71_[0-100%101]|CANCELLED by 0||None\n71_7|RUNNING|n1|2026-11-25T02:00:00\n")
+    found = queue.look({"70_1", "70_3", "71_2", "71_7", "72_0"})
+    states = {"70_1": "CANCELLED", "70_3": "RUNNING", "71_2": "CANCELLED", "71_7": "RUNNING"}
+    assert {name: job.state for name, job in found.items()} == states
+    assert all(job.id == name for name, job in found.items())
+
+
+def test_no_answer_is_not_no_job(slurm, made, runs_dir):  # noqa: F811
+    slurm.says("squeue", code=1, error="slurm_load_jobs error: Unable to contact slurm controller\n")
+    with pytest.raises(NoAnswer, match="Unable to contact"):
+        queue.look({"70_0"})
+    assert kinds(made, runs_dir) == ["unknown"] * 3
+    assert all(status.active for status in statuses(made, runs_dir).values())
+
+
+def test_the_accounting_that_lags_has_no_say_in_what_squeue_knows(slurm, made, runs_dir):  # noqa: F811
+    slurm.queue(("70_0", "COMPLETED"), ("70_1", "FAILED"), ("70_2", "CANCELLED"))
+    slurm.says("sacct", "70_0|RUNNING|n1|x\n70_1|RUNNING|n1|x\n70_2|RUNNING|n1|x\n")
+    finish(runs_dir, made, 0)
+    assert kinds(made, runs_dir) == ["done", "failed", "cancelled"]
+
+
+def test_an_error_is_told_by_its_last_line_and_its_log(slurm, made, runs_dir):  # noqa: F811
+    slurm.queue(("70_0", "FAILED"), ("70_1", "COMPLETED"), ("70_2", "FAILED"))
+    result(made, "70_0", "error", "Traceback\n  in f\npaa.cli.jobs.JobFailed: the loss of step 7 is not finite\n")
+    (made.logs / "70_2_0_log.out").write_text("step 1\nsrun: error: n1: task 0: Killed\n\n")
+    found = statuses(made, runs_dir)
+    assert str(found[0]) == "failed: the loss of step 7 is not finite"
+    assert found[0].log == made.logs / "70_0_0_log.out"
+    assert found[1].kind == "ended", "SLURM's COMPLETED is no record"
+    assert str(found[2]) == "failed: FAILED, srun: error: n1: task 0: Killed"
+
+
+def test_a_job_that_is_put_back_after_an_error_is_not_failed(slurm, made, runs_dir):  # noqa: F811
+    slurm.queue(("70_0", "PENDING"))
+    result(made, "70_0", "error", "boom")
+    assert kinds(made, runs_dir)[0] == "pending"
+
+
+def test_an_array_that_nobody_noted_is_found_by_its_name(slurm, tmp_path, runs_dir):  # noqa: F811
+    one = sweep(runs_dir / ".sweeps" / "s")
+    array = one.plan([[0], [1]])
+    slurm.says("squeue", f"81_1|RUNNING||n2|2026-11-25T02:00:00|0|{array.name}|\n")
+    found = statuses(one, runs_dir)
+    assert (found[1].kind, found[1].id) == ("running", "81_1")
+    assert found[2].kind == "missing"
+
+
+def test_waiting_outlasts_a_failed_node_and_an_absent_controller(slurm, made, runs_dir):  # noqa: F811
+    """It ends when the run is done, and not before: neither at the failure nor in the silence."""
+    others = ("70_1", "CANCELLED"), ("70_2", "FAILED")
+
+    def ends() -> None:
+        slurm.queue(("70_0", "COMPLETED"), *others)
+        finish(runs_dir, made, 0)
+
+    story = [
+        lambda: slurm.queue(("70_0", "NODE_FAIL"), *others),
+        lambda: slurm.says("squeue", code=1, error="Unable to contact slurm controller"),
+        lambda: slurm.queue(("70_0", "PENDING"), *others),
+        lambda: slurm.queue(("70_0", "NODE_FAIL"), *others),
+        lambda: slurm.queue(("70_0", "RUNNING"), *others),
+        ends,
+    ]
+    told: list[str] = []
+    time = [0.0]
+
+    def sleep(seconds: float) -> None:
+        time[0] += seconds
+        story.pop(0)()
+
+    slurm.queue(("70_0", "RUNNING"), ("70_1", "RUNNING"), ("70_2", "RUNNING"))
+    found = wait(made, runs_dir, told.append, 8.0, settle_s=15.0, sleep=sleep, clock=lambda: time[0])
+    assert [found[n].kind for n in range(3)] == ["done", "cancelled", "failed"]
+    assert not story
+    assert told[0] == "0 of 3 done, 3 running"
+    assert "0 of 3 done, 3 unknown" in told
+    assert told[-1] == "1 of 3 done, 1 failed, 1 cancelled"
+
+
+def test_waiting_believes_in_an_end_that_lasts(slurm, made, runs_dir):  # noqa: F811
+    slurm.queue(("70_0", "NODE_FAIL"), ("70_1", "CANCELLED"), ("70_2", "FAILED"))
+    time = [0.0]
+
+    def sleep(seconds: float) -> None:
+        time[0] += seconds
+
+    found = wait(made, runs_dir, lambda text: None, 8.0, settle_s=15.0, sleep=sleep, clock=lambda: time[0])
+    assert [found[n].kind for n in range(3)] == ["failed", "cancelled", "failed"]
+    assert time[0] == 16.0
+
+
+def test_a_run_is_shown_once_and_chosen_by_table_sweep_or_id(slurm, made, runs_dir):  # noqa: F811
+    slurm.queue(("70_0", "RUNNING"), ("70_1", "FAILED"), ("70_2", "PENDING"))
+    later = sweep(runs_dir / ".sweeps" / "t", 2)
+    later.submitted(later.plan([[1]]), "80")
+    found = rows(runs_dir)
+    assert len(found) == 3
+    assert {row.entry.number for row in select(found, "table1")} == {0, 1, 2}
+    assert [row.status.id for row in select(found, "t0000000002")] == ["70_2"]
+    assert select(found, "t000") == [], "three begin so"
+    assert select(found, "nothing") == []
+
+
+def test_cancel_names_the_jobs_to_slurm(slurm, made, runs_dir, capsys):  # noqa: F811
+    slurm.queue(("70_0", "RUNNING"), ("70_1", "FAILED"), ("70_2", "PENDING"))
+    cancel(runs_dir, "s")
+    assert slurm.calls("scancel") == ["70_0 70_2"]
+    assert "cancelled 2 jobs" in capsys.readouterr().out
+    with pytest.raises(NothingToDo, match=r"table9: no sweep, no table and not the beginning .*; sweeps: s"):
+        cancel(runs_dir, "table9")
+    with pytest.raises(NothingToDo, match="none of its 1 runs is in the queue"):
+        cancel(runs_dir, "t0000000001")
+
+
+def test_watching_ends_when_nothing_goes_on(slurm, made, runs_dir, capsys):  # noqa: F811
+    slurm.queue(("70_0", "RUNNING"), ("70_1", "FAILED"), ("70_2", "PENDING"))
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        slurm.queue(("70_0", "FAILED"), ("70_1", "FAILED"), ("70_2", "CANCELLED"))
+
+    watch(runs_dir, sleep=sleep)
+    out = capsys.readouterr().out
+    assert len(looks) == 1
+    assert "3 runs: 1 running, 1 failed, 1 pending" in out
+    assert "3 runs: 2 failed, 1 cancelled" in out
+
+
+def test_a_look_at_a_thousand_is_one_call(slurm, runs_dir):  # noqa: F811
+    one = sweep(runs_dir / ".sweeps" / "s", 1000)
+    for at in range(0, 1000, 100):
+        one.submitted(one.plan([[n] for n in range(at, at + 100)]), str(500 + at))
+    slurm.says("squeue", "".join(f"{500 + n // 100 * 100}_{n % 100}|PENDING|Priority||N/A|0|x|\n" for n in range(1000)))
+    assert len([row for row in rows(runs_dir) if row.status.kind == "pending"]) == 1000
+    assert len(slurm.calls("squeue")) == 1
+    assert json.loads((one.folder / "submitted.json").read_text())["entries"][999]["number"] == 999

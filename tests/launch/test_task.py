@@ -1,0 +1,161 @@
+"""The life of a job: what its signals do, what it waits for, and what it lets through."""
+
+import errno
+import os
+import signal
+import subprocess
+
+import pytest
+from submitit.core.utils import UncompletedJobError
+
+from paa.cli.jobs import JobFailed
+from paa.engine.signals import Interrupted, StopRequest
+from paa.launch import preemption, task
+from paa.launch.preemption import Preemption, PutBack
+
+
+@pytest.fixture
+def submitits(monkeypatch):
+    """submitit's handler in its place: what it was called with, and what it is to raise, in turn."""
+    calls, raises = [], []
+
+    def handler(signum, frame):
+        calls.append(signum)
+        raise raises.pop(0) if raises else SystemExit(-1)
+
+    before = {one: signal.signal(one, handler) for one in (signal.SIGUSR2, signal.SIGTERM)}
+    monkeypatch.setattr(preemption, "RETRY_S", 0.0)
+    yield calls, raises
+    for one, was in before.items():
+        signal.signal(one, was)
+
+
+def test_at_work_the_signal_only_asks_and_submitit_is_called_after_the_save(submitits):
+    calls, _ = submitits
+
+    def work() -> None:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert calls == []
+            stop.check(4)
+
+    with Preemption(True, print) as job:
+        with pytest.raises(Interrupted) as stopped:
+            work()
+        assert stopped.value.signum == signal.SIGUSR2
+        with pytest.raises(SystemExit) as left:
+            job.put_back()
+    assert calls == [signal.SIGUSR2]
+    assert left.value.code == -1
+
+
+def test_before_and_after_it_acts_at_once_and_is_no_failure(submitits):
+    with Preemption(True, print):
+        with pytest.raises(PutBack):
+            os.kill(os.getpid(), signal.SIGUSR2)
+        with pytest.raises(SystemExit) as ended:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 143
+    assert not issubclass(PutBack, Exception)
+
+
+def test_what_submitit_refuses_is_let_through(submitits):
+    _, raises = submitits
+    raises.append(UncompletedJobError("Job not requeued because: timed-out too many times."))
+    with Preemption(True, print) as job, pytest.raises(UncompletedJobError, match="too many times"):
+        job.put_back()
+
+
+def test_a_controller_that_is_away_is_asked_again(submitits):
+    calls, raises = submitits
+    raises += [subprocess.CalledProcessError(1, "scontrol"), OSError(errno.ENOSPC, "full"), SystemExit(-1)]
+    said = []
+    with Preemption(True, said.append) as job, pytest.raises(SystemExit):
+        job.put_back()
+    assert len(calls) == 3
+    assert len(said) == 2
+    assert "cannot put the job back yet" in said[0]
+
+
+def test_of_several_processes_the_first_alone_puts_the_job_back(submitits, monkeypatch):
+    calls, _ = submitits
+    monkeypatch.setattr(preemption, "KILLED_S", 0.0)
+    with Preemption(False, print) as job:
+        os.kill(os.getpid(), signal.SIGUSR2)  # raises nothing here
+        with pytest.raises(SystemExit):
+            job.put_back()
+    assert calls == []
+
+
+def test_a_child_made_by_fork_takes_no_part(submitits):
+    calls, _ = submitits
+    with Preemption(True, print):
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            os._exit(len(calls))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def content():
+    return {"config": {}, "overrides": [], "choices": {}}
+
+
+def failed(number: int) -> JobFailed:
+    try:
+        raise JobFailed("failed") from OSError(number, os.strerror(number))
+    except JobFailed as error:
+        return error
+
+
+@pytest.fixture
+def attempts(monkeypatch):
+    """What each attempt at a run is to raise; at the end, none is left over."""
+    errors, slept = [], []
+
+    def attempt(config, overrides, choices, resume):
+        error = errors.pop(0)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr("paa.cli.jobs.run_resolved", attempt)
+    monkeypatch.setattr(task.time, "sleep", slept.append)
+    yield errors, slept
+    assert errors == []
+
+
+def test_a_full_disk_is_waited_for(attempts):
+    errors, slept = attempts
+    errors += [failed(errno.ENOSPC), OSError(errno.ENOSPC, "No space left on device"), failed(errno.ESTALE), None]
+    said = []
+    task.run_all([content()], "", said.append)
+    assert slept == [5.0, 10.0, 20.0]
+    assert len(said) == 3
+
+
+def test_but_not_for_ever_and_not_where_several_processes_share_the_work(attempts):
+    errors, slept = attempts
+    errors += [failed(errno.ENOSPC)] * (len(task.WAITS_S) + 1)
+    with pytest.raises(JobFailed):
+        task.run_all([content()], "", print)
+    assert len(slept) == len(task.WAITS_S)
+    errors.append(failed(errno.ENOSPC))
+    with pytest.raises(JobFailed):
+        task.run_all([content()], "", print, patient=False)
+
+
+@pytest.mark.parametrize("error", [failed(errno.ENOENT), JobFailed("the loss is not finite")])
+def test_other_failures_are_failures(attempts, error):
+    errors, slept = attempts
+    errors.append(error)
+    with pytest.raises(JobFailed):
+        task.run_all([content(), content()], "", print)
+    assert slept == []
+
+
+def test_an_interruption_and_what_submitit_raises_pass(attempts):
+    errors, _ = attempts
+    for error in (Interrupted(signal.SIGUSR2, 3), UncompletedJobError("too many"), PutBack()):
+        errors.append(error)
+        with pytest.raises(type(error)):
+            task.run_all([content()], "", print)
