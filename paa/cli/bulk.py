@@ -30,12 +30,11 @@ _COMPUTED = re.compile(r"[\w.\]]\$\{|\$\{\s*\.|\}[\w.\[]")
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration in plain values. `choices`, `launcher` and `launcher_node` as in `Composed`."""
+    """A configuration in plain values. `choices` and `launcher` as in `Composed`."""
 
     config: dict[str, Any]
     choices: dict[str, str]
     launcher: str
-    launcher_node: dict[str, Any]
 
 
 class Bulk:
@@ -55,7 +54,7 @@ class Bulk:
         except (HydraException, OmegaConfBaseException, ConfigError):
             # A mistake: composed as a whole, it is told as it was typed.
             composed = self._composer.composed([*self._hydras, *overrides])
-            return Resolved(resolved(composed.cfg), composed.choices, composed.launcher, composed.launcher_node)
+            return Resolved(resolved(composed.cfg), composed.choices, composed.launcher)
 
     def _put_together(self, overrides: Sequence[Override]) -> Resolved:
         self._composer.refuse(overrides)
@@ -69,8 +68,7 @@ class Bulk:
         for one in values:
             if chosen.plain(one, values):
                 config = _put(config, one.key_or_group.split("."), one.value())
-        composed = chosen.composed
-        return Resolved(config, composed.choices, composed.launcher, composed.launcher_node)
+        return Resolved(config, chosen.composed.choices, chosen.composed.launcher)
 
     def _chooses(self, override: Override) -> bool:
         key = override.key_or_group

@@ -101,13 +101,12 @@ class Composed:
 
     cfg       with its references, without Hydra's own node.
     choices   {group: choice}, without Hydra's groups.
-    launcher  the choice of hydra/launcher, and its node.
+    launcher  the choice of hydra/launcher.
     """
 
     cfg: DictConfig
     choices: dict[str, str]
     launcher: str
-    launcher_node: dict[str, Any]
 
 
 class Composer:
@@ -149,13 +148,11 @@ class Composer:
             cfg = compose("config", list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
-        chosen, launcher = cfg.hydra.runtime.choices, OmegaConf.to_container(cfg.hydra.launcher)
-        assert isinstance(launcher, dict)
+        chosen = cfg.hydra.runtime.choices
         with open_dict(cfg):
             del cfg["hydra"]
         self.refuse_strangers(cfg)
-        node = {str(key): value for key, value in launcher.items()}
-        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]), node)
+        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
 
     def refuse_strangers(self, cfg: DictConfig) -> None:
         """ConfigError for a key that nothing reads, and for a value in a node's place."""

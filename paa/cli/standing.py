@@ -74,8 +74,9 @@ def summary(found: Sequence[Standing]) -> str:
     return f"{len(found)} wanted: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
 
 
-def commands(found: Sequence[Standing]) -> list[str]:
+def commands(found: Sequence[Standing], config_dir: str | None = None) -> list[str]:
     """The commands that run just what is neither done nor running; rows that lack the same seeds share one."""
+    program = ["python", "-m", "paa.train", *(["--config-dir", config_dir] if config_dir else []), "-m"]
     lacking: dict[tuple[str, ...], dict[str, list[int]]] = {}
     for one in found:
         if one.kind not in ("done", "running"):
@@ -88,14 +89,14 @@ def commands(found: Sequence[Standing]) -> list[str]:
             together.setdefault(tuple(seeds), []).append(name)
         for numbers, names in together.items():
             words = [f"{table}={','.join(names)}", *rest, f"seed={','.join(map(str, numbers))}"]
-            every.append(shlex.join(["python", "-m", "paa.train", "-m", *words]))
+            every.append(shlex.join([*program, *words]))
     return every
 
 
-def report(rows: Rows) -> tuple[list[list[str]], str]:
+def report(rows: Rows, config_dir: str | None = None) -> tuple[list[list[str]], str]:
     """The lines of the table, and what stands below it: the count, and the commands for what is missing."""
     found = [standing(row) for row in rows.all]
-    below, todo = [summary(found)], commands(found)
+    below, todo = [summary(found)], commands(found, config_dir)
     if todo:
         below += ["Just what is missing is run by", *(f"  {command}" for command in todo)]
     return lines(found, rows.problems), "\n".join(below)

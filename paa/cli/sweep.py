@@ -96,19 +96,18 @@ class _Checking:
     """Checks the jobs of one command line.
 
     made    gets the folders of runs that are not there before.
-    plans   whether any job has plan=true; shared, what the jobs have in common; launcher, Hydra's node of it.
+    plans   whether any job has plan=true; shared, what the jobs have in common.
     """
 
     def __init__(self, compose: Composer, hydras: Sequence[str], made: set[Path]) -> None:
         self._compose, self._hydras, self._made = compose, hydras, made
         self._bulk, self.shared, self.plans = Bulk(compose, hydras), Shared(), False
-        self.launcher: dict[str, Any] = {}
 
     def job(self, overrides: list[str]) -> Job:
         """The job, or what is wrong with it, told by the keys that the user may have typed."""
         found = self._bulk.resolved(overrides)
         config, plans = without_plan(found.config)
-        self.plans, self.launcher = self.plans or plans, found.launcher_node
+        self.plans |= plans
         folder = Path(str(config["runs_dir"]))
         self._made |= {folder} if not folder.exists() else set()
         here = found.launcher == "basic" and not plans

@@ -124,7 +124,8 @@ def _names_table(word: str) -> bool:
 def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) -> int:
     from paa.cli.messages import EXPECTED
     from paa.cli.own import look_here
-    from paa.cli.standing import HEADER, report
+    from paa.cli.standing import HEADER as ROWS
+    from paa.cli.standing import report
     from paa.cli.table import rows_of
 
     look_here()
@@ -134,11 +135,11 @@ def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) 
     try:
         if len(named) > 1:
             raise RunError(f"{' '.join(named)}: one table at a time")
-        body, below = report(rows_of(named[0], rest, config_dir=config_dir))
+        body, below = report(rows_of(named[0], rest, config_dir=config_dir), config_dir)
     except EXPECTED as error:
         print(f"paa.runs: {error}", file=sys.stderr)
         return 1
-    show(HEADER, body)
+    show(ROWS, body)
     print(f"\n{below}")
     return 0
 
