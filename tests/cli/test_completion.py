@@ -105,7 +105,7 @@ def test_every_key_that_may_change_is_offered():
 
 
 def test_the_words_are_those_of_the_commands(here, capsys, monkeypatch):
-    (commands,) = (action.choices for action in _parser()._actions if action.choices)
+    (commands,) = (action.choices for action in _parser()._actions if action.dest == "command")
     assert set(_IDS) == set(commands)
     keys = {line.split("=")[0].strip() for line in PREDICT.splitlines() if line.startswith("  ") and "=" in line}
     offered = {one.rstrip("=") for one in ask(capsys, monkeypatch, "paa-predict ")}
