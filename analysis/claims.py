@@ -27,12 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not any(paths.finished for paths in runs(options.runs_dir)):
             return nothing_run(options.runs_dir)
         from paa.cli.entries import found, known
+        from paa.cli.own import look_here
         from paa.cli.simple import refusing
 
+        look_here()  # for classes of one's own
         with refusing("claims", 2):
             there = known(options.runs_dir, options.recipe)
+            groups = GROUPS if there.seeds else ()  # no run of the recipe, no row of a table
             entries = found(
-                GROUPS,
+                groups,
                 options.recipe,
                 options.overrides,
                 options.runs_dir,

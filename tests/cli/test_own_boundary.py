@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from running import SHORT, call
+from running import SHORT, TINY, call
 
+from paa.cli.table import rows_of
 from paa.runs import collect
 from paa.runs.sources import source_digest
+from paa.tables.entries import entries
+from paa.tables.layout import table1
+from paa.tables.published import Published
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests" / "docs"))
@@ -109,6 +113,17 @@ def test_the_table_shows_both(inside, swept, capsys):
     rows = {line.split()[-1]: line for line in shown[1:]}
     assert set(rows) == swept["my.gap.Gap"] | swept["paa"]
     assert " my.gap.Gap  assign.boundary.within=0.5 " in rows[next(iter(swept["my.gap.Gap"]))]
+
+
+def test_it_is_a_row_of_table_1_where_it_has_a_file_there(inside, swept):
+    (inside / "my" / "conf" / "table1").mkdir()
+    row = "# @package _global_\ndefaults:\n  - override /assign.boundary: gap\n"
+    (inside / "my" / "conf" / "table1" / "gap.yaml").write_text(row)
+    rows = rows_of("table1=gap,paa", ["recipe=smoke", *TINY[1:], "schedule.steps=4"], config_dir="my/conf").all
+    assert {row.name: row.train_id for row in rows}["gap"] in swept["my.gap.Gap"]
+    assert {row.name: row.train_id for row in rows}["paa"] in swept["paa"]
+    (right,) = (p for p in table1(entries(rows), Published({})).parts if p.name == "right")
+    assert [(line.stub, line.entry.standing(False)) for line in right.lines] == [(("gap",), ""), (("PAA",), "")]
 
 
 def test_the_check_of_the_page_says_nothing_is_wrong(inside):
