@@ -39,6 +39,20 @@ def tie(built: Parts, assignment: Assignment, image: int, gt: int) -> str | None
     return tie_of(rule, scores, torch.ones_like(scores, dtype=torch.bool))
 
 
+def rounding(built: Parts, assignment: Assignment, image: int, gt: int, positive: torch.Tensor) -> str | None:
+    """Whether scores a few units of the last digit away from ours make other candidates positive, those of `positive`.
+
+    positive [M] bool, of the GT's candidates, best first, as another implementation labels them.
+    """
+    valid = assignment.extras["candidate_valid"][image, gt]
+    scores, draw = assignment.extras["candidate_scores"][image, gt][valid], torch.Generator().manual_seed(0)
+    moved = scores * (1 + 3e-7 * torch.randn(64, len(scores), generator=draw).clamp(-2, 2))
+    ascending, order = moved.sort(dim=1, stable=True)
+    labels = built.assigner.boundary(ascending, torch.ones_like(ascending, dtype=torch.bool), 0.0) == 1
+    same = (labels.gather(1, order.argsort(1)) == positive).all(1)
+    return f"of scores moved by 3e-7 of themselves {same.double().mean():.0%} give theirs" if same.any() else None
+
+
 def equally_far(anchors: Anchors, targets: Targets, topk: int) -> torch.Tensor:
     """Whether the `topk`-th and the next anchor of some level are equally far from a ground truth -> bool [B, G].
 

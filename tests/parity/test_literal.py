@@ -19,7 +19,7 @@ from random_images import images_of, tensors_of
 from paa.cli.assemble import Parts
 from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
-SCENES, CHUNK = 500, 125
+SCENES, CHUNK = 500, 50
 MAPS = {"cls": "logits", "reg": "deltas", "iou": "auxiliary"}
 
 
