@@ -33,6 +33,7 @@ SCALES = (
     "postprocess.multiscale=official",
     "postprocess.multiscale.short=[40,96]",
     "postprocess.multiscale.sides=[[12,1000],[0,30]]",
+    "postprocess.multiscale.longest=100",
     "postprocess.multiscale.large=90",
     "postprocess.multiscale.longest_large=140",
     "postprocess.multiscale.floor=0.002",

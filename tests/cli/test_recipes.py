@@ -87,6 +87,16 @@ def test_a_recipe_is_the_paper_s_with_every_backbone_and_for_x152_the_authors_ow
         assert config["postprocess"]["multiscale"] == {}
 
 
+@pytest.mark.parametrize("backbone", ["resnet50", X152])
+def test_the_sizes_of_the_multi_scale_test_are_the_authors_own_with_every_backbone(backbone):
+    """Of the longer side, too: it does not follow the size of the plain test, which X-152 has larger."""
+    made = assemble(configuration(*overrides("coco_2x", backbone, "postprocess.multiscale=official")))
+    assert made.scales.sizes == [
+        *((short, 1333) for short in (400, 500, 600, 640, 700)),
+        *((short, 3000) for short in (900, 1000, 1100, 1200, 1300, 1400, 1800)),
+    ]
+
+
 def test_x152_at_the_paper_s_batch_is_three_keys():
     paper = ("recipe.batch_size=16", "recipe.sgd_lr=0.01", "recipe.steps=180000")
     config = configuration(*overrides("coco_2x", X152, *paper))
