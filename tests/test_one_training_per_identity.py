@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,3 +129,23 @@ print(len(list(made.identity.paths.evals.glob("*.json"))), made.identity.paths.f
         assert len(busy) == 7, "seven found it busy"
         assert not any(flag & 4 for flag in busy), "and left without a record"
     assert left == "2 True"
+
+
+def test_a_failure_after_the_claim_was_lost_leaves_no_trace_in_the_other_s_folder(here, monkeypatch):
+    made = experiment(here / "runs", "schedule.steps=1")
+    paths = made.identity.paths
+    lost = False
+
+    def fails(self, guard, say, world):
+        if lost:
+            shutil.rmtree(paths.claim)
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr("paa.cli.experiment.Experiment._work", fails)
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        made.run(say=lambda text: None)
+    assert paths.failure.exists()
+    lost = True
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        made.run(say=lambda text: None)
+    assert not paths.failure.exists()

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -191,8 +191,9 @@ class Experiment:
         )
 
     def _attempt(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
-        """`_work`, which leaves a trace where it fails."""
+        """`_work`, which leaves a trace where it fails and the run is still ours."""
         if world.main:
+            guard()
             failure.clear(self.identity.paths)
         try:
             self._work(guard, say, world)
@@ -200,7 +201,9 @@ class Experiment:
             raise
         except Exception as error:
             if world.main:
-                failure.write(self.identity.paths, reason(error))
+                with suppress(ClaimLost):  # the folder is another's; what failed here is said here
+                    guard()
+                    failure.write(self.identity.paths, reason(error))
             raise
 
     def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:

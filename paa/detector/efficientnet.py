@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from paa import checks
 from paa.detector import weights as files
-from paa.detector.conventions import LITE
+from paa.detector.conventions import CONVENTIONS, EXPECTS, LITE
 from paa.detector.norm import norm_layer
 from paa.detector.pretrained import Pretrained
 
@@ -87,6 +87,8 @@ class EfficientNetLite0(Pretrained):
                   else the path of a local file with a state dict of the same names (a leading "_" is no matter).
     norm, frozen_stages  see `Pretrained`; C2 are the blocks up to stride 4.
     load_weights  False names weights without loading them: others will take their place.
+    expects       what input whoever trains it expects: "weights" (whatever the weights want), "torchvision" or "caffe",
+                  which weights of this network contradict; from scratch any will do.
 
     The input convention: RGB, (x - 127) / 128. `checks.OutOfRange` as in `ResNet`.
     """
@@ -105,10 +107,14 @@ class EfficientNetLite0(Pretrained):
         norm: str | None = None,
         frozen_stages: int | None = None,
         load_weights: bool = True,
+        expects: str = "weights",
     ) -> None:
         super().__init__(weights, norm, frozen_stages)
         if weights == "torchvision":
             raise checks.OutOfRange("weights", "=torchvision: it has none for this network; must be package or a file")
+        if checks.choice("expects", expects, EXPECTS) != "weights" and weights is not None:
+            problem = f"={expects}: the weights of EfficientNet-Lite0 want {LITE}, not {CONVENTIONS[expects]}"
+            raise checks.OutOfRange("expects", f"{problem}; take the input that they want: compat.input=weights")
         self.conv_stem = _conv(3, 32, 3, 2)
         self.bn0 = norm_layer(self.norm, EPS, MOMENTUM)(32)
         blocks, inputs = [], 32

@@ -15,8 +15,8 @@ from paa import files
 class Metrics:
     """Appends to `path`. Opened with what `mark` gave at a checkpoint, it drops what a cut-off run wrote after that.
 
-    A line that a kill tore in two is dropped likewise. `guard` is called before each write and may raise; `observe` is
-    told of each line once it is written.
+    A line that a kill tore in two is dropped likewise. `guard` is called before each write, that of opening
+    included, and may raise; `observe` is told of each line once it is written.
     """
 
     def __init__(
@@ -27,6 +27,7 @@ class Metrics:
         observe: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> None:
         self.path, self.guard, self.observe = path, guard, observe
+        guard()
         kept = read(path)[:mark]
         files.write_bytes(path, b"".join(_encode(line) for line in kept))
         self._lines = len(kept)

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from paa.runs.imports import imported
+
 LIBRARIES = frozenset({"paa", "torch", "torchvision", "builtins"})
 """Top-level names whose code does not count: the package has `paa.NUMERICS` for it, libraries' versions stand in the
 record, and a library's update must not rename every run."""
@@ -22,8 +24,9 @@ def source_digest(target: str) -> str:
     """SHA-256 over the source of what `target` ("module.Name") is made of, in hex.
 
     That is the module that defines it, those that define its base classes, and, of the same package or folder, every
-    module they take a name from. It is read once in a process: that is the source that the process runs. ValueError
-    where there is no such target.
+    module they take a name from or import, at the top or in a function; a module that is named at run time alone
+    (`import_module(name)`) is not seen. It is read once in a process: that is the source that the process runs.
+    ValueError where there is no such target.
     """
     thing = _resolve(target)
     modules: dict[str, ModuleType] = {}
@@ -31,10 +34,13 @@ def source_digest(target: str) -> str:
         module = _home(part)
         if module is not None and _counts(module):
             _close(module, modules)
+    files: dict[str, Path] = {}
+    for name, module in modules.items():
+        _follow(name, Path(str(module.__file__)).resolve(), files)
     digest = hashlib.sha256()
-    for name in sorted(modules):
+    for name in sorted(files):
         digest.update(f"{name}\n".encode())
-        digest.update(Path(str(modules[name].__file__)).read_bytes())
+        digest.update(files[name].read_bytes())
     return digest.hexdigest()
 
 
@@ -73,8 +79,12 @@ def _home(thing: Any) -> ModuleType | None:
 
 
 def _counts(module: ModuleType) -> bool:
-    top = module.__name__.split(".")[0]
-    return top not in LIBRARIES and top not in sys.stdlib_module_names and _file(module) is not None
+    return _foreign(module.__name__) and _file(module) is not None
+
+
+def _foreign(name: str) -> bool:
+    top = name.split(".")[0]
+    return top not in LIBRARIES and top not in sys.stdlib_module_names
 
 
 def _file(module: ModuleType) -> Path | None:
@@ -83,20 +93,31 @@ def _file(module: ModuleType) -> Path | None:
 
 
 def _close(module: ModuleType, found: dict[str, ModuleType]) -> None:
-    """Adds `module` and, transitively, its siblings that it takes a name from."""
+    """Adds `module` and, transitively, its siblings that define a value of its names."""
     if module.__name__ in found:
         return
     found[module.__name__] = module
+    here = _file(module)
     for value in list(vars(module).values()):
         used = value if isinstance(value, ModuleType) else _home(value)
-        if used is not None and _counts(used) and _related(module, used):
+        there = _file(used) if used is not None else None
+        if used is None or here is None or there is None or not _foreign(used.__name__):
+            continue
+        if _related(module.__name__, here, used.__name__, there):
             _close(used, found)
 
 
-def _related(module: ModuleType, other: ModuleType) -> bool:
-    if module.__name__.split(".")[0] == other.__name__.split(".")[0]:
+def _follow(name: str, file: Path, found: dict[str, Path]) -> None:
+    """Adds the module and, transitively, its siblings that its source imports: a constant does not say whence it is."""
+    if name in found:
+        return
+    found[name] = file
+    for other, there in imported(name, file).items():
+        if _foreign(other) and _related(name, file, other, there):
+            _follow(other, there, found)
+
+
+def _related(name: str, here: Path, other: str, there: Path) -> bool:
+    if name.split(".")[0] == other.split(".")[0]:
         return True
-    here, there = _file(module), _file(other)
-    if here is None or there is None or _INSTALLED & set(here.parts):
-        return False
-    return there.is_relative_to(here.parent)
+    return not _INSTALLED & set(here.parts) and there.is_relative_to(here.parent)

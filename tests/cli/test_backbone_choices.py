@@ -108,6 +108,20 @@ def test_normalisation_follows_weights_and_preset(configs: dict[str, dict[str, A
     assert (mmdet["backbone"]["norm"], scratch["backbone"]["norm"]) == ("statistics", "group")
 
 
+@pytest.mark.parametrize("compat", ["paper", "official", "mmdet"])
+def test_a_preset_that_contradicts_the_weights_of_efficientnet_is_refused(compat: str) -> None:
+    words = ["backbone=efficientnet_lite0", f"compat={compat}"]
+    with composer() as compose:
+        refused, followed, scratch = (
+            resolved(compose.compose([*words, *more]))
+            for more in ([], ["compat.input=weights"], ["backbone.weights=null"])
+        )
+    with pytest.raises(ConfigError, match=r"^backbone\.expects=\w+: the weights of EfficientNet-Lite0 want RGB"):
+        on_paper(refused)
+    for config in (followed, scratch):
+        assert on_paper({"backbone": config["backbone"]}).scale == 255
+
+
 def test_messages(configs: dict[str, dict[str, Any]]) -> None:
     with pytest.raises(ConfigError, match=r"^backbone\.weights is missing: add backbone\.weights=VALUE"):
         configuration("backbone=resnext152_32x8d", "recipe=coco_2x", "data.root=/data")

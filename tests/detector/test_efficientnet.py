@@ -53,6 +53,18 @@ def test_input_is_the_weights_own() -> None:
     assert (net.order, net.scale, net.mean, net.std) == ("rgb", 255, (127,) * 3, (128,) * 3)
 
 
+@pytest.mark.parametrize("expects", ["torchvision", "caffe"])
+def test_an_input_that_the_weights_contradict_is_refused(expects: str) -> None:
+    with pytest.raises(
+        OutOfRange, match=rf"expects={expects}: the weights .* want RGB in \[0, 255\], not .*input=weights"
+    ):
+        EfficientNetLite0("package", expects=expects, load_weights=False)
+    assert EfficientNetLite0("package", expects="weights", load_weights=False).scale == 255
+    assert EfficientNetLite0(None, expects=expects).scale == 255  # from scratch any input will do
+    with pytest.raises(OutOfRange, match="expects=bgr: must be one of weights, torchvision, caffe"):
+        EfficientNetLite0(None, expects="bgr")
+
+
 def test_shapes_parameters_and_epsilon() -> None:
     net = EfficientNetLite0(norm="batch")
     with torch.no_grad():

@@ -64,12 +64,20 @@ def test_reading_skips_what_is_no_line_of_ours(tmp_path):
     assert read(path) == [{"step": 3}]
 
 
-def test_the_guard_is_asked_before_each_line(tmp_path):
-    def lost():
-        raise RuntimeError("lost")
+def test_the_guard_is_asked_before_each_line_and_before_opening(tmp_path):
+    held = True
 
-    metrics = Metrics(tmp_path / "metrics.jsonl", guard=lost)
+    def guard():
+        if not held:
+            raise RuntimeError("lost")
+
+    path = tmp_path / "metrics.jsonl"
+    metrics = Metrics(path, guard=guard)
+    metrics.write(step=1)
+    held = False
     with pytest.raises(RuntimeError, match="lost"):
-        metrics.write(step=1)
+        metrics.write(step=2)
     metrics.close()
-    assert read(tmp_path / "metrics.jsonl") == []
+    with pytest.raises(RuntimeError, match="lost"):
+        Metrics(path, guard=guard)  # would drop the line, which may be another's
+    assert read(path) == [{"step": 1}]

@@ -1,6 +1,7 @@
 """What an identity depends on, and what it does not."""
 
 import copy
+import hashlib
 import json
 import random
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from paa.runs import identity
 from paa.runs.errors import IdentityError
 from paa.runs.identity import INERT, INERT_BESIDE, canonical, eval_id, file_digest, train_id
+from paa.runs.sources import source_digest
 
 DIGESTS = {"data.train": "a1", "data.val": "b2", "data.test": "c3"}
 
@@ -346,6 +348,47 @@ def test_source_of_a_single_file_and_its_neighbour_counts(config, tmp_path):
     first = foreign_id(tmp_path, config, "my_boundary.Mine")
     (tmp_path / "my_rule.py").write_text("def limit(): return 2\n")
     assert foreign_id(tmp_path, config, "my_boundary.Mine") != first
+
+
+def test_a_constant_of_a_neighbour_counts(config, tmp_path):
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "boundary.py").write_text("from .settings import WITHIN\nclass Mine: limit = WITHIN\n")
+    (package / "settings.py").write_text("from mine import deep\nWITHIN = 1 + deep.MORE\n")
+    (package / "deep.py").write_text("MORE = 1\n")
+    seen = {foreign_id(tmp_path, config, "mine.boundary.Mine")}
+    for name, text in (("settings.py", "from mine import deep\nWITHIN = 2 + deep.MORE\n"), ("deep.py", "MORE = 2\n")):
+        (package / name).write_text(text)
+        seen.add(foreign_id(tmp_path, config, "mine.boundary.Mine"))
+    assert len(seen) == 3
+
+
+def test_an_import_in_a_function_counts_and_is_not_run(config, tmp_path):
+    body = "class Mine:\n    def __call__(self):\n        from my_rule.limits import LIMIT\n        return LIMIT\n"
+    check = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import my_types\n"
+    (tmp_path / "my_boundary.py").write_text(check + body)
+    (tmp_path / "my_types.py").write_text("Text = str\n")
+    rule = tmp_path / "my_rule"
+    rule.mkdir()
+    (rule / "__init__.py").write_text("raise SystemExit('this was imported')\n")
+    (rule / "limits.py").write_text("LIMIT = 1\n")
+    first = foreign_id(tmp_path, config, "my_boundary.Mine")
+    (tmp_path / "my_types.py").write_text("Text = bytes\n")
+    assert foreign_id(tmp_path, config, "my_boundary.Mine") == first  # for type checkers alone
+    (rule / "limits.py").write_text("LIMIT = 2\n")
+    assert foreign_id(tmp_path, config, "my_boundary.Mine") != first
+
+
+def test_the_digest_of_a_module_and_what_it_takes_a_class_from_is_as_ever(tmp_path, monkeypatch):
+    (tmp_path / "lone_rule.py").write_text("class Base: ...\n")
+    (tmp_path / "lone_boundary.py").write_text(
+        "import json\nimport torch\nfrom lone_rule import Base\nclass Mine(Base): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    digest = hashlib.sha256()
+    for name in ("lone_boundary", "lone_rule"):
+        digest.update(f"{name}\n".encode() + (tmp_path / f"{name}.py").read_bytes())
+    assert source_digest("lone_boundary.Mine") == digest.hexdigest()
 
 
 def test_targets_that_are_not_there_are_named(config):
