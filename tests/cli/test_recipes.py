@@ -58,10 +58,12 @@ def overrides(recipe: str, backbone: str, *more: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def configs() -> dict[tuple[str, str], dict[str, Any]]:
+def configs() -> dict[tuple[str, ...], dict[str, Any]]:
+    """{(recipe, backbone): configuration}; and with "compat=mmdet" behind the two, MMDetection's network."""
     with composer() as compose:
-        pairs = [(recipe, backbone) for recipe in SCHEDULES for backbone in PARAMETERS]
-        return {pair: resolved(compose.compose(overrides(*pair))) for pair in pairs}
+        every = [(recipe, backbone) for recipe in SCHEDULES for backbone in PARAMETERS]
+        every += [("coco_2x", backbone, "compat=mmdet") for backbone in PARAMETERS]
+        return {words: resolved(compose.compose(overrides(*words))) for words in every}
 
 
 @pytest.mark.parametrize("recipe", SCHEDULES)
@@ -114,7 +116,7 @@ def test_the_network_has_the_parameters_of_mmdetection_s(backbone, configs):
         for node in ("backbone", "detector"):
             assert configs[recipe, backbone][node] == configs["coco_2x", backbone][node]
     official = assemble(configs["coco_2x", backbone])
-    mmdet = assemble(configuration(*overrides("coco_2x", backbone, "compat=mmdet")))
+    mmdet = assemble(configs["coco_2x", backbone, "compat=mmdet"])
     with torch.device("meta"):
         theirs, ours = mmdet.detector(80), official.detector(80)
     towers = TOWERS if backbone.endswith("_dcn") else 0
@@ -133,7 +135,7 @@ def test_the_network_has_the_parameters_of_mmdetection_s(backbone, configs):
 
 SMALL = (
     *("device=cpu", "workers=0", "train.batch_size=2", "images.test.batch_size=2", "debug.images=4"),
-    *("images.test.short=64", "images.train.longest=128", "images.test.longest=128", "schedule.steps=2"),
+    *("images.test.short=32", "images.train.longest=64", "images.test.longest=64", "schedule.steps=2"),
     *("evaluate.splits=[train]", "postprocess.voting=true"),
 )
 
@@ -149,7 +151,7 @@ def test_two_steps_and_a_test_of_resnet50_by_the_whole_recipe(data, tmp_path):
     weights = tmp_path / "r50.pth"
     torch.manual_seed(0)
     torch.save({"convention": "caffe", "state": ResNet(50, norm="batch").state_dict()}, weights)
-    words = [*overrides("coco_1x", "resnet50"), *data, *SMALL, "images.train.short=64", f"runs_dir={tmp_path}"]
+    words = [*overrides("coco_1x", "resnet50"), *data, *SMALL, "images.train.short=48", f"runs_dir={tmp_path}"]
     made = Experiment.of(configuration(*words, f"backbone.weights={weights}", "compat.input=caffe"), words)
     (record,) = made.run(lambda text: None)
     assert made.parts.config["backbone"]["stride_in_1x1"] is True
@@ -167,11 +169,11 @@ def test_two_steps_and_a_test_of_the_comparison(backbone, data):
     """At several scales in training and in the test; the largest networks are counted above."""
     scales = (
         "postprocess.multiscale=official",
-        "postprocess.multiscale.short=[96]",
+        "postprocess.multiscale.short=[48]",
         "postprocess.multiscale.sides=null",
     )
     words = [*overrides("coco_2x", backbone, "backbone.weights=null"), *data, *SMALL, *scales]
-    parts = assemble(configuration(*words, "images.train.short=[48,80]"))
+    parts = assemble(configuration(*words, "images.train.short=[32,56]"))
     parts.source.prepare()
     whole = parts.source.index("train")
     index = whole.subset(list(range(4)))
