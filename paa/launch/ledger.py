@@ -124,7 +124,7 @@ class Sweep:
             raise BadRecord(f"{path}: does not say what was submitted ({type(error).__name__}: {error})") from error
 
     def contents(self, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """What these jobs run: {number: {config, overrides, choices}}."""
+        """What these jobs run: {number: {config, overrides, choices, train_id}}."""
         wanted = set(numbers)
         with (self.folder / _JOBS).open(encoding="utf-8") as lines:
             return {number: json.loads(line) for number, line in enumerate(lines) if number in wanted}
