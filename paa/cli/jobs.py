@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paa.cli.experiment import Experiment
-from paa.cli.messages import EXPECTED, reason
+from paa.cli.messages import EXPECTED, ConfigError, reason
 from paa.engine.distributed import PeerFailed, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
@@ -64,19 +64,32 @@ class JobFailed(Exception):  # noqa: N818
 
 
 def run_resolved(
-    config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str], resume: str | None = None
+    config: Mapping[str, Any],
+    overrides: Sequence[str],
+    choices: Mapping[str, str],
+    resume: str | None = None,
+    expected: str | None = None,
 ) -> None:
     """Runs one job in this process from its resolved configuration: trains and evaluates what is missing of it.
 
     config, overrides, choices  those of a `Job`.
     resume  the command that goes on with it, printed where it is stopped; None: one for this job alone.
+    expected  the identity that its training had when it was submitted, where it was; another is a failure: the code or
+              the data are no longer those that were asked for.
     JobFailed where it failed; Interrupted, whose `code` is the exit code, where it was asked to stop and has saved.
     Either is raised after all has been told.
     """
     experiment = None
     try:
         with current().main_first():
-            experiment = Experiment.of(config, overrides, choices, here=True)
+            found = Experiment.of(config, overrides, choices, here=True)
+        if expected is not None and found.identity.train_id != expected:
+            raise ConfigError(
+                f"code or data changed since it was submitted as {expected}: it would train "
+                f"{found.identity.train_id} now; submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm keeps "
+                "the code as it is at submission)"
+            )
+        experiment = found  # from here on a failure belongs into its log
         experiment.run(print_line)
     except Interrupted as stop:
         if current().main:

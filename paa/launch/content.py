@@ -10,9 +10,16 @@ _FOLDERS = ("runs_dir", "data.root")
 _FILES = ("backbone.weights", "init.weights")  # which may also be a word or a run's id
 
 
-def content(config: Mapping[str, Any], overrides: list[str], choices: Mapping[str, str]) -> dict[str, Any]:
-    """{config, overrides, choices} of a job, which mean the same in any folder."""
-    return {"config": absolute(config), "overrides": list(overrides), "choices": dict(choices)}
+def content(
+    config: Mapping[str, Any], overrides: list[str], choices: Mapping[str, str], train_id: str
+) -> dict[str, Any]:
+    """{config, overrides, choices, train_id} of a job, which mean the same in any folder."""
+    return {
+        "config": absolute(config),
+        "overrides": list(overrides),
+        "choices": dict(choices),
+        "train_id": train_id,
+    }
 
 
 def absolute(config: Mapping[str, Any]) -> dict[str, Any]:

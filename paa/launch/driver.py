@@ -78,7 +78,7 @@ def note(folder: Path, command: Sequence[str], settings: Settings, jobs: Sequenc
         for number, job in enumerate(jobs)
     )
     sweep = Sweep(folder, shlex.join(command), str(directory), asdict(settings), entries)
-    sweep.write(content(job.config, job.overrides, job.choices) for job in jobs)
+    sweep.write(content(job.config, job.overrides, job.choices, job.train_id) for job in jobs)
     return sweep
 
 

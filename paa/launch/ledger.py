@@ -10,6 +10,7 @@ its number. A driver that is killed between the two leaves jobs that are found b
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -124,7 +125,7 @@ class Sweep:
             raise BadRecord(f"{path}: does not say what was submitted ({type(error).__name__}: {error})") from error
 
     def contents(self, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """What these jobs run: {number: {config, overrides, choices}}."""
+        """What these jobs run: {number: {config, overrides, choices, train_id}}."""
         wanted = set(numbers)
         with (self.folder / _JOBS).open(encoding="utf-8") as lines:
             return {number: json.loads(line) for number, line in enumerate(lines) if number in wanted}
@@ -165,10 +166,12 @@ class Sweep:
         return latest
 
     def _append(self, line: dict[str, Any]) -> None:
-        data = (json.dumps(line, separators=(",", ":")) + "\n").encode()
+        # It begins a line of its own: one before it may have been torn, by a kill or a full disk.
+        data = ("\n" + json.dumps(line, separators=(",", ":")) + "\n").encode()
         handle = os.open(self.folder / _IDS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            os.write(handle, data)
+            if os.write(handle, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder / _IDS))
             os.fsync(handle)
         finally:
             os.close(handle)

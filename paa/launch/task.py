@@ -21,7 +21,7 @@ WAITS_S = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0, 480.0)
 
 
 class Task:
-    """Runs `contents` ({config, overrides, choices} each) one after another; conf/ is not read again.
+    """Runs `contents` ({config, overrides, choices, train_id} each) one after another; conf/ is not read again.
 
     It is pickled by submitit, and may be run any number of times: each goes on where the last one was cut off.
     """
@@ -83,7 +83,13 @@ def _attempt(content: dict[str, Any], watch: str) -> Exception | None:
     from paa.cli.jobs import JobFailed, run_resolved
 
     try:
-        run_resolved(content["config"], content["overrides"], content["choices"], watch)
+        run_resolved(
+            content["config"],
+            content["overrides"],
+            content["choices"],
+            watch,
+            expected=content.get("train_id"),  # a sweep that was noted before the ids were has none
+        )
     except (JobFailed, OSError) as error:  # a full disk may not even take the telling of it
         return error
     return None

@@ -47,7 +47,7 @@ def scan(runs_dir: Path) -> Iterator[tuple[RunPaths, TrainingRecord, list[Evalua
     for paths in runs(runs_dir):
         try:
             training = TrainingRecord.read(paths.record)
-            _refuse_other(paths.record, training.train_id, paths.train_id)
+            refuse_other(paths.record, training.train_id, paths.train_id)
         except FileNotFoundError:  # not finished
             continue
         except BadRecord as error:
@@ -63,8 +63,8 @@ def evaluations(paths: RunPaths) -> Iterator[EvaluationRecord]:
             continue
         try:
             record = EvaluationRecord.read(path)
-            _refuse_other(path, record.train_id, paths.train_id)
-            _refuse_other(path, record.eval_id, path.stem)
+            refuse_other(path, record.train_id, paths.train_id)
+            refuse_other(path, record.eval_id, path.stem)
         except FileNotFoundError:  # removed since the listing
             continue
         except BadRecord as error:
@@ -90,6 +90,7 @@ def configuration(paths: RunPaths) -> dict[str, Any]:
     return config
 
 
-def _refuse_other(path: Path, says: Any, lies: str) -> None:
+def refuse_other(path: Path, says: Any, lies: str) -> None:
+    """BadRecord where a record `says` another identity than the one under which it `lies`."""
     if says != lies:
         raise BadRecord(f"{path}: the record of {says}, which does not belong here")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from paa.runs.columns import value_at
 from paa.runs.errors import BadRecord
-from paa.runs.frame import UnreadableRecord
+from paa.runs.frame import UnreadableRecord, refuse_other
 from paa.runs.paths import RunPaths
 from paa.runs.record import EvaluationRecord, TrainingRecord
 from paa.runs.state import state
@@ -194,6 +194,7 @@ def _run(row: WantedRow, split: str) -> Run:
     steps = value_at(row.config, "schedule.steps")
     try:
         training = TrainingRecord.read(paths.record)
+        refuse_other(paths.record, training.train_id, paths.train_id)
     except FileNotFoundError:
         return Run(row.seed, paths.train_id, None, {}, {}, unfinished(paths, steps))
     except BadRecord as error:
@@ -203,7 +204,7 @@ def _run(row: WantedRow, split: str) -> Run:
     records, matches = {}, {}
     for voting, eval_id in wanted.items():
         try:
-            records[voting] = EvaluationRecord.read(paths.evaluation(eval_id))
+            records[voting] = _evaluation(paths, eval_id, training)
         except FileNotFoundError:
             continue
         except BadRecord as error:
@@ -212,6 +213,17 @@ def _run(row: WantedRow, split: str) -> Run:
         if paths.matches(eval_id).exists():
             matches[voting] = paths.matches(eval_id)
     return Run(row.seed, paths.train_id, training, records, matches, "")
+
+
+def _evaluation(paths: RunPaths, eval_id: str, training: TrainingRecord) -> EvaluationRecord:
+    """An evaluation of `training`. FileNotFoundError; BadRecord for one of another run, or of other weights."""
+    path = paths.evaluation(eval_id)
+    record = EvaluationRecord.read(path)
+    refuse_other(path, record.train_id, paths.train_id)
+    refuse_other(path, record.eval_id, eval_id)
+    if record.weights_sha256 != training.weights_sha256:
+        raise BadRecord(f"{path}: of other weights than the training ended with (their SHA-256 differs)")
+    return record
 
 
 def unfinished(paths: RunPaths, steps: Any) -> str:

@@ -8,8 +8,9 @@ import pytest
 from fakes import FakeSlurm, result, slurm  # noqa: F401
 from running import SHORT, call
 
-from paa.cli.jobs import Job
+from paa.cli.jobs import Job, JobFailed
 from paa.launch.ledger import Sweep, sweeps
+from paa.launch.task import run_all
 from paa.launch.waiting import wait
 
 WORDS = (*SHORT, "-m", "seed=0,1", "hydra/launcher=slurm", "hydra.launcher.poll_s=0.5")
@@ -41,6 +42,19 @@ def test_without_waiting_it_says_what_was_submitted_and_how_to_watch(here, capsy
     assert content["config"]["runs_dir"] == str(here / "runs")
     assert content["config"]["data"]["root"] == str(here / "runs" / ".data")
     assert "hydra" not in content["config"]
+
+
+def test_a_job_that_would_train_something_else_fails(here, capsys, cluster):
+    """As where the data were written anew while it was pending: what is trained is what was submitted, or nothing."""
+    assert call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false").code == 0
+    content = submitted(here).contents([1])[1]
+    other = {**content, "config": {**content["config"], "seed": 2}}
+    with pytest.raises(JobFailed, match=f"changed since it was submitted as {content['train_id']}") as failed:
+        run_all([other], "", print)
+    assert "submit again" in str(failed.value)
+    assert not list((here / "runs").glob("*/record.json"))
+    run_all([content], "", print)
+    assert (here / "runs" / content["train_id"] / "record.json").exists()
 
 
 def test_ctrl_c_ends_the_waiting_alone(here, capsys, cluster, monkeypatch):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from fakes import finish, sweep
 
@@ -32,6 +34,19 @@ def test_a_line_that_a_kill_tore_is_left_out(tmp_path):
     made.submitted(made.plan([[0], [1], [2]]), "70")
     path = tmp_path / "ids.jsonl"
     path.write_text(path.read_text() + '{"name": "paa-x-1", "par')
+    assert made.ids()[2] == "70_2"
+    made.submitted(made.plan([[1]]), "71")
+    assert made.ids() == {0: "70_0", 1: "71", 2: "70_2"}, "what is noted after it is whole"
+
+
+def test_a_disk_that_takes_half_a_line_is_told_of(tmp_path, monkeypatch):
+    made = sweep(tmp_path)
+    write = os.write
+    monkeypatch.setattr("paa.launch.ledger.os.write", lambda handle, data: write(handle, data[:9]))
+    with pytest.raises(OSError, match="No space left on device"):
+        made.plan([[0], [1], [2]])
+    monkeypatch.undo()
+    made.submitted(made.plan([[0], [1], [2]]), "70")
     assert made.ids()[2] == "70_2"
 
 

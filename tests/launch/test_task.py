@@ -113,7 +113,7 @@ def attempts(monkeypatch):
     """What each attempt at a run is to raise; at the end, none is left over."""
     errors, slept = [], []
 
-    def attempt(config, overrides, choices, resume):
+    def attempt(config, overrides, choices, resume, expected):
         error = errors.pop(0)
         if error is not None:
             raise error

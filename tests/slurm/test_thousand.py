@@ -27,7 +27,7 @@ def test_a_thousand_runs_are_submitted_watched_and_cancelled(place, cluster: Clu
     entries = tuple(Entry(n, f"t{n:010d}", (f"e{n:010d}",), (f"seed={n}",)) for n in range(COUNT))
     sweep = Sweep(runs_dir / ".sweeps" / "k", "python -m paa.train", str(place), asdict(settings), entries)
     began = time.monotonic()
-    sweep.write(content({**config, "seed": n}, [f"seed={n}"], {}) for n in range(COUNT))
+    sweep.write(content({**config, "seed": n}, [f"seed={n}"], {}, f"t{n:010d}") for n in range(COUNT))
     arrays = submit(sweep, range(COUNT), lambda text: None)
     took = time.monotonic() - began
     try:
@@ -55,7 +55,7 @@ def test_a_driver_that_died_before_it_noted_its_array_loses_nothing(place, clust
     settings = asdict(SlurmSettings(additional_parameters={"hold": True}))
     entries = tuple(Entry(n, f"t{n:010d}", (f"e{n:010d}",), (f"seed={n}",)) for n in range(2))
     sweep = Sweep(runs_dir / ".sweeps" / "u", "python -m paa.train", str(place), settings, entries)
-    sweep.write(content({**config, "seed": n}, [f"seed={n}"], {}) for n in range(2))
+    sweep.write(content({**config, "seed": n}, [f"seed={n}"], {}, f"t{n:010d}") for n in range(2))
     (array,) = submit(sweep, [0, 1], lambda text: None)
     path = sweep.folder / "ids.jsonl"
     path.write_text(path.read_text().splitlines()[0] + "\n")

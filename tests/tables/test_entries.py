@@ -1,6 +1,7 @@
 """What has become of rows: done, in part, running, torn; and what their runs do not have in common."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -35,6 +36,28 @@ def test_a_row_tells_how_far_each_seed_is(tmp_path):
     assert [run.begun for run in entry.runs] == [True, True, True, False]
     assert list(entry.matches(True)) == [0]
     assert entry.matches(True)[0].exists()
+
+
+def test_the_records_of_another_run_are_no_numbers_of_this_one(tmp_path):
+    runs = Made(tmp_path)
+    runs.row("table1", "x", 2, seeds=(0, 1), done=(0,))
+    shutil.copytree(tmp_path / "tx_0", tmp_path / "tx_1")
+    with pytest.warns(UnreadableRecord, match="the record of tx_0, which does not belong here"):
+        (entry,) = runs.entries("table1")
+    assert list(entry.values("AP", False)) == [0]
+
+
+def test_an_evaluation_of_another_run_or_of_other_weights_is_left_out(tmp_path):
+    runs = Made(tmp_path)
+    runs.row("table1", "x", 2, seeds=(0, 1))
+    shutil.copy(tmp_path / "tx_0" / "evals" / "eval0.json", tmp_path / "tx_1" / "evals" / "eval0.json")
+    with pytest.warns(UnreadableRecord, match="the record of tx_0, which does not belong here"):
+        (entry,) = runs.entries("table1")
+    assert list(entry.values("AP", False)) == [0]
+    runs.rewrite("tx_1", True, weights_sha256="e" * 64)
+    with pytest.warns(UnreadableRecord, match="of other weights than the training ended with"):
+        (entry,) = runs.entries("table1")
+    assert list(entry.values("AP", True)) == [0]
 
 
 def test_of_seeds_that_are_all_alike_one_phrase_is_enough(tmp_path):
