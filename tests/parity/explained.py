@@ -14,15 +14,21 @@ LEAST = 1e-6
 """Log densities closer than this are told apart by the rounding of a fit in float64 with collapsed variances."""
 
 
-def tie_of(rule: MixtureBoundary, scores: torch.Tensor, valid: torch.Tensor, least: float = LEAST) -> str | None:
-    """What ties among one set of ascending scores [1, M]; None where nothing does."""
+def tie_of(
+    rule: MixtureBoundary, scores: torch.Tensor, valid: torch.Tensor, least: float = LEAST, equal: bool = False
+) -> str | None:
+    """What ties among one set of ascending scores [1, M]; None where nothing does.
+
+    equal  whether equal scores count, of which some implementations take the earliest and others any.
+    """
     fitted = rule.fitted(scores, valid)
     lead = float(log_joint(fitted.mixture, scores)[valid].diff(dim=1).abs().min())
     if lead < least:
         return f"the posteriors of a candidate tie to {lead:.1e}"
     for members in (fitted.foreground, fitted.background):
-        # equal scores tie in every implementation, and the earliest is taken in every one
-        best = fitted.density[members & (fitted.scores != fitted.scores.gather(1, _peak(fitted.density, members)))]
+        peak = _peak(fitted.density, members)
+        others = fitted.rank != peak if equal else fitted.scores != fitted.scores.gather(1, peak)
+        best = fitted.density[members & others]
         if members.any() and best.numel():
             gap = float(fitted.density[members].max() - best.max())
             if gap < least:

@@ -1,4 +1,4 @@
-"""Batches on which another implementation fails and ours must not."""
+"""Images on which another implementation fails and ours must not, and images for what random ones hardly ever meet."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ PADDED = (128, 128)
 GT = np.array([[40, 40, 80, 90]], np.float32)
 
 
-def _image(logits: Array, deltas: Array) -> Image:
-    anchors = len(grid(MMDET, PADDED)[0])
-    return Image(PADDED, PADDED, GT, [0], logits.astype(np.float32), deltas.astype(np.float32), np.zeros(anchors, "f"))
+def _image(logits: Array, deltas: Array, gts: Array = GT) -> Image:
+    quality, labels = np.zeros(len(deltas), np.float32), list(range(len(gts)))
+    return Image(PADDED, PADDED, gts, labels, logits.astype(np.float32), deltas.astype(np.float32), quality)
+
+
+def _normal(seed: int) -> tuple[Array, Array]:
+    """Logits of three classes and deltas, as of a network that knows nothing."""
+    anchors, draw = len(grid(MMDET, PADDED)[0]), np.random.default_rng(seed)
+    return draw.normal(-3, 1, (anchors, 3)), draw.normal(0, 1, (anchors, 4))
 
 
 def equal_scores() -> Image:
@@ -43,3 +49,43 @@ def a_logit_of_minus_infinity() -> Image:
     logits = np.full((len(anchors), 3), -4.6)
     logits[7, 2] = -np.inf
     return _image(logits, np.zeros((len(anchors), 4)))
+
+
+def a_ground_truth_that_no_anchor_overlaps() -> Image:
+    """It ties with all anchors at 0 and takes them all, but for the best ones of the GT that comes after it."""
+    gts = np.array([[40, 40, 80, 90], [40, 60, 40, 90], [30, 8, 100, 60]], np.float32)
+    return _image(*_normal(1), gts)
+
+
+def boxes_that_overlap_nothing() -> Image:
+    """Every predicted box lies far off its GT: all IoU targets are 0, and so is their sum."""
+    logits, deltas = _normal(2)
+    deltas[:, :2] += 300
+    return _image(logits, deltas)
+
+
+def specks() -> Image:
+    """Sides that the deltas want to be e^-10 of the anchors', which is beyond the clamp, and a GT of one pixel."""
+    logits, _ = _normal(3)
+    anchors = grid(MMDET, PADDED)[0]
+    size = anchors[:, 2:] - anchors[:, :2]
+    deltas = np.full((len(anchors), 4), -50.0)
+    deltas[:, :2] = 10 * (64 - (anchors[:, :2] + size / 2)) / size
+    return _image(logits, deltas, np.array([[63.5, 63.5, 64.5, 64.5]], np.float32))
+
+
+def scores_that_tie() -> Image:
+    """More than a hundred detections of one score."""
+    logits, deltas = _normal(4)
+    logits[::2] = 0
+    return _image(logits, deltas)
+
+
+COMPARED = (
+    a_ground_truth_that_no_anchor_overlaps,
+    boxes_that_overlap_nothing,
+    specks,
+    scores_that_tie,
+    boxes_off_the_image,
+)
+"""Those that MMDetection's outputs are stored of."""

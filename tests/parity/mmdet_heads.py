@@ -83,6 +83,16 @@ def losses_of(
     return {key: float(value.detach()) for key, value in parts.items()}, slopes, index
 
 
+def separated(scores: np.ndarray) -> np.ndarray:
+    """Labels int8 [M] that PAAHead.paa_reassign gives to ascending scores [M] of the candidates of one GT."""
+    made, count = head(PAA, 1), len(scores)
+    made.topk = count
+    places, ones = torch.arange(count), torch.ones(count)
+    arguments = (torch.zeros(count, dtype=torch.int64), ones, ones.view(-1, 1).expand(-1, 4), places, 0 * places)
+    labels, *_ = made.paa_reassign(torch.from_numpy(scores), *arguments, [torch.zeros(count, 4)])
+    return (labels == 0).to(torch.int8).numpy()
+
+
 def gt_index_of(image: Image, belongs: dict[int, int], labels: Tensor, weights: Tensor) -> np.ndarray:
     """Ground truth of each positive anchor [A], -1 of a negative one, -2 of one without weight in the loss."""
     positive = labels < max(image.labels, default=0) + 1

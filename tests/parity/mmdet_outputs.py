@@ -18,9 +18,14 @@ Arrays = dict[str, np.ndarray]
 def batch_of(seed: int, large: bool = False) -> tuple[list[Image], Arrays]:
     """A random batch, and the arrays that it is stored as; images "as stored" are up to three times as large."""
     images = images_of(seed, MMDET, large, empty=True)
-    draw = np.random.default_rng(seed + 10**6)
+    return images, arrays_of(images, seed + 10**6)
+
+
+def arrays_of(images: list[Image], seed: int) -> Arrays:
+    """What a batch is stored as; `seed` draws the sizes of the images as stored."""
+    draw = np.random.default_rng(seed)
     counts = [len(image.boxes) for image in images]
-    return images, {
+    return {
         "sizes": np.array([image.size for image in images]),
         "original": np.array([[round(side * draw.uniform(0.5, 3)) for side in image.size] for image in images]),
         "padded": np.array(images[0].padded),
@@ -46,6 +51,12 @@ def images_from(arrays: Arrays) -> list[Image]:
             zip(arrays["sizes"].tolist(), pairwise(arrays["gt_offsets"]), strict=True)
         )
     ]
+
+
+def labels_of_sets(arrays: Arrays) -> np.ndarray:
+    """Labels int8 that PAAHead gives to the sorted score sets of `arrays`, in float64: official/boundaries.npz."""
+    sets = pairwise(arrays["offsets"])
+    return np.concatenate([heads.separated(arrays["scores"][a:b].astype(np.float64)) for a, b in sets])
 
 
 def outputs_of(images: list[Image], original: np.ndarray) -> Arrays:

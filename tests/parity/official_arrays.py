@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from composed import anchors_of, parts, predictions_of
+from literal_boundary import pad
 
 from paa.cli.assemble import Parts
 from paa.structures import Anchors, Predictions, Targets
@@ -46,6 +47,15 @@ def read(name: str) -> Arrays:
     path = next(folder / name for folder in folders() if (folder / name).is_file())
     with np.load(path, allow_pickle=False) as stored:
         return dict(stored)
+
+
+@cache
+def sets_of(name: str) -> tuple[Arrays, torch.Tensor, torch.Tensor]:
+    """Arrays of a file of boundaries, its sets as ascending scores [S, M] float32 and valid [S, M]."""
+    arrays = read(name)
+    sets = [arrays["scores"][a:b] for a, b in pairwise(arrays["offsets"])]
+    scores, valid = pad(sets, max(map(len, sets)))
+    return arrays, scores.float(), valid
 
 
 @dataclass

@@ -26,14 +26,19 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     mmdetection.activate()
-    from mmdet_outputs import FOLDER, batch_of, outputs_of, thinned
+    from hard_cases import COMPARED
+    from mmdet_outputs import FOLDER, arrays_of, batch_of, labels_of_sets, outputs_of, thinned
 
     FOLDER.mkdir(exist_ok=True)
-    for seed in SEEDS:
-        images, arrays = batch_of(seed)
-        path = FOLDER / f"batch_{seed:03}.npz"
-        np.savez_compressed(path, **arrays, **thinned(outputs_of(images, arrays["original"])))
-        print(path.name, path.stat().st_size)
+    batches = {f"batch_{seed:03}": batch_of(seed) for seed in SEEDS}
+    for make in COMPARED:
+        images = [make()]
+        batches[f"batch_{make.__name__}"] = (images, arrays_of(images, 0))
+    for name, (images, arrays) in batches.items():
+        np.savez_compressed(FOLDER / f"{name}.npz", **arrays, **thinned(outputs_of(images, arrays["original"])))
+    with np.load(FOLDER.parent / "official" / "boundaries.npz", allow_pickle=False) as sets:
+        np.savez_compressed(FOLDER / "boundaries.npz", labels=labels_of_sets(dict(sets)))
+    print(f"{len(batches)} batches and the sets, {sum(p.stat().st_size for p in FOLDER.iterdir())} bytes in {FOLDER}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from differences import Differences
 from mmdet_comparison import compare
+from official_arrays import read
 from record_mmdet import SEEDS
 
 SOME = range(108, 144)
@@ -52,3 +53,14 @@ def test_the_stored_outputs_are_what_it_gives(seed: int) -> None:
         assert set(stored.files) == set(found)
         for name in stored.files:
             np.testing.assert_allclose(found[name], stored[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_stored_boundaries_are_what_it_gives() -> None:
+    from mmdet_outputs import FOLDER, labels_of_sets
+
+    arrays = read("boundaries.npz")
+    start, end = arrays["offsets"][[200, 500]]
+    some = {"scores": arrays["scores"][start:end], "offsets": arrays["offsets"][200:501] - start}
+    with np.load(FOLDER / "boundaries.npz", allow_pickle=False) as stored:
+        assert np.array_equal(labels_of_sets(some), stored["labels"][start:end])

@@ -6,17 +6,13 @@ decides one label in some hundreds.
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
 from composed import parts
 from differences import Differences
 from explained import tie_of
-from literal_boundary import pad
-from official_arrays import Arrays, names, read
+from official_arrays import names, sets_of
 
 from paa.assign.boundary import MixtureBoundary
 from paa.assign.mixture import log_joint
@@ -32,18 +28,9 @@ def boundary(letter: str) -> MixtureBoundary:
     return made
 
 
-@cache
-def sets(name: str) -> tuple[Arrays, torch.Tensor, torch.Tensor]:
-    """Arrays of a file, its sets as scores [S, M] float32 and valid [S, M]."""
-    arrays = read(name)
-    every = [arrays["scores"][a:b] for a, b in pairwise(arrays["offsets"])]
-    scores, valid = pad(every, max(map(len, every)))
-    return arrays, scores.float(), valid
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_mixtures(name: str, differences: Differences) -> None:
-    arrays, scores, valid = sets(name)
+    arrays, scores, valid = sets_of(name)
     fitted = boundary("c").fitted(scores, valid)
     fits = arrays["gmm_n_iter_f64"] > 0
     assert np.array_equal(fits, (valid.sum(1) > 1).numpy())
@@ -63,7 +50,7 @@ def test_mixtures(name: str, differences: Differences) -> None:
 @pytest.mark.parametrize("letter", LETTERS)
 @pytest.mark.parametrize("name", FILES)
 def test_labels(name: str, letter: str, differences: Differences) -> None:
-    arrays, scores, valid = sets(name)
+    arrays, scores, valid = sets_of(name)
     rule = boundary(letter)
     labels = rule(scores, valid, 0.0)
     theirs = torch.zeros_like(labels)
