@@ -86,8 +86,8 @@ def run_resolved(
         if expected is not None and found.identity.train_id != expected:
             raise ConfigError(
                 f"code or data changed since it was submitted as {expected}: it would train "
-                f"{found.identity.train_id} now; submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm keeps "
-                "the code as it is at submission)"
+                f"{found.identity.train_id} now; submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm "
+                "keeps the code as it is at submission)"
             )
         experiment = found  # from here on a failure belongs into its log
         experiment.run(print_line)

@@ -101,7 +101,9 @@ FIXED = """\
 What no preset brings back: the authors' code groups images of a batch by height >= width for each GPU, MMDetection by
 height > width; here the whole batch is of one kind, by height >= width. MMDetection ends each epoch with what is left
 over; here it begins the next one. NMS and voting here are in float64, theirs in float32. Test images are padded
-together in batches of `images.test.batch_size`; set it to 1 for MMDetection's. `compat=mmdet` is MMDetection's PAA head:
+together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
+
+`compat=mmdet` is MMDetection's PAA head:
 with `assign=atss` losses are normalised and detections scored as there too, while its ATSS head divides the class and
 centerness losses by the mean over processes of the sum over images of max(positives, 1), the box loss by max(W, 1), and
 ranks by class score x centerness, cut at 0.05 of the class score (`postprocess.unified=product
