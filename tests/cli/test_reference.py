@@ -117,6 +117,7 @@ BASES = {
 NOT_IN_THE_MIDDLE = {
     "train.accumulate": "at most the images of a step",
     "backbone.depth": "other keys of the choice must fit it",
+    "backbone.expects": "weights that want another input are refused",
     "backbone.norm": "frozen and statistics need weights",
     "compat.norm": "frozen and statistics need weights",
     "backbone.stride_in_1x1": "true wants a 1x1 convolution",
