@@ -146,7 +146,7 @@ def _hours(seconds: float | None) -> str:
 
 def size(count: float) -> str:
     """ "1.3 MB"."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
+    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= least:
+            return f"{count / least:.3g} {unit}"
     return "0" if not count else "<1 kB"
