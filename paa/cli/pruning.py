@@ -2,7 +2,7 @@
 
 What goes is what a killed process left aside, checkpoints of runs that are finished, and, where it is asked for, final
 weights of runs that have all the evaluations that a row of a table asks for. Of runs that are not finished nothing goes
-but what was left aside: they go on from their checkpoints.
+but what was left aside: they go on from their checkpoints. Converted weights stay: nobody can train them here.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def pieces(runs_dir: Path, weights: bool, needed: Mapping[str, str]) -> list[Pie
         found.append(_piece(run, "left by a killed process", aside))
         if run.finished and run.checkpoints.is_dir():
             found.append(_piece(run, "checkpoints of a finished run", _files(run.checkpoints)))
-        if weights and run.finished and run.train_id not in needed and run.weights.exists():
+        if weights and run.finished and not run.converted and run.train_id not in needed and run.weights.exists():
             found.append(_piece(run, "final weights", [run.weights]))
     return [piece for piece in found if piece.files]
 
@@ -89,6 +89,8 @@ def needed_weights(runs_dir: Path, config_dir: str | None = None, only: Sequence
     found: dict[str, str] = {}
     contexts: dict[tuple[tuple[str, ...], str], list[TrainingRecord]] = {}
     for run in runs(runs_dir):
+        if run.converted:
+            continue
         if not run.finished:
             found |= _wanted_to_start(run, runs_dir)
             continue

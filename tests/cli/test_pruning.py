@@ -74,6 +74,15 @@ def test_weights_that_a_row_still_wants_stay(rows, here):
     assert needed_weights(here / "runs", only=[SOME]) == {}
 
 
+def test_converted_weights_stay_whatever_the_tables_say(rows, here):
+    row = rows["atss_none"]
+    converted = RunPaths(here / "runs", "x0000000000")
+    as_finished(converted, row.config, row.evaluations, DIGESTS)
+    converted.weights.write_bytes(b"w" * 1000)
+    found = pieces(here / "runs", weights=True, needed={})
+    assert {one.run.train_id for one in found} == {row.train_id, rows["paa_iou"].train_id}
+
+
 def test_weights_that_another_run_starts_from_or_that_cannot_be_judged_stay(rows, here):
     started, strange = rows["atss_none"], rows["paa_iou"]
     waiting = RunPaths(here / "runs", "t0000000000")
