@@ -16,6 +16,7 @@ import signal
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -275,7 +276,8 @@ def _run(data: _Images, batches: Any, workers: int, pin_memory: bool, context: s
         generator=torch.Generator(),  # else starting workers would draw from the training's own random state
     )
     before = set(multiprocessing.active_children())
-    arriving = iter(loader)
+    with _signals_held():
+        arriving = iter(loader)
     _WORKERS.update(set(multiprocessing.active_children()) - before)
     return _unpacked(arriving)
 
@@ -289,14 +291,34 @@ def _end_workers() -> None:
         worker.kill()
 
 
+_ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)}
+"""The signals with which a run is ended or told to save."""
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Keeps those signals back from this thread, and from processes that it starts, until the end: one that came to a
+    worker before `_quiet_worker` had run would end it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _quiet_worker(_: int) -> None:
     """One thread, and deaf to the signals with which a run is ended or told to save: its main process sees to them, and
     needs its workers for the step that it finishes. A worker ends when its main process does, however that ends.
     """
     torch.set_num_threads(1)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # what came meanwhile is ignored
 
 
 def _unpacked(arriving: Iterator[Any]) -> Iterator[Batch]:
