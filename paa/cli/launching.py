@@ -12,6 +12,7 @@ from paa.cli.jobs import Job
 from paa.cli.sweep import REFUSED, checked_job, command, note_end, note_failure, note_left
 from paa.engine.progress import print_line
 from paa.launch import driver
+from paa.launch.ledger import unused
 from paa.launch.settings import LocalSettings
 from paa.launch.status import Status
 from paa.runs.errors import RunError
@@ -24,10 +25,11 @@ def launch(kind: str, node: Mapping[str, Any], folder: Path, every: Sequence[Seq
     assert settings is not None
     if not jobs:
         return
+    folder = unused(folder.absolute())
     if isinstance(settings, LocalSettings):
         from paa.launch.local import run_here
 
-        note = driver.note(folder.absolute(), command(), settings, jobs, Path.cwd())
+        note = driver.note(folder, command(), settings, jobs, Path.cwd())
         _tell(jobs, run_here(note, jobs, settings.n, print_line))
         return
     from paa.launch.submit import Refused

@@ -96,8 +96,8 @@ def run(
     with ExitStack() as stack:
         directory = Path.cwd()
         if settings.snapshot:
-            directory = stack.enter_context(snapshot(folder.absolute() / "snapshot"))
-    sweep = note(folder.absolute(), command, settings, jobs, directory)
+            directory = stack.enter_context(snapshot(folder / "snapshot"))
+    sweep = note(folder, command, settings, jobs, directory)
     if len(left) < len(jobs):
         say(f"{len(jobs) - len(left)} of {len(jobs)} runs are finished already")
     if not left:

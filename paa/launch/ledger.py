@@ -183,6 +183,17 @@ def sweeps(runs_dir: Path) -> list[Sweep]:
     return sorted(found, key=lambda sweep: (sweep.created, sweep.name))
 
 
+def unused(folder: Path) -> Path:
+    """`folder`, or where a sweep was submitted from it before, one beside it: Hydra may hand out the jobs of a command
+    line in several batches, all with one folder, and what was noted of the first must stay.
+    """
+    number, free = 1, folder
+    while (free / _FILE).exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a file; one that a kill tore in two is left out."""
     try:

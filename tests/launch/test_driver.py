@@ -114,3 +114,15 @@ def test_finished_runs_are_not_submitted(here, capsys, cluster, monkeypatch):
     ended = call(capsys, "paa.train", *WORDS)
     assert cluster.calls("sbatch") == []
     assert ended.code == 0, ended.err
+
+
+def test_batches_of_one_command_are_noted_beside_one_another(here, capsys, cluster):
+    """Hydra launches them from one folder."""
+    ended = call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false", "hydra.sweeper.max_batch_size=1")
+    assert ended.code == 0, ended.err
+    first, second = sweeps(here / "runs")
+    assert second.name == f"{first.name}-2"
+    assert [len(sweep.entries) for sweep in (first, second)] == [1, 1]
+    assert first.contents([0])[0]["config"]["seed"] == 0
+    assert second.contents([0])[0]["config"]["seed"] == 1
+    assert len(cluster.calls("sbatch")) == 2
