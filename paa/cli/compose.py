@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from paa.checks import OutOfRange
 from paa.cli.folders import HYDRA_VERSION, conf_dir
 from paa.cli.messages import ConfigError, explain_choice, explain_key, explain_stranger, listed
+from paa.cli.remembering import Remembering
 from paa.engine.schedule import in_epochs, milestones_in_epochs
 
 if not OmegaConf.has_resolver("paa.pid"):
@@ -114,6 +115,7 @@ class Composer:
 
     def __init__(self) -> None:
         self._loader = compose_loader()
+        self._loader.repository = Remembering(self._loader.repository)
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._parsed: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
@@ -275,7 +277,7 @@ def compose_loader() -> Any:
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values; ConfigError for a missing value or a broken reference."""
     try:
-        missing = sorted(OmegaConf.missing_keys(cfg))
+        missing = sorted(_missing(OmegaConf.to_container(cfg, resolve=False), ""))
         if missing:
             raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
         plain = OmegaConf.to_container(cfg, resolve=True)
@@ -285,6 +287,18 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _missing(node: Any, path: str) -> Iterator[str]:
+    """The keys of an unresolved configuration that want a value; those that refer to them do not count."""
+    if isinstance(node, dict):
+        for name, inner in node.items():
+            yield from _missing(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(node, list):
+        for number, inner in enumerate(node):
+            yield from _missing(inner, f"{path}[{number}]")
+    elif node == "???":
+        yield path
 
 
 def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
