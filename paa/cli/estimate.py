@@ -16,8 +16,9 @@ from paa.cli.assemble import Parts
 from paa.cli.evaluating import Wanted
 from paa.cli.shared import Shared
 from paa.engine.effort import gpu_rate
-from paa.runs.columns import value_at
+from paa.runs.columns import flat, value_at
 from paa.runs.frame import scan
+from paa.runs.identity import INERT
 from paa.runs.origin import hardware
 
 WEIGHT_BYTES = 4
@@ -34,8 +35,7 @@ _ALIKE = (
 )
 """What a step costs follows from these keys; the assigner takes little of it."""
 
-_AS_BEFORE = {"precision": "fp32", "compile": False, "channels_last": True}
-_NO_COST = ("weights", "expects", "convention", "stride_in_1x1", "bn_eps", "frozen_stages")
+_NO_COST = tuple(f"backbone.{key}" for key in ("weights", "expects", "convention", "bn_eps"))
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ class Estimator:
         found: dict[str, Known] = {}
         here = _machine(hardware())
         for paths, training, evaluations in scan(self._runs_dir):
+            if training.converted:  # and not trained
+                continue
             if _machine(training.origin.get("hardware", {})) != here or training.world_size != 1 or not training.steps:
                 continue
             known = found.setdefault(_alike(training.config, training.device), Known())
@@ -141,8 +143,10 @@ def _machine(of: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _alike(config: Mapping[str, Any], device: str) -> str:
-    """Equal for runs whose steps cost the same."""
-    values = {key: value_at(config, key) for key in _ALIKE}
-    values |= {key: before for key, before in _AS_BEFORE.items() if values[key] is None}
-    backbone = {key: value for key, value in (values["backbone"] or {}).items() if key not in _NO_COST}
-    return repr([device, values | {"backbone": backbone}])
+    """Equal for runs whose steps cost the same.
+
+    Keys younger than a record count as what they mean where they are not: INERT says so of each.
+    """
+    found = flat({key: value_at(config, key) for key in _ALIKE})
+    told = {key: value for key, value in found.items() if value is not None and key not in _NO_COST}
+    return repr([device, sorted((key, str(value)) for key, value in told.items() if INERT.get(key, told) != value)])

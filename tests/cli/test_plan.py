@@ -99,7 +99,12 @@ def test_hours_are_those_of_like_runs_here_and_else_of_flops(here):
     for seed, wall_s in enumerate((40.0, 80.0, 120.0)):
         other = checked("paa.train", [*SHORT, f"seed={seed + 1}"]).all[0].experiment
         every = wanted(other.parts.config, other.identity.digests)
-        as_finished(other.identity.paths, other.parts.config, every, other.identity.digests, wall_s=wall_s)
+        config = dict(other.parts.config)
+        if seed == 0:  # one that is older than some keys
+            head = {key: value for key, value in config["detector"]["head"].items() if not key.startswith("dcn")}
+            config = {key: node for key, node in config.items() if key not in ("precision", "compile")}
+            config["detector"] = {**config["detector"], "head": head}
+        as_finished(other.identity.paths, config, every, other.identity.digests, wall_s=wall_s)
     there = checked("paa.train", [*SHORT, "seed=9"]).all[0].experiment
     elsewhere = {"hardware": {"cpu": "another", "cores": 1, "gpu": None}}
     as_finished(there.identity.paths, there.parts.config, [], there.identity.digests, wall_s=1e6, origin=elsewhere)
