@@ -102,10 +102,10 @@ def _totals(every: Sequence[Planned]) -> list[str]:
         return [*lines, "Nothing is left to do."]
     seconds = [p.estimate.seconds for p in left if p.estimate.seconds is not None]
     unknown = len(left) - len(seconds)
-    hours = f"{_hours(sum(seconds))} hours" + (f" and {unknown} that cannot be told" if unknown else "")
+    span = _span(sum(seconds)) + (f" and {unknown} that cannot be told" if unknown else "")
     disk = f"{size(sum(p.estimate.kept for p in left))} of disk"
     scratch = f"{size(max(p.estimate.scratch for p in left))} more beside a run that trains"
-    lines.append(f"In all about {hours} on this machine, one after the other; {disk}, and {scratch}.")
+    lines.append(f"In all about {span} on this machine, one after the other; {disk}, and {scratch}.")
     return [*lines, *_notes(left)]
 
 
@@ -142,6 +142,12 @@ def _hours(seconds: float | None) -> str:
         return "?"
     hours = seconds / 3600
     return "0" if not hours else "<0.01" if hours < 0.005 else f"{hours:.2f}" if hours < 100 else f"{hours:,.0f}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{_hours(seconds)} hours"
 
 
 def size(count: float) -> str:

@@ -70,10 +70,9 @@ def test_every_state_is_told(here, capsys):
     ]
     counted = "1 done, 2 stopped, 1 failed, 1 with evaluations missing, 1 missing"
     assert f"12 jobs of 6 trainings: {counted}\n" in ended.out
-    # Two records say 15 s a step, and 0.5 s an image of which there are 4, twice: 3 x 4 steps, 1 step, 7 evaluations
-    # and one more.
-    hours = (13 * 15 + 9 * 2) / 3600
-    assert f"In all about {hours:.2f} hours on this machine" in ended.out
+    # Two records say 15 s a step and 2 s an evaluation: 3 x 4 steps and 1, 4 x 2 evaluations and 1, 213 s in all.
+    assert "In all about 4 minutes on this machine" in ended.out
+    assert [line[2] for line in table(ended.out)[1::2]] == ["0", "<0.01", "0.01", "0.02", "0.02", "0.02"]
     assert {line[4] for line in table(ended.out)[3:] if line[1] != "as above"} == {"2 runs"}
 
 
