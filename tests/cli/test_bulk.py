@@ -37,6 +37,22 @@ def test_every_way_of_putting_in_values_gives_what_hydra_gives():
             assert list(found.config) == list(resolved(composed.cfg))
 
 
+def test_files_that_are_read_once_compose_as_those_that_are_read_anew(tmp_path, monkeypatch):
+    """Hydra merges into what it has loaded: what is remembered must not change by it."""
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "own.yaml").write_text("defaults: [adamw, _self_]\nlr: 0.5\n")
+    every = ([*SMOKE, "optim=own", "optim.lr=0.25"], ["recipe=mini", "assign=atss"], [*SMOKE, "optim=own"], SMOKE)
+
+    def plain():
+        with composer(str(tmp_path)) as compose:
+            return [resolved(compose.compose(overrides)) for overrides in every]
+
+    remembered = plain()
+    assert [config["optim"]["lr"] for config in remembered] == [0.25, 0.006, 0.5, 0.002]
+    monkeypatch.setattr("paa.cli.compose.Remembering", lambda repository: repository)
+    assert plain() == remembered
+
+
 def test_a_set_of_choices_is_composed_once_and_what_is_referred_to_merged_once(monkeypatch):
     calls = {"composed": 0, "resolved": 0}
     with composer() as compose:
