@@ -42,7 +42,8 @@ def mixtures(entries: Iterable[Entry]) -> list[str]:
     known = list(seen.values())
     out = [_mixed(fact, [(one.name, of(one.training)) for one in known]) for fact, of in _FACTS.items()]
     evaluated = [k for k in known if k.evaluations]
-    out.append(_mixed("commits of the evaluations", [(k.name, _commits(k.evaluations)) for k in evaluated]))
+    if any(_commits(k.evaluations) != _short(k.training.origin.get("commit")) for k in evaluated):
+        out.append(_mixed("commits of the evaluations", [(k.name, _commits(k.evaluations)) for k in evaluated]))
     dirty = [k.name for k in known if k.training.origin.get("clean") is False]
     if dirty:
         out.append(f"{len(dirty)} of {len(known)} runs were made by code that differs from its commit: {_some(dirty)}")

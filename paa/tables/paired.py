@@ -137,5 +137,5 @@ def _estimate(values: tuple[float, ...], draws: Array, seeds: tuple[int, ...]) -
     low, high = np.percentile(draws, [tail, 100 - tail])
     settled = np.abs(draws) < 1e-9  # sums of equal numbers, but for rounding: on either side of 0
     below, above = np.count_nonzero((draws < 0) | settled), np.count_nonzero((draws > 0) | settled)
-    p = min(1.0, 2 * (min(below, above) + 1) / (len(draws) + 1))
+    p = min(1.0, 2 * (int(min(below, above)) + 1) / (len(draws) + 1))
     return Estimate(float(np.mean(values)), float(low), float(high), p, seeds, values, len(draws))

@@ -21,6 +21,13 @@ def test_known_values():
     assert Draws(AUGMENT, 7).octets(5).tolist() == KNOWN_OCTETS
 
 
+def test_many_indices_are_the_high_halves_of_the_raw_words():
+    raw = np.random.PCG64([SHAPES, 4, 5]).random_raw(200)
+    found = Draws(SHAPES, 4, 5).indices(200, 37)
+    assert found.tolist() == [((int(word) >> 32) * 37) >> 32 for word in raw]
+    assert found.dtype == np.int64
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 100])
 def test_values_are_in_range_and_all_come_up(count):
     draws = Draws(1, count)
