@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 config_dir=options.config_dir,
             )
         if not any(run.begun for entry in entries for run in entry.runs):
-            hint(options, there.overrides)
+            hint(options, there.overrides, there.others)
         by_group = {group: [e for e in entries if e.table == group] for group in GROUPS}
         every = findings(by_group, options.runs_dir, Bootstrap(options.resamples))
         sheets = [claims_sheet(every, entries)]

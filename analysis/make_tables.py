@@ -68,7 +68,7 @@ def _tables(options: argparse.Namespace) -> list[Table]:
                 tables.append(LAYOUTS[name](entries, published))
             begun |= one
         if not begun:
-            hint(options, there.overrides)
+            hint(options, there.overrides, there.others)
     return tables
 
 

@@ -28,12 +28,14 @@ class Known:
     seeds      of any of them, finished or not.
     digests    content digests of the data, with how many runs have them; roots, where these lay.
     overrides  what asked for them, but for rows and seeds, with how many.
+    others     runs of other recipes, {recipe: how many}.
     """
 
     seeds: set[int] = field(default_factory=set)
     digests: Counter[tuple[tuple[str, str], ...]] = field(default_factory=Counter)
     roots: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict)
     overrides: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
 
 
 def known(runs_dir: Path, recipe: str) -> Known:
@@ -46,7 +48,9 @@ def known(runs_dir: Path, recipe: str) -> Known:
         except BadRecord as error:
             warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
             continue
-        if value_at(config, "recipe.name") != recipe or not isinstance(config.get("seed"), int):
+        name = value_at(config, "recipe.name")
+        if name != recipe or not isinstance(config.get("seed"), int):
+            out.others.update([name] if isinstance(name, str) and name != recipe else [])
             continue
         out.seeds.add(config["seed"])
         if record is not None:

@@ -121,10 +121,17 @@ def nothing_run(runs_dir: Path) -> int:
     return 1
 
 
-def hint(options: argparse.Namespace, overrides: Counter[tuple[str, ...]]) -> None:
-    """Says on stderr under which settings runs of the recipe were trained, where no row was under those given."""
+def hint(options: argparse.Namespace, overrides: Counter[tuple[str, ...]], others: Counter[str]) -> None:
+    """Says on stderr under which settings runs were trained, where no row was under those given: of this recipe, with
+    which overrides, and of which other recipes.
+    """
     asked = " ".join([f"recipe={options.recipe}", *options.overrides])
     print(f"No row of a table has been run with {asked}.", file=sys.stderr)
     for words, count in overrides.most_common(3):
         if words and set(words) != set(options.overrides):
             print(f"Runs of this recipe that were asked for with {' '.join(words)}: {count}", file=sys.stderr)
+    if others:
+        print(
+            f"Runs of other recipes: {', '.join(f'--recipe {n} ({c})' for n, c in sorted(others.items()))}",
+            file=sys.stderr,
+        )

@@ -205,6 +205,10 @@ def test_other_settings_are_other_rows_and_the_runs_that_there_are_are_named(mak
     assert "No row of a table has been run with recipe=smoke." in err
     assert f"Runs of this recipe that were asked for with {' '.join(SETTINGS)}: 4" in err
     assert "not run" in out
+    assert make_tables.main([]) == 0
+    out, err = capsys.readouterr()
+    assert "Runs of other recipes: --recipe smoke (4)" in err
+    assert len(out.splitlines()) == 1 + 4 * 2  # all records
 
 
 def test_claims_of_runs_that_have_learned_nothing_are_left_open(claims, trained, capsys):
