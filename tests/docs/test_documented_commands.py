@@ -29,7 +29,6 @@ from PIL import Image
 from running import SHORT, TINY, call
 from trainings import ANY, check_training, made_by
 
-from paa.cli.compose import composer
 from paa.detector import weights
 from paa.runs.paths import runs
 from paa.runs.record import TrainingRecord

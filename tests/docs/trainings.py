@@ -1,8 +1,8 @@
-"""How the trainings of the documentation are run by tests: as they are written, with data and a network of milliseconds.
+"""How tests run the trainings of the documentation: as they are written, with data and a network of milliseconds.
 
-What is at COCO's scale (recipe=coco_*, device=cuda) is composed and built, every job of it, and not run. All else is run
-to its end: `small` says with which keys. Of a sweep of more than MOST jobs all are composed and built and the first is
-run. Jobs of a launcher run in this process: tests/launch and tests/slurm run them elsewhere.
+What is at COCO's scale (recipe=coco_*, device=cuda) is composed and built, every job of it, and not run. All else is
+run to its end: `small` says with which keys. Of a sweep of more than MOST jobs all are composed and built and the first
+is run. Jobs of a launcher run in this process: tests/launch and tests/slurm run them elsewhere.
 """
 
 from __future__ import annotations
