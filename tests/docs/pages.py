@@ -14,7 +14,9 @@ PAGES = (REPO / "README.md", *sorted((REPO / "docs").glob("*.md")))
 _FENCE = re.compile(r"^```(\w*)\s*$")
 _FILE = re.compile(r"`([\w./-]+\.(?:py|ya?ml|json|sh|md))`:?$")
 _SHELL = ("", "sh", "bash", "shell", "console")
-_PROGRAM = re.compile(r"^(?:python[\d.]*|make|torchrun|pip|paa-\w+|pytest)$")
+_PROGRAM = re.compile(r"^(?:python[\d.]*|make|torchrun|pip|paa-\w+|pytest|wandb)$")
+_STATEMENT = re.compile(r"^\w+(?:\.\w+)+\(.*\)$")
+"""A line of Python in a block that names no language: the call of a function of some module."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,10 @@ def write_files(page: Path, folder: Path) -> None:
 
 
 def commands(page: Path) -> list[Command]:
-    """Every command line in the code blocks of a page; of fenced shell blocks every line, whatever it is."""
+    """Every command line in the code blocks of a page; of fenced shell blocks every line, whatever it is.
+
+    A line of Python (`_STATEMENT`) becomes one of `python -c`.
+    """
     found = []
     for block in blocks(page.read_text()):
         if block.language not in _SHELL:
@@ -96,7 +101,9 @@ def commands(page: Path) -> list[Command]:
         for line in block.text.replace("\\\n", " ").splitlines():
             plain = re.sub(r"\s+#\s.*$|^#.*$", "", re.sub(r"^\$ ", "", line.strip())).strip()
             shell = block.fenced and block.language
-            if plain and (shell or _is_command(plain)):
+            if _STATEMENT.match(plain):
+                found.append(Command(page.name, f"python -c {shlex.quote(plain)}"))
+            elif plain and (shell or _is_command(plain)):
                 found.append(Command(page.name, re.sub(r"\s+", " ", plain)))
     return found
 

@@ -1,6 +1,11 @@
-"""Every command line in README.md and docs/: run where it is short, else composed and built as it would be run.
+"""Every command line and every line of Python in README.md and docs/ is run, as it is written.
 
-A command of a form that is not known here fails: nothing is passed over in silence.
+* A training gets data and a network of milliseconds; at COCO's scale it is composed and built alone: trainings.py.
+* `make` says what it would do, and the trainings among it are run likewise; of `pip install` the extras are looked up.
+* What a file or a folder of the page stands for is made here, in its form.
+
+A command of a form that is not known here fails: nothing is passed over in silence. One that stands on several pages is
+run once.
 """
 
 from __future__ import annotations
@@ -9,6 +14,8 @@ import importlib.util
 import json
 import pickle
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,22 +27,27 @@ from detectron_blobs import FILES, blobs
 from pages import PAGES, REPO, Command, commands, write_files
 from PIL import Image
 from running import SHORT, TINY, call
+from trainings import ANY, check_training, made_by
 
-from paa.cli.assemble import assemble
-from paa.cli.compose import composer, flags_first, parse, resolved
+from paa.detector import weights
 from paa.runs.paths import runs
+from paa.runs.record import TrainingRecord
 
 CORE = tuple(word for word in TINY if not word.startswith("data."))
+SIZES = tuple(word for word in TINY if word.startswith("data."))
+ONE_STEP = ("workers=0", "schedule.steps=1")
 
 RECORDED = ("tracking.images.steps=[0,1.0]", "tracking.images.count=1")
 """What Figure 4a is drawn from."""
 
-COMMANDS = [command for page in PAGES for command in commands(page)]
+COMMANDS = list({command.line: command for page in reversed(PAGES) for command in reversed(commands(page))}.values())
+COMMANDS.reverse()
+"""Each once, where it stands first."""
 
 SMALL_SCALES = ("postprocess.multiscale.short=[48]", "postprocess.multiscale.sides=null")
 """In place of the twelve scales of a multi-scale test, which are for images of some size."""
 
-STANDS_FOR = {"DIR": "photos", "ID": None, "N": "1", "FILE": "r50.pth"}
+STANDS_FOR = {"DIR": "photos", "ID": None, "N": "1", "FILE": "detector.pth"}
 """Words of the pages that a reader replaces; ID is the run made here."""
 
 BOXES = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 4, 30, 30], "area": 900, "iscrowd": 0}]
@@ -69,10 +81,10 @@ def folder(tmp_path_factory, smoke_data) -> Path:
         (folder / name).symlink_to(REPO / name)
     for page in PAGES:
         write_files(page, folder)
-    (folder / "runs").mkdir()
-    (folder / "runs" / ".data").symlink_to(smoke_data)
+    for name in ("runs", "trained"):
+        (folder / name).mkdir()
+        (folder / name / ".data").symlink_to(smoke_data)
     write_data(folder / "photos")
-    torch.save({"convention": "caffe", "state": {"conv1.weight": torch.zeros(64, 3, 7, 7)}}, folder / "r50.pth")
     return folder
 
 
@@ -85,23 +97,29 @@ def here(folder, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained() -> dict[str, str]:
-    """{data: id} of the finished runs of this folder."""
+    """{key of TRAININGS: id} of the finished runs of this folder."""
     return {}
+
+
+TRAININGS = {
+    "test-dev": (*CORE, "data=coco", "data.root=photos", *ONE_STEP),
+    "wandb sync": (*SHORT, "tracking=wandb", "tracking.mode=offline", "tracking.system_stats=false", "seed=6"),
+    "backbone=efficientnet_lite0 init": ("recipe=mini", "backbone=efficientnet_lite0", *SIZES, *ANY, *ONE_STEP),
+    "": (*SHORT, *RECORDED),
+}
+"""{what a line has: how the run was trained that its ID stands for}; the first that fits."""
 
 
 @pytest.fixture
 def run_id(here, capsys, trained, command) -> str:
-    """A finished run of this folder, of data=coco where the command wants COCO's splits; trained at the first call."""
-    data = "coco" if "test-dev" in command.line else "shapes"
-    if data not in trained:
+    """A finished run of this folder, as the command wants it; trained at the first call."""
+    kind = next(words for words in TRAININGS if words in command.line)
+    if kind not in trained:
         before = {run.train_id for run in runs(here / "runs")}
-        words = (*CORE, "workers=0", "data=coco", "data.root=photos", "schedule.steps=1")
-        if data == "shapes":
-            words = (*SHORT, *RECORDED)
-        ended = call(capsys, "paa.train", *words, "seed=5")
+        ended = call(capsys, "paa.train", "seed=5", *TRAININGS[kind])
         assert ended.code == 0, ended.err
-        (trained[data],) = {run.train_id for run in runs(here / "runs")} - before
-    return trained[data]
+        (trained[kind],) = {run.train_id for run in runs(here / "runs")} - before
+    return trained[kind]
 
 
 def filled(words: list[str], run_id: str) -> list[str]:
@@ -110,16 +128,14 @@ def filled(words: list[str], run_id: str) -> list[str]:
     return [re.sub(r"\b(?:" + "|".join(table) + r")\b", lambda m: table[m[0]], word) for word in words]
 
 
-def check_train(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Every job of the command composes and builds; recipe=smoke is run, with a network of milliseconds."""
-    command = parse(flags_first(words))
-    with composer(command.config_dir) as compose:
-        jobs = compose.jobs(command.overrides, command.multirun)
-        for overrides in jobs:
-            assemble(resolved(compose.compose(overrides)))
-    if command.overrides == ("recipe=smoke",):
-        ended = call(capsys, "paa.train", *words, *TINY[1:], "workers=0", "schedule.steps=4")
-        assert ended.code == 0, ended.err
+def check_several(words: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A training that torchrun starts; what is run at all is run so, and its record says it."""
+    count = int(re.findall(r"--nproc[-_]per[-_]node[= ](\d+)", " ".join(words))[0])
+    arguments = words[words.index("paa.train") + 1 :]
+    check_training([*arguments, "seed=9"], here, capsys, processes=count)  # a run that no other command has trained
+    if not any(word.startswith("recipe=coco") for word in words):
+        every = [TrainingRecord.read(run.record) for run in runs(here / "trained")]
+        assert [record.world_size for record in every if record.seed == 9] == [count]
 
 
 def write_checkpoint(path: Path) -> None:
@@ -157,9 +173,34 @@ def check_script(path: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -
     assert not module.main()
 
 
-def check_make(words: list[str]) -> None:
-    targets = set(re.findall(r"^([\w-]+):", (REPO / "Makefile").read_text(), re.M))
-    assert set(words) <= targets, f"the Makefile has no target {sorted(set(words) - targets)}"
+def check_make(words: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The targets are there, make would do them, and the trainings that it would start are ones that work."""
+    makefile = (REPO / "Makefile").read_text()
+    for target in words:
+        assert re.search(rf"^{target}:", makefile, re.M), f"the Makefile has no target {target}"
+        for arguments in made_by(target, makefile):
+            check_training(arguments, here, capsys)
+    make = shutil.which("make")
+    if make:
+        told = subprocess.run([make, "-n", *words], cwd=REPO, capture_output=True, text=True, timeout=60, check=False)
+        assert told.returncode == 0, told.stderr
+
+
+def check_python(code: str, here: Path) -> None:
+    """A line of Python works; weights that it writes are ones that paa reads."""
+    state = {"conv1.weight": torch.zeros(64, 3, 7, 7)}
+    exec(compile(code, "<documentation>", "exec"), {"torch": torch, "state_dict": state})
+    for name in re.findall(r"\w+\.pth", code):
+        assert weights.read(here / name).state.keys() == state.keys()
+
+
+def check_wandb(words: list[str]) -> None:
+    """wandb knows the command and its options, and finds what the run has left; nothing is sent."""
+    from click.testing import CliRunner
+    from wandb.cli.cli import cli
+
+    ended = CliRunner().invoke(cli, [*words, "--dry-run"])
+    assert ended.exit_code == 0, ended.output
 
 
 def check_pip(words: list[str]) -> None:
@@ -186,7 +227,10 @@ def test_a_command_of_the_documentation_is_one_that_works(command: Command, here
     if named is not None:
         module, arguments = named
         if module == "paa.train":
-            check_train(arguments, capsys)
+            if words[0] == "torchrun":
+                check_several(words, here, capsys)
+            else:
+                check_training(arguments, here, capsys)
         elif module in ("paa.evaluate", "paa.predict"):
             check_call(module, arguments, capsys, "workers=0", *(SMALL_SCALES if "multiscale" in command.line else ()))
         elif module == "paa.convert":
@@ -198,13 +242,15 @@ def test_a_command_of_the_documentation_is_one_that_works(command: Command, here
         else:
             pytest.fail(f"no test knows how to check: {command}")
     elif words[:2] == ["python", "-c"]:
-        exec(compile(words[2], str(command), "exec"), {})
+        check_python(words[2], here)
     elif words[0] == "python" and words[1].startswith("analysis/"):
         check_script(words[1], words[2:], monkeypatch)
     elif words[0] == "make":
-        check_make(words[1:])
+        check_make(words[1:], here, capsys)
     elif words[0] == "pip":
         check_pip(words[1:])
+    elif words[0] == "wandb":
+        check_wandb(words[1:])
     else:
         pytest.fail(f"no test knows how to check: {command}")
 
