@@ -1,0 +1,286 @@
+"""Measures what the fast parts are worth: each beside the plain way to compute the same, in turn, as a ratio.
+
+python analysis/benchmark.py [--rounds 7] [--threads N] [--small] [--format text|md|csv]
+
+The inputs are random scenes of COCO's size: 800 x 1088 pixels, 80 classes, 7 ground truths an image. Both ways get the
+same input; what they return is compared too, for a faster computation of something else is worth nothing. A ratio is
+the plain way's time divided by ours, the median over rounds in which both run one after the other. Ratios, not times,
+are to be quoted, and with nothing else running. Freed memory is kept, as in a training. The mixture of the plain way is
+scikit-learn's, which `.[dev]` installs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
+
+from paa import boxes
+from paa.anchors import AnchorGrid
+from paa.assign.boundary import C
+from paa.assign.mixture import fit
+from paa.assign.paa import PAA
+from paa.engine.memory import keep_freed_memory
+from paa.losses import focal_loss
+from paa.runs.text import aligned, comma_separated, markdown
+from paa.structures import Anchors, Predictions, Targets
+from paa.voting import score_voting
+
+HEAD = ["what", "of", "the plain way", "times faster", "least", "most", "largest difference"]
+DIGITS = {"times faster": 1, "least": 1, "most": 1}
+STRIDES = (8, 16, 32, 64, 128)
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two ways to compute one thing; `differ` says by how much their results do."""
+
+    what: str
+    of: str
+    plain_way: str
+    ours: Callable[[], Any]
+    plain: Callable[[], Any]
+    differ: Callable[[Any, Any], str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the table. Exit code 2 for what the caller can put right."""
+    parser = argparse.ArgumentParser(prog="python analysis/benchmark.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="times that both ways run (default: 7)")
+    threads = torch.get_num_threads()
+    parser.add_argument("--threads", type=int, default=threads, metavar="N", help=f"of torch (default: {threads})")
+    parser.add_argument("--small", action="store_true", help="few and small inputs: shows that it runs, says nothing")
+    parser.add_argument("--format", choices=("text", "md", "csv"), default="text", help="(default: text)")
+    options = parser.parse_args(arguments)
+    for name in ("rounds", "threads"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} {getattr(options, name)}: must be an integer from 1")
+    try:
+        import sklearn.mixture  # noqa: F401
+    except ImportError:
+        print("benchmark: needs scikit-learn to compare with; pip install scikit-learn", file=sys.stderr)
+        return 2
+    keep_freed_memory()
+    torch.set_num_threads(options.threads)
+    try:
+        rows = [measured(case, options.rounds) for case in cases(options.small)]
+    finally:
+        torch.set_num_threads(threads)
+    if options.format == "csv":
+        sys.stdout.write(comma_separated(HEAD, rows))
+        return 0
+    print(f"{options.rounds} rounds, {options.threads} threads, torch {torch.__version__}, CPU.\n")
+    sys.stdout.write((markdown if options.format == "md" else aligned)(HEAD, rows, DIGITS))
+    return 0
+
+
+def measured(case: Case, rounds: int) -> list[Any]:
+    """A row of HEAD. The first two calls of each way are not timed: they warm up."""
+    difference, ratios = "", []
+    for _ in range(2):
+        difference = case.differ(case.ours(), case.plain())
+    for _ in range(rounds):
+        ours, plain = seconds(case.ours), seconds(case.plain)
+        ratios.append(plain / ours)
+    return [case.what, case.of, case.plain_way, statistics.median(ratios), min(ratios), max(ratios), difference]
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """How long a call takes."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def cases(small: bool) -> list[Case]:
+    """What is compared."""
+    images, size = (2, (128, 160)) if small else (16, (800, 1088))
+    scene = Scene.random(images, size, 7)
+    ours, plain = assigner(C()), assigner(ScikitLearnC())
+    sets, most = (8, 45) if small else (112, 45)
+    scores, valid = score_sets(sets, most)
+    detections = voters(*((10, 60) if small else (100, 1000)))
+    one_by_one = [scene.image(i) for i in range(images)]
+    return [
+        Case(
+            "fit of the mixtures",
+            f"{sets} ground truths of up to {most} candidates",
+            "scikit-learn, one ground truth after the other",
+            lambda: fit(scores, valid).means,
+            lambda: torch.stack([means(s[v].numpy()) for s, v in zip(scores, valid, strict=True)]),
+            lambda a, b: f"{(a - b).abs().max():.0e} in a mean",
+        ),
+        Case(
+            "assignment by PAA",
+            f"{images} images of {size[0]} x {size[1]}",
+            "the same with scikit-learn's mixtures",
+            lambda: scene.assigned(ours),
+            lambda: scene.assigned(plain),
+            differing,
+        ),
+        Case(
+            "assignment by PAA, all images at once",
+            f"{images} images of {size[0]} x {size[1]}",
+            "one image after the other",
+            lambda: scene.assigned(ours),
+            lambda: torch.cat([image.assigned(ours) for image in one_by_one]),
+            differing,
+        ),
+        Case(
+            "focal loss",
+            f"{images} images of {size[0]} x {size[1]}, 80 classes",
+            "torchvision's, with dense targets",
+            lambda: focal_loss(scene.predictions.logits, scene.classes()),
+            lambda: sigmoid_focal_loss(scene.predictions.logits, scene.dense()),
+            lambda a, b: f"{(a - b).abs().max():.0e}",
+        ),
+        Case(
+            "score voting",
+            f"{len(detections[0])} detections of {len(detections[2])} candidates",
+            "one detection after the other",
+            lambda: score_voting(*detections),
+            lambda: voted(*detections),
+            lambda a, b: f"{(a - b).abs().max():.0e} px",
+        ),
+    ]
+
+
+def differing(ours: Tensor, plain: Tensor) -> str:
+    """Anchors whose ground truths differ."""
+    return f"{int((ours != plain).sum())} of {ours.numel()} anchors"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Images with ground truths and what an untrained network might say of each anchor."""
+
+    anchors: Anchors
+    predictions: Predictions
+    targets: Targets
+
+    @classmethod
+    def random(cls, images: int, size: tuple[int, int], most: int) -> Scene:
+        """`images` of one size, each with `most` boxes from 1/16 of its side to the whole."""
+        draw = torch.Generator().manual_seed(SEED)
+        shapes = tuple((-(-size[0] // s), -(-size[1] // s)) for s in STRIDES)
+        anchors = AnchorGrid(strides=STRIDES)(shapes, torch.tensor([size] * images), size)
+        room = torch.tensor([size[1], size[0]])
+        side = room * 16.0 ** -torch.rand(images, most, 2, generator=draw)
+        corner = torch.rand(images, most, 2, generator=draw) * (room - side)
+        labels = torch.randint(80, (images, most), generator=draw)
+        targets = Targets(torch.cat((corner, corner + side), 2), labels, torch.ones(images, most, dtype=torch.bool))
+        count = len(anchors.boxes)
+        logits = torch.randn(images, count, 80, generator=draw) - 2
+        return cls(anchors, Predictions(logits, torch.randn(images, count, 4, generator=draw) / 2), targets)
+
+    def image(self, i: int) -> Scene:
+        """One of the images alone."""
+        a, p, t, own = self.anchors, self.predictions, self.targets, slice(i, i + 1)
+        anchors = Anchors(a.boxes, a.level, a.inside[own], a.shapes, a.strides)
+        targets = Targets(t.boxes[own], t.labels[own], t.valid[own])
+        return Scene(anchors, Predictions(p.logits[own], p.deltas[own]), targets)
+
+    def classes(self) -> Tensor:
+        """A label [B, A] of each anchor: of its image's ground truths in turn, and none for every second anchor."""
+        turn = torch.arange(len(self.anchors.boxes))
+        return self.targets.labels[:, turn % self.targets.labels.shape[1]].where(turn % 2 == 0, -1)
+
+    def dense(self) -> Tensor:
+        """The same labels as targets [B, A, 80]."""
+        labels = self.classes().unsqueeze(-1)
+        return torch.zeros_like(self.predictions.logits).scatter_(-1, labels.clamp(min=0), (labels >= 0).float())
+
+    def assigned(self, by: PAA) -> Tensor:
+        """gt_index [B, A]."""
+        return by(self.anchors, self.predictions, self.targets).gt_index
+
+
+def assigner(boundary: Any) -> PAA:
+    """PAA at the paper's settings."""
+    return PAA(boundary, boxes.BoxCoder())
+
+
+class ScikitLearnC:
+    """Boundary c with a mixture of scikit-learn for each ground truth, as the authors' code and MMDetection have it."""
+
+    scope = "candidates"
+
+    def __call__(self, scores: Tensor, valid: Tensor, progress: float = 0.0) -> Tensor:
+        """Labels [N, M] int8 of ranked candidates."""
+        labels = torch.zeros_like(valid, dtype=torch.int8)
+        for row, (every, real) in enumerate(zip(scores, valid, strict=True)):
+            x = every[real].double().numpy().reshape(-1, 1)
+            if len(x) < 2:
+                labels[row, : len(x)] = 1
+                continue
+            mixture = gaussians(x)
+            good, density = mixture.predict(x) == 0, mixture.score_samples(x)
+            peak = np.where(good, density, -np.inf).argmax() if good.any() else len(x) - 1
+            labels[row, : peak + 1] = 1
+        return labels
+
+
+def gaussians(x: np.ndarray) -> Any:
+    """The mixture that scikit-learn fits to x [M, 1], started as the authors start it."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    start = {"means_init": [[x.min()], [x.max()]], "precisions_init": np.ones((2, 1, 1)), "weights_init": [0.5, 0.5]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianMixture(2, **start).fit(x)
+
+
+def means(scores: np.ndarray) -> Tensor:
+    """[2] of the mixture of some scores."""
+    return torch.from_numpy(gaussians(scores.reshape(-1, 1)).means_[:, 0])
+
+
+def score_sets(sets: int, most: int) -> tuple[Tensor, Tensor]:
+    """Ascending scores [N, M] of a good and a bad group, and which are there [N, M]: between 9 and `most` of each."""
+    draw = torch.Generator().manual_seed(SEED)
+    counts = torch.randint(9, most + 1, (sets, 1), generator=draw)
+    good = torch.rand(sets, most, generator=draw) < 0.3
+    scores = torch.randn(sets, most, generator=draw, dtype=torch.float64) * 0.2 + torch.where(good, 0.8, 1.8)
+    valid = torch.arange(most) < counts
+    return scores.masked_fill(~valid, torch.inf).sort(1).values, valid
+
+
+def voters(kept: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What voting is called with: `kept` of `count` boxes that lie in groups, in 10 classes."""
+    draw = torch.Generator().manual_seed(SEED)
+    centre = torch.rand(kept, 2, generator=draw) * 800
+    of = torch.arange(count) % kept
+    middle = centre[of] + torch.randn(count, 2, generator=draw) * 6
+    half = 30 + torch.rand(count, 2, generator=draw) * 20
+    every = torch.cat((middle - half, middle + half), 1)
+    labels = of % 10
+    return every[:kept], labels[:kept], every, labels, torch.rand(count, generator=draw)
+
+
+def voted(kept: Tensor, labels: Tensor, every: Tensor, every_labels: Tensor, scores: Tensor) -> Tensor:
+    """Score voting, a detection at a time, as the authors' code loops over classes and boxes."""
+    found = []
+    for box, label in zip(kept.double(), labels, strict=True):
+        same = every_labels == label
+        others = every[same].double()
+        iou = boxes.iou_matrix(box.unsqueeze(0), others)[0]
+        near = iou > 0.01
+        weight = torch.exp(-((1 - iou[near]) ** 2) / 0.025) * scores[same][near]
+        found.append((weight.unsqueeze(1) * others[near]).sum(0) / weight.sum())
+    return torch.stack(found).float()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
