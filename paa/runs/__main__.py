@@ -220,6 +220,7 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
         boundary = None
     if boundary in parameters:
         boundary += f"({cell(value_at(config, f'assign.boundary.{parameters[boundary]}'))})"
+    found = list(evaluations(paths))
     return [
         paths.train_id,
         str(where),
@@ -229,7 +230,7 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
         name_of(config.get("auxiliary")),
         None if paths.converted else config.get("seed"),
         None if paths.converted else value_at(config, "schedule.steps"),
-        ", ".join(f"{_title(e)} {_ap(e)}" for e in evaluations(paths)),
+        ", ".join(f"{title} {_ap(e)}" for e, title in zip(found, _titles(found).values(), strict=True)),
     ]
 
 
@@ -237,13 +238,27 @@ def _title(evaluation: EvaluationRecord) -> str:
     return evaluation.split + ("+voting" if evaluation.voting else "") + ("+scales" if evaluation.multiscale else "")
 
 
+def _titles(found: Sequence[EvaluationRecord]) -> dict[str, str]:
+    """{eval_id: title}; where several would have the same, with what else tells them apart."""
+    titles = {}
+    for one in found:
+        alike = [other.postprocess for other in found if _title(other) == _title(one)]
+        differing = [k for k in one.postprocess if len({repr(other.get(k)) for other in alike}) > 1]
+        titles[one.eval_id] = " ".join([_title(one), *(f"{k}={one.postprocess[k]}" for k in differing)])
+    return titles
+
+
 def _ap(evaluation: EvaluationRecord) -> str:
     ap = evaluation.numbers.get("AP")
     return _number(ap)
 
 
+_ERRORS = ("iou_error", "iou_error_positives")
+"""Numbers of an evaluation that are no COCO metric."""
+
+
 def _score(evaluation: EvaluationRecord, name: str) -> float | None:
-    return evaluation.iou_error if name == "iou_error" else evaluation.numbers.get(name)
+    return getattr(evaluation, name) if name in _ERRORS else evaluation.numbers.get(name)
 
 
 def _show(paths: RunPaths) -> None:
@@ -263,10 +278,11 @@ def _show(paths: RunPaths) -> None:
     found = list(evaluations(paths))
     if found:
         print()
-        names = [*found[0].numbers, "iou_error"]
+        names = [*found[0].numbers, *_ERRORS]
         numbers = [[name, *(_score(e, name) for e in found)] for name in names]
         classes = [[f"AP {c}", *(e.per_class.get(c) for e in found)] for c in found[0].per_class]
-        show(["", *(f"{_title(e)} {e.eval_id}" for e in found)], numbers + classes)
+        titles = _titles(found)
+        show(["", *(f"{titles[e.eval_id]} {e.eval_id}" for e in found)], numbers + classes)
 
 
 def _diff(first: RunPaths, second: RunPaths) -> None:
@@ -279,7 +295,8 @@ def _diff(first: RunPaths, second: RunPaths) -> None:
         show(header, rows)
     else:
         print("The configurations do not differ.")
-    scored = [row for pair in _pairs(first, second) for row in _changes(*pair)]
+    titles = _titles(list(evaluations(first)))
+    scored = [row for one, other in _pairs(first, second) for row in _changes(one, other, titles[one.eval_id])]
     print()
     if scored:
         show([*header, "change"], scored)
@@ -295,14 +312,14 @@ def _pairs(first: RunPaths, second: RunPaths) -> list[tuple[EvaluationRecord, Ev
     return [(ours, other) for ours, other in both if other is not None]
 
 
-def _changes(first: EvaluationRecord, second: EvaluationRecord) -> list[list[Any]]:
+def _changes(first: EvaluationRecord, second: EvaluationRecord, title: str) -> list[list[Any]]:
     """A row for each number that differs: its name, both values, their difference."""
     rows: list[list[Any]] = []
-    for name in [*first.numbers, "iou_error"]:
+    for name in [*first.numbers, *_ERRORS]:
         before, after = _score(first, name), _score(second, name)
         if before != after:
             change = None if before is None or after is None else round(after - before, 4)
-            rows.append([f"{_title(first)} {name}", before, after, change])
+            rows.append([f"{title} {name}", before, after, change])
     return rows
 
 

@@ -1,5 +1,6 @@
 """`python -m paa.runs`: list, show, diff, and the states of runs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -121,6 +122,21 @@ def test_show(tmp_path, capsys):
     unfinished(tmp_path)
     assert main(["show", "t7", "--runs-dir", str(tmp_path)]) == 0
     assert "schedule.steps" in capsys.readouterr().out
+
+
+def test_evaluations_of_one_title_are_told_apart_by_their_settings(tmp_path, capsys):
+    write_run(tmp_path, 1, evaluations=2)
+    folder = tmp_path / "t0000000001" / "evals"
+    for number, path in enumerate(sorted(folder.glob("*.json"))):
+        content = json.loads(path.read_text())
+        content["postprocess"] |= {"voting": True, "sigma_t": [0.0025, 0.025][number]}
+        path.write_text(json.dumps({**content, "voting": True, "iou_error_positives": 0.25}))
+    for command in (["show", "t0000000001"], []):
+        assert main(["--runs-dir", str(tmp_path), *command]) == 0
+        out = capsys.readouterr().out
+        assert "val+voting sigma_t=0.0025" in out
+        assert "val+voting sigma_t=0.025" in out
+        assert ("iou_error_positives" in out) == bool(command)
 
 
 def test_diff(tmp_path, capsys):
