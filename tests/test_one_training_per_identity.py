@@ -145,7 +145,14 @@ def test_a_failure_after_the_claim_was_lost_leaves_no_trace_in_the_other_s_folde
     with pytest.raises(RuntimeError, match="the disk is gone"):
         made.run(say=lambda text: None)
     assert paths.failure.exists()
+    paths.log.write_text("")
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        made.run(say=lambda text: None)
+    log = paths.log.read_text()
+    assert log.startswith("Traceback ")
+    assert log.endswith("failed: RuntimeError: the disk is gone\n")
     lost = True
     with pytest.raises(RuntimeError, match="the disk is gone"):
         made.run(say=lambda text: None)
     assert not paths.failure.exists()
+    assert paths.log.read_text() == log

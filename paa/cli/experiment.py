@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
@@ -204,7 +205,16 @@ class Experiment:
                 with suppress(ClaimLost):  # the folder is another's; what failed here is said here
                     guard()
                     failure.write(self.identity.paths, reason(error))
+                    self._log(error)
             raise
+
+    def _log(self, error: Exception) -> None:
+        """Adds the traceback to the log, where the attempt came to have one. A full disk is no further error."""
+        path = self.identity.paths.log
+        with suppress(OSError):
+            if path.exists():
+                with path.open("a", encoding="utf-8") as log:
+                    log.write(f"{''.join(traceback.format_exception(error))}failed: {reason(error)}\n")
 
     def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
         """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
@@ -238,7 +248,7 @@ class Experiment:
             claim = acquire(paths.claim, on_busy="leave")
             if claim is not None:
                 with claim:
-                    checkpoint.Checkpoints(paths.checkpoints, 1).clear()
+                    checkpoint.Checkpoints(paths.checkpoints, 1, claim.check).clear()
 
     def _tracker(self, say: Callable[..., None]) -> Tracker:
         name, config = self.identity.train_id, self.parts.config

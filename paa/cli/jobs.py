@@ -18,7 +18,6 @@ from paa.cli.messages import EXPECTED, ConfigError, reason
 from paa.engine.distributed import PeerFailed, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
-from paa.runs.errors import ClaimLost
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def run_resolved(
                 f"{found.identity.train_id} now; submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm "
                 "keeps the code as it is at submission)"
             )
-        experiment = found  # from here on a failure belongs into its log
+        experiment = found
         experiment.run(print_line)
     except Interrupted as stop:
         if current().main:
@@ -100,16 +99,14 @@ def run_resolved(
 
 
 def report_failure(experiment: Experiment | None, error: Exception) -> str:
-    """Tells why a job failed: in a line what a person can put right, else with the traceback. The log has both."""
+    """Tells why a job failed: in a line what a person can put right, else with the traceback.
+
+    The run's log has both from `Experiment.run`, which wrote them while the run was this process's own.
+    """
     name = experiment.identity.train_id if experiment else "paa.train"
     why = reason(error)
     trace = "".join(traceback.format_exception(error))
     text = f"{name}  failed: {why}"
-    main = current().main
-    if main or not isinstance(error, PeerFailed):  # a process that others took down with them has nothing to add
+    if current().main or not isinstance(error, PeerFailed):  # one that others took down adds nothing
         print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
-    lost = isinstance(error, ClaimLost)  # then the folder is another's
-    if main and experiment is not None and not lost and experiment.identity.paths.log.exists():
-        with experiment.identity.paths.log.open("a", encoding="utf-8") as log:
-            log.write(f"{trace}failed: {why}\n")
     return why

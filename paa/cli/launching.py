@@ -9,6 +9,7 @@ from typing import Any
 
 from paa.checks import OutOfRange
 from paa.cli.jobs import Job
+from paa.cli.messages import ConfigError
 from paa.cli.sweep import REFUSED, checked_job, command, note_end, note_failure, note_left
 from paa.engine.progress import print_line
 from paa.launch import driver
@@ -35,8 +36,9 @@ def launch(kind: str, node: Mapping[str, Any], folder: Path, every: Sequence[Seq
     from paa.launch.submit import Refused
 
     try:
+        driver.check_folder(folder, jobs)
         found = driver.run(folder, command(), settings, jobs, print_line)
-    except (Refused, OutOfRange, RunError) as error:
+    except (ConfigError, Refused, OutOfRange, RunError) as error:
         print_line(f"paa.train: {error}", sys.stderr)
         raise SystemExit(REFUSED) from None
     if found is None:
@@ -59,4 +61,6 @@ def _tell(jobs: Sequence[Job], found: Mapping[int, Status]) -> None:
         if status.kind == "failed":
             note_failure(job.overrides, f"{status.detail}{log}")
         elif status.kind != "done":
-            note_end(job.overrides, f"{status}{log}", well=status.kind == "ended")
+            # It may be left to another process where that was asked for; one that waits ends with its records.
+            well = status.kind == "ended" and job.config["claim"]["on_busy"] == "leave"
+            note_end(job.overrides, f"{status}{log}", well)

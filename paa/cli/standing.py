@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paa.cli.table import Row, Rows
 from paa.engine.progress import duration
+from paa.launch.status import ACTIVE
+from paa.launch.view import Row as Submitted
+from paa.launch.view import rows as submitted
 from paa.runs import failure
+from paa.runs.paths import RunPaths
 from paa.runs.state import live_holder, state, time_left
 
-KINDS = ("done", "running", "stopped", "failed", "missing")
-"""Where a row may stand. A row is done when its training and all of its evaluations have their records."""
+KINDS = ("done", "running", "pending", "stopped", "failed", "missing")
+"""Where a row may stand. A row is done when its training and all of its evaluations have their records; it is pending
+where nobody works on it, but SLURM will: jobs in its queue ask for all that is missing.
+"""
 
 HEADER = ("row", "seed", "id", "state")
 
@@ -46,6 +53,27 @@ def standing(row: Row) -> Standing:
     return Standing(row, now.kind, f"{now.kind}{at or ' before its first step'}{why}")
 
 
+def queued(found: Sequence[Standing]) -> list[Standing]:
+    """The same, with the rows that SLURM has in its queue as pending. Nothing is asked where nothing was submitted."""
+    jobs: dict[RunPaths, list[Submitted]] = defaultdict(list)
+    for runs_dir in {one.row.paths.runs_dir for one in found if one.kind not in ("done", "running")}:
+        for job in submitted(runs_dir):
+            if job.status.kind in ACTIVE:
+                jobs[RunPaths(runs_dir, job.entry.train_id)].append(job)
+    return [one if one.kind in ("done", "running") else _queued(one, jobs[one.row.paths]) for one in found]
+
+
+def _queued(one: Standing, jobs: Sequence[Submitted]) -> Standing:
+    paths = one.row.paths
+    asked = {name for job in jobs for name in job.entry.evals}
+    left = {e.eval_id for e in one.row.evaluations if not paths.evaluation(e.eval_id).exists()}
+    if not jobs or not left <= asked:
+        return one
+    before = "" if one.text == "missing" else f"{one.text}; "
+    slurm = ", ".join(f"{job.status.id} {job.status.job}" for job in jobs)
+    return Standing(one.row, "pending", f"{before}in SLURM's queue: {slurm}")
+
+
 def _evaluations(row: Row, left: int) -> Standing:
     """Where a row stands whose training is done and so many evaluations are not."""
     what = f"trained, {left} of {len(row.evaluations)} evaluations missing"
@@ -75,11 +103,11 @@ def summary(found: Sequence[Standing]) -> str:
 
 
 def commands(found: Sequence[Standing], config_dir: str | None = None) -> list[str]:
-    """The commands that run just what is neither done nor running; rows that lack the same seeds share one."""
+    """The commands that run just what is neither done nor on its way; rows that lack the same seeds share one."""
     program = ["python", "-m", "paa.train", *(["--config-dir", config_dir] if config_dir else []), "-m"]
     lacking: dict[tuple[str, ...], dict[str, list[int]]] = {}
     for one in found:
-        if one.kind not in ("done", "running"):
+        if one.kind not in ("done", "running", "pending"):
             rest = tuple(w for w in one.row.overrides if not w.startswith(("seed=", f"{one.row.table}=")))
             lacking.setdefault(rest, {}).setdefault(one.row.name, []).append(one.row.seed)
     table, every = found[0].row.table if found else "", []
@@ -95,7 +123,7 @@ def commands(found: Sequence[Standing], config_dir: str | None = None) -> list[s
 
 def report(rows: Rows, config_dir: str | None = None) -> tuple[list[list[str]], str]:
     """The lines of the table, and what stands below it: the count, and the commands for what is missing."""
-    found = [standing(row) for row in rows.all]
+    found = queued([standing(row) for row in rows.all])
     below, todo = [summary(found)], commands(found, config_dir)
     if todo:
         below += ["Just what is missing is run by", *(f"  {command}" for command in todo)]

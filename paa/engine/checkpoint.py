@@ -81,7 +81,7 @@ def load(path: Path, hint: str = "delete it to go on from the one before") -> An
 class Checkpoints:
     """The checkpoints of one run, `<folder>/<step>.pt`; the last `keep` stay.
 
-    `guard` is called before each write: it raises when this process may no longer write (its claim is lost).
+    `guard` is called before each write and clearing: it raises when this process may not write (its claim is lost).
     """
 
     def __init__(self, folder: Path, keep: int, guard: Callable[[], None] = lambda: None) -> None:
@@ -109,6 +109,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all: a finished run keeps its final weights alone."""
+        self.guard()
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 path.unlink()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from paa.launch import queue
-from paa.launch.view import HEADER, Row, lines, rows, select
+from paa.launch.view import HEADER, Row, lines, rows, select, submissions
 from paa.runs.errors import RunError
+from paa.runs.frame import UnreadableRecord
 from paa.runs.text import show
 
 WATCH_S = 5.0
@@ -31,7 +33,10 @@ def watch(runs_dir: Path, every_s: float = WATCH_S, sleep: Callable[[float], Non
     before: object = None
     while True:
         started = time.monotonic()
-        found = rows(runs_dir)
+        with warnings.catch_warnings():
+            if before is not None:  # it was said at the first look
+                warnings.simplefilter("ignore", UnreadableRecord)
+            found = rows(runs_dir)
         if not found:
             print(f"Nothing was submitted from {runs_dir}. python -m paa.train -m ... hydra/launcher=slurm does it.")
             return
@@ -52,11 +57,14 @@ def watch(runs_dir: Path, every_s: float = WATCH_S, sleep: Callable[[float], Non
 
 
 def cancel(runs_dir: Path, what: str) -> None:
-    """Cancels the jobs of a sweep, table or run. They save where they stand. NothingToDo."""
-    found = _meant(rows(runs_dir), what)
+    """Cancels every job of a sweep, table or run, also of several that are one run. They save where they stand.
+    NothingToDo.
+    """
+    found = _meant(submissions(runs_dir), what)
     ids = {row.status.id for row in found if row.status.active and row.status.id is not None}
     if not ids:
-        raise NothingToDo(f"--cancel {what}: none of its {len(found)} runs is in the queue")
+        count = len({row.identity for row in found})
+        raise NothingToDo(f"--cancel {what}: none of its {count} runs is in the queue")
     try:
         queue.cancel(ids)
     except queue.NoAnswer as error:

@@ -17,7 +17,7 @@ from paa.cli.jobs import Job
 from paa.cli.messages import ConfigError, listed, nearest
 from paa.engine.distributed import World
 from paa.launch.content import content
-from paa.launch.ledger import Entry, Sweep
+from paa.launch.ledger import SWEEPS, Entry, Sweep
 from paa.launch.settings import LocalSettings, SlurmSettings
 from paa.launch.status import Status
 from paa.launch.view import rows
@@ -59,11 +59,29 @@ def check(settings: Settings | None, jobs: Sequence[Job], multirun: bool) -> Non
                 "hydra/launcher=slurm: there is no sbatch on the PATH, so this is no machine of a SLURM cluster; "
                 "hydra/launcher=local runs several at a time here"
             )
+        _one_folder(jobs)
         for job in jobs:
             check_processes(job.config, World(0, settings.tasks))
             if job.config["device"] == "cuda" and settings.tasks_per_node > settings.gpus("cuda"):
                 problem = f"has {settings.gpus('cuda')} GPUs for {settings.tasks_per_node} processes; one each is right"
                 raise ConfigError(f"hydra.launcher.gpus_per_node={settings.gpus_per_node}: a node {problem}")
+
+
+def _one_folder(jobs: Sequence[Job]) -> None:
+    found = list(dict.fromkeys(str(job.config["runs_dir"]) for job in jobs))
+    if len({Path(one).resolve() for one in found}) > 1:
+        problem = "the runs of one sweep share their folder, where it is noted; a command for each is right"
+        raise ConfigError(f"runs_dir={','.join(found)}: {problem}")
+
+
+def check_folder(folder: Path, jobs: Sequence[Job]) -> None:
+    """ConfigError for a sweep's folder in which `python -m paa.runs` would never look."""
+    right = Path(str(jobs[0].config["runs_dir"])).absolute() / SWEEPS
+    if folder.parent.resolve() != right.resolve():
+        raise ConfigError(
+            f"hydra.sweep.dir={folder}: what is submitted is found, watched and cancelled in {right} alone; "
+            f"{right / folder.name} would be right, or leave it out"
+        )
 
 
 def note(folder: Path, command: Sequence[str], settings: Settings, jobs: Sequence[Job], directory: Path) -> Sweep:

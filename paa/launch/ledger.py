@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 from paa import files
 from paa.runs.errors import BadRecord
+from paa.runs.frame import UnreadableRecord
 from paa.runs.paths import RunPaths
 
 SWEEPS = ".sweeps"
@@ -178,8 +180,17 @@ class Sweep:
 
 
 def sweeps(runs_dir: Path) -> list[Sweep]:
-    """Every sweep below `runs_dir` that was submitted, oldest first. BadRecord for one that cannot be read."""
-    found = [Sweep.read(path.parent.absolute()) for path in (runs_dir / SWEEPS).glob(f"*/{_FILE}")]
+    """Every sweep below `runs_dir` that was submitted, oldest first. One that cannot be read is left out, and named in
+    an UnreadableRecord warning.
+    """
+    found = []
+    for path in (runs_dir / SWEEPS).glob(f"*/{_FILE}"):
+        try:
+            found.append(Sweep.read(path.parent.absolute()))
+        except FileNotFoundError:  # removed since the listing
+            continue
+        except BadRecord as error:
+            warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
     return sorted(found, key=lambda sweep: (sweep.created, sweep.name))
 
 

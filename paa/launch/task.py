@@ -62,10 +62,14 @@ class Task:
 def run_all(
     contents: Sequence[dict[str, Any]], watch: str, say: Callable[[str], None], *, patient: bool = True
 ) -> None:
-    """Runs each job in this process. JobFailed at the first that fails; Interrupted.
+    """Runs each job in this process. JobFailed, of the first that failed; Interrupted.
 
-    patient  a failure of the file system that may pass is waited for, and the run then goes on from its checkpoint.
+    patient  this process is alone: a failure of the file system that may pass is waited for, and the run then goes on
+             from its checkpoint; and after a job that has failed the others have their turn before it is raised, for an
+             evaluation that cannot be must not hide another of its training. Of several processes, which may be out of
+             step by then, the first failure is the end.
     """
+    first: Exception | None = None
     for content in contents:
         waits = iter(WAITS_S if patient else ())
         while True:
@@ -74,9 +78,14 @@ def run_all(
                 break
             pause = next(waits, None) if _passing(error) else None
             if pause is None:
-                raise error
+                if not patient:
+                    raise error
+                first = first or error
+                break
             say(f"{error}: goes on in {pause:g} s")
             time.sleep(pause)
+    if first is not None:
+        raise first
 
 
 def _attempt(content: dict[str, Any], watch: str) -> Exception | None:
@@ -118,7 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep = Sweep.read(Path(folder))
     try:
         run_all(list(sweep.contents([int(n) for n in numbers]).values()), sweep.command, print_line)
-    except JobFailed:
+    except JobFailed as error:
+        if len(numbers) > 1:  # others may have had the last word
+            print_line(f"failed: {error}")
         return 1
     except Interrupted as stop:
         return stop.code

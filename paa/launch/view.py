@@ -25,18 +25,27 @@ class Row:
     entry: Entry
     status: Status
 
+    @property
+    def identity(self) -> tuple[str, tuple[str, ...]]:
+        """Of its training and of the evaluations that it asks for: alike for jobs that are the same run."""
+        return self.entry.train_id, self.entry.evals
+
+
+def submissions(runs_dir: Path) -> list[Row]:
+    """Every job that ever went to SLURM, sweep by sweep, those of one run included. Warns as `ledger.sweeps` does."""
+    every = [(sweep, entry) for sweep in sweeps(runs_dir) if not sweep.local for entry in sweep.entries]
+    return [Row(sweep, entry, status) for (sweep, entry), status in zip(every, look(every, runs_dir), strict=True)]
+
 
 def rows(runs_dir: Path) -> list[Row]:
-    """Every job that went to SLURM, once: of those that are the same run the one in the queue, or else the latest.
+    """Every run that went to SLURM, once: of the jobs that are the same run the one in the queue, or else the latest.
 
-    BadRecord for a sweep's folder that cannot be read.
+    Warns as `ledger.sweeps` does.
     """
-    every = [(sweep, entry) for sweep in sweeps(runs_dir) if not sweep.local for entry in sweep.entries]
     found: dict[tuple[str, tuple[str, ...]], Row] = {}
-    for (sweep, entry), status in zip(every, look(every, runs_dir), strict=True):
-        key = (entry.train_id, entry.evals)
-        if key not in found or not found[key].status.active or status.active:
-            found[key] = Row(sweep, entry, status)
+    for row in submissions(runs_dir):
+        if row.identity not in found or not found[row.identity].status.active or row.status.active:
+            found[row.identity] = row
     return list(found.values())
 
 

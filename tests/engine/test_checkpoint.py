@@ -83,6 +83,10 @@ def test_nothing_is_written_once_the_guard_says_no(tmp_path):
     with pytest.raises(RuntimeError, match="lost"):
         Checkpoints(tmp_path / "checkpoints", 2, lost).save(1, {})
     assert not (tmp_path / "checkpoints").exists()
+    path = Checkpoints(tmp_path / "checkpoints", 2).save(1, {})
+    with pytest.raises(RuntimeError, match="lost"):
+        Checkpoints(tmp_path / "checkpoints", 2, lost).clear()
+    assert path.exists()
 
 
 @pytest.mark.parametrize("moment", ["in the middle of the bytes", "before the rename", "before the old are removed"])

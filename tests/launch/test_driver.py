@@ -126,3 +126,30 @@ def test_batches_of_one_command_are_noted_beside_one_another(here, capsys, clust
     assert first.contents([0])[0]["config"]["seed"] == 0
     assert second.contents([0])[0]["config"]["seed"] == 1
     assert len(cluster.calls("sbatch")) == 2
+
+
+@pytest.mark.parametrize(("on_busy", "code"), [("wait", 1), ("leave", 0)])
+def test_a_job_that_ended_without_records_is_well_only_where_it_may_leave_the_run_to_another(
+    here, capsys, cluster, monkeypatch, on_busy, code
+):
+    cluster.queue(("70_0", "COMPLETED"), ("70_1", "COMPLETED"))
+    monkeypatch.setattr("paa.launch.driver.wait", partial(wait, settle_s=0))
+    ended = call(capsys, "paa.train", *WORDS, f"claim.on_busy={on_busy}")
+    assert ended.code == code, ended.err
+    assert ended.out.count("ended: left to another process") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["runs_dir=one,two"], "runs_dir=one,two: the runs of one sweep share their folder, where it is noted; a "),
+        (["hydra.sweep.dir=far/away"], "hydra.sweep.dir={here}/far/away: what is submitted is found, watched and "),
+        (["hydra.sweep.dir=runs/.sweeps/a/b"], "{here}/runs/.sweeps/b would be right, or leave it out"),
+    ],
+)
+def test_what_could_never_be_watched_or_cancelled_is_not_submitted(here, capsys, cluster, words, message):
+    ended = call(capsys, "paa.train", *WORDS, *words)
+    assert ended.code == 2
+    assert message.format(here=here) in ended.err
+    assert ended.err.count("\n") == 1
+    assert cluster.calls("sbatch") == []

@@ -9,6 +9,7 @@ from paa.launch.queue import NoAnswer
 from paa.launch.status import statuses
 from paa.launch.view import rows, select
 from paa.launch.waiting import wait
+from paa.runs.frame import UnreadableRecord
 
 
 @pytest.fixture
@@ -157,6 +158,37 @@ def test_cancel_names_the_jobs_to_slurm(slurm, made, runs_dir, capsys):  # noqa:
         cancel(runs_dir, "table9")
     with pytest.raises(NothingToDo, match="none of its 1 runs is in the queue"):
         cancel(runs_dir, "t0000000001")
+
+
+def test_cancel_reaches_each_job_of_a_run_that_is_in_the_queue_twice(slurm, made, runs_dir, capsys):  # noqa: F811
+    """It was submitted again while SLURM did not answer, say."""
+    later = sweep(runs_dir / ".sweeps" / "t", 2)
+    later.submitted(later.plan([[0], [1]]), "80")
+    slurm.queue(("70_0", "RUNNING"), ("80_0", "PENDING"), ("80_1", "CANCELLED"))
+    assert len(rows(runs_dir)) == 3
+    cancel(runs_dir, "t0000000000")
+    assert slurm.calls("scancel") == ["70_0 80_0"]
+    assert "cancelled 2 jobs" in capsys.readouterr().out
+    cancel(runs_dir, "s")
+    assert slurm.calls("scancel")[1] == "70_0", "of a sweep its own jobs alone"
+    with pytest.raises(NothingToDo, match="none of its 1 runs is in the queue"):
+        cancel(runs_dir, "t0000000001")
+
+
+def test_a_sweep_that_cannot_be_read_hides_no_other(slurm, made, runs_dir, capsys):  # noqa: F811
+    torn = runs_dir / ".sweeps" / "r" / "submitted.json"
+    torn.parent.mkdir()
+    torn.write_text('{"command": "python')
+    slurm.queue(("70_0", "RUNNING"), ("70_1", "FAILED"), ("70_2", "PENDING"))
+    with pytest.warns(UnreadableRecord, match=rf"{torn}: does not say what was submitted .*; left out"):
+        assert len(rows(runs_dir)) == 3
+    with pytest.warns(UnreadableRecord):
+        cancel(runs_dir, "table1")
+    assert slurm.calls("scancel") == ["70_0 70_2"]
+    with pytest.warns(UnreadableRecord) as said:
+        watch(runs_dir, sleep=lambda seconds: slurm.queue(("70_0", "FAILED"), ("70_1", "FAILED"), ("70_2", "FAILED")))
+    assert len(said) == 1, "watching says it once"
+    assert "3 runs: 3 failed" in capsys.readouterr().out
 
 
 def test_watching_ends_when_nothing_goes_on(slurm, made, runs_dir, capsys):  # noqa: F811

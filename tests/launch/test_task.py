@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 import pytest
+from fakes import sweep
 from submitit.core.utils import UncompletedJobError
 
 from paa.cli.jobs import JobFailed
@@ -145,12 +146,29 @@ def test_but_not_for_ever_and_not_where_several_processes_share_the_work(attempt
 
 
 @pytest.mark.parametrize("error", [failed(errno.ENOENT), JobFailed("the loss is not finite")])
-def test_other_failures_are_failures(attempts, error):
+def test_other_failures_are_failures_and_keep_no_other_job_from_its_turn(attempts, error):
     errors, slept = attempts
-    errors.append(error)
-    with pytest.raises(JobFailed):
-        task.run_all([content(), content()], "", print)
+    errors += [error, None, JobFailed("a later one"), None]
+    with pytest.raises(JobFailed) as raised:
+        task.run_all([content()] * 4, "", print)
+    assert raised.value is error
+    assert errors == [], "all four had their turn"
     assert slept == []
+
+
+def test_of_several_processes_the_first_failure_is_the_end(attempts):
+    errors, _ = attempts
+    errors.append(JobFailed("the loss is not finite"))
+    with pytest.raises(JobFailed):
+        task.run_all([content(), content()], "", print, patient=False)
+
+
+def test_the_process_of_a_job_with_several_ends_with_the_first_failure_on_its_last_line(attempts, tmp_path, capsys):
+    errors, _ = attempts
+    made = sweep(tmp_path / "s")
+    errors += [None, JobFailed("no room on the disk"), None]
+    assert task.main([str(made.folder), "0", "1", "2"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "failed: no room on the disk"
 
 
 def test_an_interruption_and_what_submitit_raises_pass(attempts):

@@ -12,6 +12,7 @@ NODES=${PAA_SLURM_NODES:-2}
 CLUSTER=paa-test
 MARK="# The test cluster of paa, made by tests/slurm/up.sh"
 CONF=$LAB/etc/slurm.conf
+OF_A_COMMAND=$LAB/of-a-command   # is there while with_cluster.sh has it up for one command, to be stopped after it
 export SLURM_CONF=$CONF
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*"; }

@@ -31,6 +31,7 @@ stop slurmdbd 15 "$LAB/run/slurmdbd.pid"
 stop mariadbd 30 "$LAB/db/mariadbd.pid"
 stop munged 10 "$LAB/run/munged.pid"
 rm -f "$LAB/up"
+[ $failure = 1 ] || rm -f "$OF_A_COMMAND"
 [ "${1:-}" != --remove ] || rm -rf "$LAB"
 say "stopped"
 exit $failure

@@ -43,6 +43,7 @@ PAA_SLURM_LOCKED=1 ./down.sh >/dev/null || die "what was left of an earlier clus
 
 # ---- configuration ----
 rm -rf "$LAB"; mkdir -p "$LAB"/{etc,ctld,log,run,munge,db}; chmod 755 "$LAB" "$LAB/run" "$LAB/etc"
+[ -z "${PAA_SLURM_COMMAND:-}" ] || touch "$OF_A_COMMAND"   # before any daemon, so that none is forgotten
 head -c 128 /dev/urandom >"$LAB/munge/key"; chmod 600 "$LAB/munge/key"
 SOCKET=$LAB/run/munge.socket
 HOST=$(hostname -s)
