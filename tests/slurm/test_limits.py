@@ -1,4 +1,4 @@
-"""Four sweeps side by side on a real SLURM: put back without a warning, at the time limit, over two processes, tracked."""
+"""Four sweeps side by side on a real SLURM: requeued unwarned, at the time limit, over two processes, and tracked."""
 
 from __future__ import annotations
 
