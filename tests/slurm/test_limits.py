@@ -73,12 +73,15 @@ def seen(place, cluster: Cluster) -> Seen:
     for sweep in sweeps(place / "runs"):
         ids |= ids_by_seed(sweep)
         paths |= runs_by_seed(sweep, place)
-    struck = {}
-    for seed, enough in ((TOGETHER, 3), (TRACKED, 3), (REQUEUED, EVERY + 2)):
-        until(lambda one=seed, least=enough: step(paths[one]) >= least, f"step {enough} of seed {seed}", 180)
-        struck[seed] = step(paths[seed])
-        how = ["scontrol", "requeue"] if seed == REQUEUED else ["scancel", "--signal=USR2"]
-        cluster.slurm(*how, ids[seed])
+    struck: dict[str, int] = {}
+    left = {TOGETHER: 3, TRACKED: 3, REQUEUED: EVERY + 2}
+    while left:  # whichever comes to its step first
+        ready = lambda: [seed for seed, enough in left.items() if step(paths[seed]) >= enough]  # noqa: E731
+        for seed in until(ready, f"the steps {left}", 180):
+            del left[seed]
+            struck[seed] = step(paths[seed])
+            how = ["scontrol", "requeue"] if seed == REQUEUED else ["scancel", "--signal=USR2"]
+            cluster.slurm(*how, ids[seed])
     for seed, one in paths.items():
         until(lambda one=one: one.finished, f"the record of seed {seed}", 400)
     restarts = {s: int(cluster.slurm("squeue", "-h", "-t", "all", "-j", ids[s], "-O", "RestartCnt:")) for s in ids}
