@@ -48,8 +48,10 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(place, cluster: Cluster) -> Seen:
-    """A sweep of five: four of them are struck at some step by what the constants above say."""
+def seen(place, cluster: Cluster, limited) -> Seen:
+    """A sweep of five: four of them are struck at some step by what the constants above say. (`limited` has nothing to
+    do with them, but has been started by then.)
+    """
     words = ["paa.train", *SLOW, "-m", f"seed={PLAIN},{PREEMPTED},{CANCELLED},{KILLED},{FAILS}", "hydra/launcher=slurm"]
     driver = start(place, *words, "hydra.launcher.poll_s=1", PAA_FAILS=FAILS)
     until(lambda: list((place / "runs").glob(".sweeps/*/ids.jsonl")), "the submission")

@@ -1,4 +1,4 @@
-"""Four sweeps side by side on a real SLURM: requeued unwarned, at the time limit, over two processes, and tracked."""
+"""Sweeps side by side on a real SLURM: requeued unwarned, at the time limit, over two processes, and tracked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cluster import SLOW, STEPS, Cluster, ids_by_seed, runs_by_seed, start, step, steps_done, until, weights
+from cluster import (
+    LONG,
+    SLOW,
+    STEPS,
+    Cluster,
+    ids_by_seed,
+    runs_by_seed,
+    start,
+    step,
+    steps_done,
+    sweep_of,
+    until,
+    weights,
+)
 from running import experiment
 
 from paa.engine.metrics import read
@@ -18,25 +31,16 @@ from paa.tracking.stored import history, records
 
 pytestmark = pytest.mark.slurm
 
-REQUEUED, LIMITED, TOGETHER, TRACKED = "10", "11", "12", "13"  # seeds
+REQUEUED, TOGETHER, TRACKED = "10", "12", "13"  # seeds
 EVERY = 5
 """Steps between the checkpoints of the run that is put back without a warning."""
 
-LONG = 250
-"""Steps of the run that meets its limit: 50 s at least, and SLURM's signal comes within 45 s of its start."""
-
-LAUNCH = {
-    REQUEUED: (),
-    LIMITED: ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=15"),
-    TOGETHER: ("hydra.launcher.tasks_per_node=2",),
-    TRACKED: (),
-}
+LAUNCH = {REQUEUED: (), TOGETHER: ("hydra.launcher.tasks_per_node=2",), TRACKED: ()}
 
 
 def keys(seed: str) -> list[str]:
     own = {
         REQUEUED: [f"checkpoint.every={EVERY}"],
-        LIMITED: [f"schedule.steps={LONG}"],
         TOGETHER: [],
         TRACKED: ["tracking=wandb", "tracking.mode=offline", "tracking.system_stats=false"],
     }[seed]
@@ -46,16 +50,22 @@ def keys(seed: str) -> list[str]:
 
 @dataclass
 class Seen:
-    """What is left of the four when all have ended."""
+    """What is left of the three when all have ended."""
 
     place: Path
     paths: dict[str, RunPaths]
     restarts: dict[str, int]
     struck: dict[str, int]
 
-    def went_on(self, seed: str) -> list[int]:
-        """The steps at which its later processes took it up."""
-        return [int(text.split()[0]) for text in self.paths[seed].log.read_text().split("goes on at step ")[1:]]
+
+def went_on(paths: RunPaths) -> list[int]:
+    """The steps at which later processes took a run up."""
+    return [int(text.split()[0]) for text in paths.log.read_text().split("goes on at step ")[1:]]
+
+
+def put_back(cluster: Cluster, job: str) -> int:
+    """How often, as SLURM says."""
+    return int(cluster.slurm("squeue", "-h", "-t", "all", "-j", job, "-O", "RestartCnt:"))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +94,7 @@ def seen(place, cluster: Cluster) -> Seen:
             cluster.slurm(*how, ids[seed])
     for seed, one in paths.items():
         until(lambda one=one: one.finished, f"the record of seed {seed}", 400)
-    restarts = {s: int(cluster.slurm("squeue", "-h", "-t", "all", "-j", ids[s], "-O", "RestartCnt:")) for s in ids}
-    return Seen(place, paths, restarts, struck)
+    return Seen(place, paths, {seed: put_back(cluster, ids[seed]) for seed in ids}, struck)
 
 
 def alone(seen: Seen, seed: str, folder: Path) -> RunPaths:
@@ -100,8 +109,8 @@ def alone(seen: Seen, seed: str, folder: Path) -> RunPaths:
 
 def test_what_is_requeued_without_a_warning_loses_the_steps_since_its_checkpoint_alone(seen, tmp_path):
     assert seen.restarts[REQUEUED] == 1
-    (went_on,) = seen.went_on(REQUEUED)
-    assert went_on >= EVERY
+    (at,) = went_on(seen.paths[REQUEUED])
+    assert at >= EVERY
     done = Counter(steps_done(seen.place, REQUEUED))
     assert set(done) | {0, STEPS // 2} >= {*range(STEPS)}
     assert max(done.values()) <= 2
@@ -110,21 +119,12 @@ def test_what_is_requeued_without_a_warning_loses_the_steps_since_its_checkpoint
     assert [line["step"] for line in read(seen.paths[REQUEUED].metrics) if "loss" in line] == [*range(1, STEPS + 1)]
 
 
-def test_at_the_time_limit_a_run_saves_is_put_back_and_goes_on(seen):
-    assert seen.restarts[LIMITED] >= 1
-    assert seen.went_on(LIMITED), "the limit came before the first step, each time"
-    done = Counter(steps_done(seen.place, LIMITED))
-    assert set(done) | {0, LONG // 2} >= {*range(LONG)}
-    assert set(done.values()) == {1}, "a step was redone"
-    assert TrainingRecord.read(seen.paths[LIMITED].record).steps == LONG
-
-
 def test_two_processes_leave_off_at_one_step_and_end_as_one_that_was_never_interrupted(seen, tmp_path):
     mine = seen.paths[TOGETHER]
     assert TrainingRecord.read(mine.record).world_size == 2
     assert seen.restarts[TOGETHER] == 1
-    (went_on,) = seen.went_on(TOGETHER)
-    assert went_on >= seen.struck[TOGETHER]
+    (at,) = went_on(seen.paths[TOGETHER])
+    assert at >= seen.struck[TOGETHER]
     done = Counter(steps_done(seen.place, TOGETHER))
     assert set(done) | {0, STEPS // 2} >= {*range(STEPS)}
     assert set(done.values()) == {2}, "a step that one process did and the other did not, or that both redid"
@@ -146,3 +146,18 @@ def test_a_run_that_was_put_back_is_one_run_of_wandb_with_each_step_once(seen):
     assert all(run.resume for run in told)
     rows = [row["_step"] for path in stores for row in history(path)]
     assert rows == [*range(1, STEPS + 1)], "a step is lacking, or was sent twice"
+
+
+def test_at_the_time_limit_a_run_saves_is_put_back_and_goes_on(limited, cluster: Cluster):
+    place, submits = limited
+    out, err = submits.communicate(timeout=240)
+    assert submits.returncode == 0, out + err
+    sweep = sweep_of(place)
+    ((seed, paths),) = runs_by_seed(sweep, place).items()
+    until(lambda: paths.finished, "the record", 400)
+    assert put_back(cluster, ids_by_seed(sweep)[seed]) >= 1
+    assert went_on(paths), "the limit came before the first step, each time"
+    done = Counter(steps_done(place, seed))
+    assert set(done) | {0, LONG // 2} >= {*range(LONG)}
+    assert set(done.values()) == {1}, "a step was redone"
+    assert TrainingRecord.read(paths.record).steps == LONG
