@@ -70,11 +70,12 @@ def put_back(cluster: Cluster, job: str) -> int:
 
 @pytest.fixture(scope="module")
 def seen(place, cluster: Cluster) -> Seen:
-    """All are submitted before the first is looked at."""
+    """All are held until the last is submitted, lest one ends before it is struck."""
     drivers = []
     for seed, launch in LAUNCH.items():
         words = [*SLOW[:2], *keys(seed), "-m", f"seed={seed}", "hydra/launcher=slurm", "hydra.launcher.wait=false"]
-        drivers.append(start(place, "paa.train", *words, *launch, HOME=str(place)))
+        hold = "+hydra.launcher.additional_parameters.hold=true"
+        drivers.append(start(place, "paa.train", *words, *launch, hold, HOME=str(place)))
     for driver in drivers:
         out, err = driver.communicate(timeout=240)
         assert driver.returncode == 0, out + err
@@ -83,6 +84,7 @@ def seen(place, cluster: Cluster) -> Seen:
     for sweep in sweeps(place / "runs"):
         ids |= ids_by_seed(sweep)
         paths |= runs_by_seed(sweep, place)
+    cluster.slurm("scontrol", "release", ",".join(ids.values()))
     struck: dict[str, int] = {}
     left = {TOGETHER: 3, TRACKED: 3, REQUEUED: EVERY + 2}
     while left:  # whichever comes to its step first
