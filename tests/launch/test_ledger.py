@@ -5,6 +5,7 @@ from fakes import finish, sweep
 
 from paa.launch.ledger import Sweep, sweeps
 from paa.runs.errors import BadRecord
+from paa.runs.frame import UnreadableRecord
 
 
 def test_what_was_written_is_read(tmp_path):
@@ -54,7 +55,9 @@ def test_a_file_that_is_none_is_named(tmp_path):
     (tmp_path / ".sweeps" / "a").mkdir(parents=True)
     (tmp_path / ".sweeps" / "a" / "submitted.json").write_text("[]")
     with pytest.raises(BadRecord, match=r"submitted\.json: does not say what was submitted"):
-        sweeps(tmp_path)
+        Sweep.read(tmp_path / ".sweeps" / "a")
+    with pytest.warns(UnreadableRecord, match=r"submitted\.json: does not say what was submitted .*; left out"):
+        assert sweeps(tmp_path) == []
 
 
 def test_done_is_a_record_and_every_evaluation(tmp_path):

@@ -22,6 +22,8 @@ HERE = Path(__file__).parent
 REPO = HERE.parents[1]
 MARK = "# The test cluster of paa, made by tests/slurm/up.sh"
 STEPS = 40
+LONG = 250
+"""Steps of the run that meets its time limit."""
 
 SLOW = (
     "--config-dir",

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cluster import MARK, Cluster
+from cluster import LONG, MARK, SLOW, Cluster, start
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +25,22 @@ def cluster() -> Cluster:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, smoke_data, cluster) -> Path:
     """Where the commands of a module run: runs/.data holds the small data sets."""
+    return _place(tmp_path_factory, smoke_data)
+
+
+@pytest.fixture(scope="session")
+def limited(tmp_path_factory, smoke_data, cluster) -> tuple[Path, subprocess.Popen[str]]:
+    """A place, and the process there that submits a run which meets its time limit: SLURM's signal comes within 45 s of
+    its start, and it takes 50 s at least. The first module starts it, a later one looks at it: it mostly waits.
+    """
+    folder = _place(tmp_path_factory, smoke_data)
+    keys = [word for word in SLOW if not word.startswith("schedule.")]
+    launch = ["hydra/launcher=slurm", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=15"]
+    words = ["paa.train", *keys, f"schedule.steps={LONG}", "-m", "seed=11", *launch, "hydra.launcher.wait=false"]
+    return folder, start(folder, *words)
+
+
+def _place(tmp_path_factory, smoke_data) -> Path:
     folder = tmp_path_factory.mktemp("place")
     (folder / "runs").mkdir()
     (folder / "runs" / ".data").symlink_to(smoke_data)

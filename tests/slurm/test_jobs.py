@@ -48,25 +48,33 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(place, cluster: Cluster) -> Seen:
-    """A sweep of five: four of them are struck at some step by what the constants above say."""
+def seen(place, cluster: Cluster, limited) -> Seen:
+    """A sweep of five: four of them are struck at some step by what the constants above say. (`limited` has nothing to
+    do with them, but has been started by then.)
+    """
     words = ["paa.train", *SLOW, "-m", f"seed={PLAIN},{PREEMPTED},{CANCELLED},{KILLED},{FAILS}", "hydra/launcher=slurm"]
     driver = start(place, *words, "hydra.launcher.poll_s=1", PAA_FAILS=FAILS)
     until(lambda: list((place / "runs").glob(".sweeps/*/ids.jsonl")), "the submission")
     sweep = sweep_of(place)
     ids = until(lambda: (found := ids_by_seed(sweep)) and len(found) == 5 and found, "five ids")
     paths = runs_by_seed(sweep, place)
-    struck = {}
-    for one in (PREEMPTED, KILLED, CANCELLED):
-        until(lambda one=one: step(paths[one]) >= 3, f"step 3 of seed {one}")
-        struck[one] = step(paths[one])
-        if one == PREEMPTED:
-            cluster.slurm("scancel", "--signal=USR2", ids[one])
-        elif one == KILLED:
-            os.kill(cluster.processes(cluster.raw(ids[one]))[0], signal.SIGKILL)
-        else:
-            listed = run(place, "paa.runs").stdout
-            cancel = run(place, "paa.runs", "--cancel", paths[one].train_id[:7])
+    struck: dict[str, int] = {}
+    shells: dict[str, subprocess.Popen[str]] = {}
+    while len(struck) < 4:  # whichever comes to its third step first; none is kept waiting by another
+        left = [one for one in (PREEMPTED, KILLED, CANCELLED, PLAIN) if one not in struck]
+        for one in until(lambda left=left: [s for s in left if step(paths[s]) >= 3], f"step 3 of seeds {left}"):
+            struck[one] = step(paths[one])
+            if one == PREEMPTED:
+                cluster.slurm("scancel", "--signal=USR2", ids[one])
+            elif one == KILLED:
+                os.kill(cluster.processes(cluster.raw(ids[one]))[0], signal.SIGKILL)
+            elif one == CANCELLED:
+                shells[one] = start(place, "paa.runs", "--cancel", paths[one].train_id[:7])
+            else:
+                shells[one] = start(place, "paa.runs")
+    listed = shells[PLAIN].communicate(timeout=120)[0]
+    said = shells[CANCELLED].communicate(timeout=120)
+    cancel = subprocess.CompletedProcess([], shells[CANCELLED].returncode, *said)
     out, err = driver.communicate(timeout=240)
     ended = subprocess.CompletedProcess(words, driver.returncode, out, err)
     restarts = {one: cluster.slurm("squeue", "-h", "-t", "all", "-j", ids[one], "-O", "RestartCnt:") for one in ids}

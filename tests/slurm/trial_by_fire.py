@@ -1,6 +1,7 @@
 """Twelve trainings on two nodes while a seeded schedule of disturbances strikes; what is left must be as if none had.
 
-    tests/slurm/with_cluster.sh python tests/slurm/trial_by_fire.py [--seed 0] [--disturbances 30] [--folder DIR]
+    PAA_SLURM_LIMIT_S=7200 tests/slurm/with_cluster.sh \\
+        python tests/slurm/trial_by_fire.py [--seed 0] [--disturbances 30] [--folder DIR]
 
 takes a quarter of an hour on two idle cores; it needs root, for it mounts a small tmpfs below DIR. Prints a line for
 each disturbance, and at the end how many struck, how many steps were done twice, and what does not hold. Exit code 0
