@@ -17,14 +17,16 @@ from paa.boxes import BoxCoder, giou_loss
 from paa.losses import focal_loss, quality_loss
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
-NORMALISERS = ("modern", "official", "mmdet")
+NORMALISERS = ("modern", "official", "mmdet", "mmdet_atss")
 ZERO_WEIGHTS = ("keep", "unweighted", "floor")
 BEFORE: dict[str, tuple[str, float]] = {
     "modern": ("keep", 0.0),
     "official": ("unweighted", 0.0),
     "mmdet": ("floor", 1.1920929e-07),
+    "mmdet_atss": ("keep", 1.1920929e-07),
 }
-"""zero_weights and epsilon of each normaliser before they were arguments of their own."""
+"""zero_weights and epsilon of each normaliser where they are left out: what it brought with it before they were
+arguments of their own, or what the implementation does that it is from."""
 
 _FLOOR = 1e-12  # of MMDetection's weights, paa_head.py
 
@@ -52,13 +54,14 @@ class Criterion:
     normaliser   of the three sums; P positives, W the sum of the localisation weights, N images:
                  "modern"    L_cls, L_IoUP by max(P, 1); L_IoU by max(W, 1).
                  "official"  the same, but L_IoU by W without a floor. Without a head L_IoU by max(P, 1).
-                 "mmdet"     L_cls by max(P, N), L_IoUP by P, L_IoU by W.
+                 "mmdet"     L_cls by max(P, N), L_IoUP by P, L_IoU by W (MMDetection's PAAHead).
+                 "mmdet_atss" as "modern", but an image without a positive adds 1 to P (MMDetection's ATSSHead).
                  What would be divided by 0 is divided by max(P, 1).
     epsilon      added to each of the three: 1.1920929e-07, float32's, in MMDetection (`weight_reduce_loss`), else 0.
     zero_weights where W is 0: "keep" the weights, so that L_IoU is 0; "unweighted" (authors' code): its elements count
                  1 and their sum is divided by max(P, 1) (there by 0); "floor" (MMDetection): every weight is at least
                  1e-12, at any W.
-                 Left out, these two are what `normaliser` brought with it before they were arguments (`BEFORE`).
+                 Left out, these two are as `BEFORE` says of `normaliser`.
     average      "processes": P, W and N are averaged over the processes; "local": each process has its own. The caller
                  acts on it, by what it passes as `statistics` and `world`.
     """
@@ -94,7 +97,7 @@ class Criterion:
     def statistics(
         self, predictions: Predictions, anchors: Anchors, targets: Targets, assignment: Assignment
     ) -> Tensor:
-        """Statistics [3] float32: positives, sum of the localisation weights, images.
+        """Statistics [3] float32: positives (as the normaliser counts them), sum of the localisation weights, images.
 
         Summed over an optimiser step they normalise it. The sum is the caller's: over the micro-batches of gradient
         accumulation, and over processes (`average`).
@@ -150,7 +153,10 @@ class Criterion:
         positive = found.positive
         weight = found.weight.where(positive, 0).sum()
         images = torch.full_like(weight, len(positive))
-        return torch.stack((positive.sum().to(weight.dtype), weight, images))
+        of_image = positive.sum(1)
+        if self.normaliser == "mmdet_atss":
+            of_image = of_image.clamp(min=1)
+        return torch.stack((of_image.sum().to(weight.dtype), weight, images))
 
     def _normalisers(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Divisors of the class, box and auxiliary sums, from the statistics per process."""

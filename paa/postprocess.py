@@ -46,7 +46,10 @@ class PostProcess:
     score_threshold  what a candidate's score must exceed.
     threshold_on     "class": the class score; at most `pre_nms` (location, class) pairs a level (authors' code).
                      "unified": the unified score; of at most `pre_nms` locations a level, the ones whose best class
-                     has the best unified score (MMDetection).
+                     has the best score (MMDetection's PAAHead).
+    ranked_by        what the best `pre_nms` of a level are chosen by: the "unified" score, or the "class" score
+                     (MMDetection's heads but for PAA's).
+    drop_empty       boxes without width or height never reach NMS (MMDetection's heads but for PAA's).
     nms_iou          NMS drops a box whose IoU with a better one of its class is above this.
     max_detections   of an image.
     keep_ties        keeps all detections that tie the last of `max_detections` (authors' code).
@@ -74,6 +77,8 @@ class PostProcess:
         voting_iou: float = 0.01,
         legacy: bool = False,
         coder: BoxCoder | None = None,
+        ranked_by: str = "unified",
+        drop_empty: bool = False,
     ) -> None:
         self.score_threshold = checks.number("score_threshold", score_threshold, low=0, below=1)
         self.threshold_on = checks.choice("threshold_on", threshold_on, ("class", "unified"))
@@ -89,6 +94,8 @@ class PostProcess:
         self.voting_iou = checks.number("voting_iou", voting_iou, low=0, below=1)
         self.legacy = checks.flag("legacy", legacy)
         self.coder = coder or BoxCoder(legacy=legacy)
+        self.ranked_by = checks.choice("ranked_by", ranked_by, ("unified", "class"))
+        self.drop_empty = checks.flag("drop_empty", drop_empty)
 
     def __call__(
         self,
@@ -130,6 +137,9 @@ class PostProcess:
         if self.frame == "stored" and original is not None:
             factors = scale_factors(sizes, original.to(sizes.device))
             boxes, sizes = boxes * factors[image].to(boxes.dtype), original.to(sizes.device)
+        if self.drop_empty:
+            some = (boxes[:, 2:] - boxes[:, :2] + (1 if self.legacy else 0) > 0).all(1)
+            boxes, image, anchor, label, scores = (x[some] for x in (boxes, image, anchor, label, scores))
         offsets = torch.searchsorted(image, torch.arange(len(logits) + 1, device=image.device)).tolist()
         return Selection(
             boxes=boxes,
@@ -177,7 +187,8 @@ class PostProcess:
         image, anchor, label = (prob > self.score_threshold).nonzero(as_tuple=True)
         of = None if quality is None else quality[image, anchor]
         scores = self._score(prob[image, anchor, label], of, auxiliary)
-        best = within_top(scores, image * len(anchors.shapes) + anchors.level[anchor], self.pre_nms)
+        rank = prob[image, anchor, label] if self.ranked_by == "class" else scores
+        best = within_top(rank, image * len(anchors.shapes) + anchors.level[anchor], self.pre_nms)
         return image[best], anchor[best], label[best], scores[best]
 
     def _by_unified(
@@ -185,11 +196,18 @@ class PostProcess:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Candidates whose unified score exceeds the threshold: image, anchor, class, unified score, each [N].
 
-        Locations below the threshold in every class never displace one above it: only the others need a rank.
+        Ranked by that score, locations below the threshold in every class never displace one above it: only the others
+        need a rank. Ranked by the class score they may.
         """
-        unified = auxiliary.score(logits.sigmoid(), quality, self.unified)
-        peak = unified.amax(-1)
-        image, anchor = (peak > self.score_threshold).nonzero(as_tuple=True)
+        prob = logits.sigmoid()
+        unified = auxiliary.score(prob, quality, self.unified)
+        if self.ranked_by == "class":
+            peak = prob.amax(-1)
+            ranked = torch.ones_like(peak, dtype=torch.bool)
+        else:
+            peak = unified.amax(-1)
+            ranked = peak > self.score_threshold
+        image, anchor = ranked.nonzero(as_tuple=True)
         groups = image * len(anchors.shapes) + anchors.level[anchor]
         best = within_top(peak[image, anchor], groups, self.pre_nms)
         image, anchor = image[best], anchor[best]

@@ -66,10 +66,13 @@ def _literal(step: Step, task: Auxiliary, normaliser: str) -> dict[str, float]:
     by_class, by_box = max(positives, 1), max(sum(weights), 1)
     if normaliser == "official":
         by_box = sum(weights)
+    by_aux = positives
     if normaliser == "mmdet":
         by_class, by_box = max(positives, images), sum(weights)
+    if normaliser == "mmdet_atss":
+        by_class = by_aux = sum(max(int((of_image >= 0).sum()), 1) for of_image in assignment.gt_index)
     losses = {"cls": cls / by_class, "box": task.lambda_1 * weighted / by_box}
-    return losses | ({"aux": task.lambda_2 * sum(aux) / positives} if task.has_head else {})
+    return losses | ({"aux": task.lambda_2 * sum(aux) / by_aux} if task.has_head else {})
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
@@ -117,6 +120,19 @@ def test_statistics_are_positives_weights_and_images() -> None:
     assert found.tolist() == pytest.approx([int(assignment.positive.sum()), total, 4], rel=1e-5)
 
 
+def test_an_image_without_a_positive_counts_as_one_with_mmdet_atss() -> None:
+    step = _step(2, counts=(3, 0, 4, 0))
+    of_image = step[3].positive.sum(1).tolist()
+    assert min(of_image) == 0
+    plain, floored = (Criterion(BoxCoder(), Centerness(), normaliser=n) for n in ("modern", "mmdet_atss"))
+    counts = floored.statistics(*step)
+    assert counts[0] == sum(max(n, 1) for n in of_image) == plain.statistics(*step)[0] + of_image.count(0)
+    ours, usual = floored(*step), plain(*step)
+    for part in ("cls", "aux"):
+        torch.testing.assert_close(ours[part] * counts[0], usual[part] * sum(of_image))
+    torch.testing.assert_close(ours["box"], usual["box"])
+
+
 def test_normalisers_of_several_processes_are_averages() -> None:
     step = _step(3)
     for normaliser in NORMALISERS:
@@ -139,6 +155,7 @@ def test_normalisers_of_several_processes_are_averages() -> None:
         ("official", IoUPrediction(), (1, 0.1, 1)),
         ("official", NoAuxiliary(), (1, 1, 1)),
         ("mmdet", IoUPrediction(), (0.75, 0.1, 0.5)),
+        ("mmdet_atss", IoUPrediction(), (1, 1, 1)),
     ],
 )
 def test_floors_of_the_normalisers(normaliser: str, task: Auxiliary, divisors: tuple[float, ...]) -> None:
@@ -175,9 +192,10 @@ def test_what_becomes_of_weights_that_sum_to_0_is_a_choice_of_its_own(normaliser
     box = {z: Criterion(BoxCoder(), IoUPrediction(), zero_weights=z, **epsilon_and)(*step)["box"] for z in ZERO_WEIGHTS}
     unweighted = Criterion(BoxCoder(), NoAuxiliary())(*step)["box"]
     positives = int(step[3].positive.sum())
+    counted = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser).statistics(*step)[0]
     assert box["keep"] == 0
-    torch.testing.assert_close(box["unweighted"], unweighted)
-    divisor = 1 + epsilon if normaliser == "modern" else epsilon or positives
+    torch.testing.assert_close(box["unweighted"] * counted, unweighted * positives)
+    divisor = 1 + epsilon if normaliser in ("modern", "mmdet_atss") else epsilon or positives
     assert box["floor"].item() == pytest.approx(unweighted.item() * positives * 1e-12 / divisor, rel=1e-4)
 
 

@@ -66,7 +66,7 @@ def literal(predictions: Predictions, anchors: Anchors, image: int, task: str, *
         product = p * quality[anchor]
         return math.sqrt(product) if o["unified"] == "sqrt" else product
 
-    candidates, start = [], 0
+    candidates, start, rank = [], 0, 1 if o["ranked_by"] == "class" else 0
     for rows, columns in anchors.shapes:
         pairs = []
         for anchor in range(start, start + rows * columns):
@@ -76,9 +76,9 @@ def literal(predictions: Predictions, anchors: Anchors, image: int, task: str, *
         start += rows * columns
         if o["threshold_on"] == "class":
             pairs = [pair for pair in pairs if pair[1] > 0.05]
-            pairs = sorted(pairs, key=lambda pair: -pair[0])[: o["pre_nms"]]
+            pairs = sorted(pairs, key=lambda pair: -pair[rank])[: o["pre_nms"]]
         else:
-            best = {anchor: max(pair[0] for pair in pairs if pair[2] == anchor) for _, _, anchor, _ in pairs}
+            best = {anchor: max(pair[rank] for pair in pairs if pair[2] == anchor) for _, _, anchor, _ in pairs}
             locations = sorted(best, key=lambda anchor: -best[anchor])[: o["pre_nms"]]
             pairs = [pair for pair in pairs if pair[2] in locations and pair[0] > 0.05]
         candidates += sorted(pairs, key=lambda pair: pair[2:])
@@ -103,6 +103,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"pre_nms": 9},
     {"pre_nms": 9, "unified": "product", "max_detections": 11},
     {"max_detections": 10, "keep_ties": False},
+    {"pre_nms": 9, "ranked_by": "class"},
+    {"threshold_on": "unified", "pre_nms": 7, "ranked_by": "class"},
 ]
 
 
@@ -113,7 +115,7 @@ OPTIONS: list[dict[str, Any]] = [
 )
 def test_against_literal_loops(ties: bool, options: dict[str, Any], task: str, auxiliary: Auxiliary) -> None:
     full = {"legacy": False, "threshold_on": "class", "unified": "sqrt", "pre_nms": 1000, "max_detections": 100}
-    full |= {"keep_ties": True} | options
+    full |= {"keep_ties": True, "ranked_by": "unified"} | options
     predictions, anchors = inputs(len(options) + ties, ties, head=task != "none", legacy=full["legacy"])
     found = PostProcess(voting=False, **full)(predictions, anchors, SIZES, auxiliary)
     assert len(found) == 3
@@ -281,6 +283,8 @@ def test_half_precision_logits() -> None:
         ("nms_iou", 1.5, "nms_iou=1.5 is out of range"),
         ("max_detections", 2.5, "max_detections=2.5: must be an integer"),
         ("keep_ties", "yes", "keep_ties=yes: must be true or false"),
+        ("ranked_by", "iou", "ranked_by=iou: must be one of unified, class"),
+        ("drop_empty", 1, "drop_empty=1: must be true or false"),
         ("unified", "root", "unified=root: must be one of sqrt, product"),
         ("frame", "image", "frame=image: must be one of input, stored"),
         ("voting", 1, "voting=1: must be true or false"),

@@ -49,8 +49,6 @@ def described(
         out["data.root"] = "coco"  # evaluate takes data.root=DIR, predict needs none
     if assigner != "paa":
         out["postprocess.voting"] = "false"  # a step of PAA's
-    if foreign.kind == "mmdet" and assigner == "atss":
-        out |= {"postprocess.unified": "product", "postprocess.threshold_on": "class"}  # base_dense_head.py
     if foreign.kind == "torchvision":
         out["anchors.centre"] = "0.0"
     if foreign.anchor_scale is not None:

@@ -26,7 +26,8 @@ REPOSITORIES = {
 }
 """Where the files lie that mmdet.yaml names, by their first folder."""
 
-AUTHORS = "https://github.com/kkhoot/PAA/blob/master/"
+AUTHORS = "https://github.com/kkhoot/PAA/blob/13d5721/"
+"""The authors' files, as they have been since December 2020."""
 
 INTRO = """\
 # Presets: the paper, the authors' code, MMDetection
@@ -103,11 +104,8 @@ height > width; here the whole batch is of one kind, by height >= width. MMDetec
 over; here it begins the next one. NMS and voting here are in float64, theirs in float32. Test images are padded
 together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
 
-`compat=mmdet` is MMDetection's PAA head:
-with `assign=atss` losses are normalised and detections scored as there too, while its ATSS head divides the class and
-centerness losses by the mean over processes of the sum over images of max(positives, 1), the box loss by max(W, 1), and
-ranks by class score x centerness, cut at 0.05 of the class score (`postprocess.unified=product
-postprocess.threshold_on=class postprocess.voting=false`).
+With `assign=atss compat=mmdet` losses and detections are those of MMDetection's ATSSHead, and with any other assigner
+those of its PAAHead. Its floor of the box loss is on the mean of W over processes, here on the W of the whole batch.
 """
 
 
@@ -147,13 +145,26 @@ def link(preset: str, source: str) -> str:
 def _table(conf: Conf, presets: Mapping[str, Mapping[str, Key]], names: Sequence[str]) -> str:
     rows = [["key", "read by", *(f"`{preset}`" for preset in PRESETS), "meaning"], ["---"] * (len(PRESETS) + 3)]
     for name in names:
-        readers = "<br>".join(f"`{reader}`" for reader in conf.readers(name))
+        readers = "<br>".join(f"`{reader}`" for reader in _readers(conf, name))
         cells = [_cell(preset, presets[preset][name]) for preset in PRESETS]
         rows.append([f"`{name}`", readers, *cells, conf.comment(presets[PRESETS[0]][name], "compat").meaning])
     return _markdown(rows)
 
 
+def _readers(conf: Conf, name: str) -> list[str]:
+    """What a user sets, of the keys that read `name`: what reads it by way of "_name_" keys in place of those."""
+    found: list[str] = []
+    for reader in conf.readers(name):
+        if reader.rpartition(".")[2].startswith("_"):
+            found += _readers(conf, reader)
+        else:
+            found.append(reader)
+    return sorted(set(found))
+
+
 def _cell(preset: str, key: Key) -> str:
+    if key.references:
+        return f"as `{key.references[0]}`"
     if preset == "modern":
         return f"`{key.written}`"
     source = link(preset, key.comment.source) if key.comment.source else "*as official*"

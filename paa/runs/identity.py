@@ -98,6 +98,8 @@ INERT: dict[str, Any] = {
     "backbone.dcn_init": "random",
     "detector.head.dcn_init": "random",
     "postprocess.multiscale": {},
+    "postprocess.ranked_by": "unified",
+    "postprocess.drop_empty": False,
 }
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,

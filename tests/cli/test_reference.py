@@ -183,7 +183,7 @@ def stated(conf: Conf) -> Iterator[tuple[list[list[str]], dict[str, str]]]:
             new = {name: values for name, values in table.items() if (name, values) not in seen}
             seen |= set(new.items())
             first = [f"{group}={choices[0].name}"]
-            more = [[]] if group in ("compat", "recipe") else []
+            more = {"compat": [[], ["assign=atss"]], "recipe": [[]]}.get(group, [])
             yield [[*first, *BASES.get(group, [])], *([*first, *one] for one in more)], new
 
 

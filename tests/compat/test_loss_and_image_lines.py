@@ -72,6 +72,18 @@ def test_average(build):
     assert found["local"][1] == 0.5
 
 
+@pytest.mark.parametrize("line", ["normaliser", "zero_weights", "average"])
+def test_lines_of_atss_stand_in_place_of_those_of_the_same_name(build, line):
+    usual, other = {
+        "normaliser": ("mmdet", "mmdet_atss"),
+        "zero_weights": ("floor", "keep"),
+        "average": ("local", "processes"),
+    }[line]
+    assert getattr(build("atss", **{line: usual}).criterion, line) == usual
+    assert getattr(build("atss", **{line: usual, f"atss_{line}": other}).criterion, line) == other
+    assert getattr(build("paa", **{line: usual, f"atss_{line}": other}).criterion, line) == usual
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory) -> CocoIndex:
     """Images 0 to 5: a good box; one 0.9 pixels wide; a crowd alone; nothing; narrow; a box stored with area 0."""

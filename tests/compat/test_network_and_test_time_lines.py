@@ -6,12 +6,13 @@ import math
 
 import pytest
 import torch
-from lines import detected
+from lines import detected, row
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from paa.detector.deform import DeformConv2d
 from paa.detector.resnet import ResNet
+from paa.structures import Predictions
 
 PAIR = [[0.0, 0, 10, 10], [0.0, 0, 10, 5.5]]
 """Two boxes of IoU 0.55: both pass NMS, and they vote for one another."""
@@ -60,6 +61,49 @@ def test_voting_iou(build, value, votes):
     parts = build("paa", voting_iou=value, sigma_t=9.0, legacy=False)
     found = detected(parts, [[0.0, 0, 10, 10], [0.0, 9.9, 10, 20.1]], [0.9, 0.8])
     assert (found.boxes[0] - torch.tensor([0.0, 0, 10, 10])).abs().max() > 1 if votes else found.boxes[0, 3] == 10
+
+
+@pytest.mark.parametrize(("value", "score"), [("sqrt", math.sqrt(0.9 * 0.4)), ("product", 0.9 * 0.4)])
+def test_atss_unified(build, value, score):
+    """Left to itself it is compat.unified, of which PAA alone is told by it where the two differ."""
+    other = {"sqrt": "product", "product": "sqrt"}[value]
+    for lines in ({"atss_unified": value, "unified": other}, {"unified": value}):
+        assert detected(build("atss", **lines), PAIR[:1], [0.9], quality=0.4).scores.item() == pytest.approx(score)
+
+
+@pytest.mark.parametrize(("value", "left"), [("class", 1), ("unified", 0)])
+def test_atss_threshold_on(build, value, left):
+    """A class score of 0.06, whose root with a centerness of 0.01 is 0.024."""
+    parts = build("atss", atss_threshold_on=value)
+    assert len(detected(parts, PAIR[:1], [0.06], quality=0.01)) == left
+
+
+@pytest.mark.parametrize("value", ["unified", "class"])
+def test_atss_ranked_by(build, value):
+    """Of 1001 locations the one of least class score has the best centerness by far."""
+    count = 1001
+    classes = torch.linspace(0.9, 0.1, count)
+    quality = torch.full((count,), 0.1)
+    quality[-1] = 0.99
+    corner = torch.arange(count).float()
+    boxes = torch.stack((corner % 60, corner // 60, corner % 60 + 1, corner // 60 + 1), 1)
+    predictions = Predictions(classes.logit().view(1, -1, 1), torch.zeros(1, count, 4), quality.logit()[None])
+    parts = build("atss", atss_ranked_by=value, legacy=False)
+    found = parts.postprocess.select(predictions, row(boxes), torch.tensor([[64, 64]]), parts.auxiliary)
+    assert len(found.scores) == 1000
+    assert (found.scores.max() > 0.3) == (value == "unified")
+
+
+@pytest.mark.parametrize(("value", "left"), [(False, 2), (True, 1)])
+def test_atss_drop_empty(build, value, left):
+    """The second box lies beyond the image and has no width once clipped."""
+    parts = build("atss", atss_drop_empty=value, legacy=False)
+    assert len(detected(parts, [[0.0, 0, 10, 10], [70.0, 0, 80, 10]], [0.9, 0.8])) == left
+
+
+def test_atss_voting(build):
+    assert [build("atss", atss_voting=value).postprocess.voting for value in (False, True)] == [False, True]
+    assert build("paa", atss_voting=False).postprocess.voting
 
 
 @pytest.fixture(scope="module")

@@ -255,6 +255,8 @@ def test_what_a_file_does_not_say_has_to_be_said(tmp_path, capsys):
     assert config["auxiliary"]["_target_"] == "paa.auxiliary.Centerness"
     node = config["postprocess"]
     assert (node["voting"], node["unified"], node["threshold_on"]) == (False, "product", "class")
+    assert (node["ranked_by"], node["drop_empty"]) == ("class", True)
+    assert config["criterion"]["normaliser"] == "mmdet_atss"
 
 
 def test_names_of_classes_put_the_outputs_in_order(tmp_path, capsys):

@@ -151,10 +151,13 @@ def float64_mixtures() -> Iterator[None]:
         paa_head.skm = was
 
 
-def detections_of(images: list[Image], originals: list[tuple[int, int]], classes: int, voting: bool) -> list[Any]:
-    """Detections of PAAHead in pixels of the image as stored: bboxes, scores, labels of each image."""
-    made = head(PAA, classes)
-    made.with_score_voting = voting
+def detections_of(
+    name: str, images: list[Image], originals: list[tuple[int, int]], classes: int, voting: bool = False
+) -> list[Any]:
+    """Detections of a head in pixels of the image as stored: bboxes, scores, labels of each image; voting is PAA's."""
+    made = head(name, classes)
+    if name == PAA:
+        made.with_score_voting = voting
     _, metas = instances_of(images, originals)
     with torch.no_grad():
         return made.predict_by_feat(*maps_of(images).values(), batch_img_metas=metas, rescale=True)

@@ -64,8 +64,10 @@ def outputs_of(images: list[Image], original: np.ndarray) -> Arrays:
 
     gt_index, loss_X, slope_X    PAAHead.loss_by_feat, its mixtures fitted in float64; labels as in `Assignment`.
     float32                      gt_index with the mixtures fitted in float32, as released; -3 where that raises.
-    atss_gt_index, atss_loss_X   ATSSAssigner, ATSSHead.loss_by_feat; iou_gt_index: MaxIoUAssigner of RetinaNet.
     plain_X, vote_X              PAAHead.predict_by_feat without and with score voting, boxes in the stored image.
+    atss_gt_index                ATSSAssigner; atss_loss_X, atss_slope_X: ATSSHead.loss_by_feat.
+    atss_X                       ATSSHead.predict_by_feat, X as of plain_X.
+    iou_gt_index                 MaxIoUAssigner of RetinaNet.
     """
     classes = images[0].logits.shape[1]
     with heads.float64_mixtures():
@@ -74,7 +76,7 @@ def outputs_of(images: list[Image], original: np.ndarray) -> Arrays:
         released = heads.losses_of(heads.PAA, images, classes)[2]
     except ValueError:  # of scikit-learn: a covariance that float32 made negative
         released = np.full_like(index, -3)
-    atss, _, _ = heads.losses_of(heads.ATSS, images, classes)
+    atss, atss_slopes, _ = heads.losses_of(heads.ATSS, images, classes)
     found: Arrays = {
         "gt_index": index.astype(np.int16),
         "float32": released.astype(np.int16),
@@ -83,22 +85,23 @@ def outputs_of(images: list[Image], original: np.ndarray) -> Arrays:
         **{f"loss_{part}": np.array(value) for part, value in parts.items()},
         **{f"atss_loss_{part}": np.array(value) for part, value in atss.items()},
         **{f"slope_{kind}": value for kind, value in slopes.items()},
+        **{f"atss_slope_{kind}": value for kind, value in atss_slopes.items()},
     }
     sizes = [(int(h), int(w)) for h, w in original]
-    for kind, voting in (("plain", False), ("vote", True)):
-        detections = heads.detections_of(images, sizes, classes, voting)
+    for kind, name, voting in (("plain", heads.PAA, False), ("vote", heads.PAA, True), ("atss", heads.ATSS, False)):
+        detections = heads.detections_of(name, images, sizes, classes, voting)
         found[f"{kind}_offsets"] = np.cumsum([0, *(len(one.scores) for one in detections)])
-        for name in ("bboxes", "scores", "labels"):
-            found[f"{kind}_{name}"] = np.concatenate([getattr(one, name).numpy() for one in detections])
+        for part in ("bboxes", "scores", "labels"):
+            found[f"{kind}_{part}"] = np.concatenate([getattr(one, part).numpy() for one in detections])
     return found
 
 
 def thinned(found: Arrays) -> Arrays:
     """Outputs as they are stored: of each derivative the 200 largest and 100 others, with their places."""
-    kept = {key: value for key, value in found.items() if not key.startswith("slope_")}
-    for kind in ("cls", "reg", "iou"):
-        value = found[f"slope_{kind}"].ravel()
+    kept = {key: value for key, value in found.items() if "slope_" not in key}
+    for name in found.keys() - kept.keys():
+        value = found[name].ravel()
         order = np.argsort(-np.abs(value), kind="stable")
         places = np.sort(np.concatenate((order[:200], order[200 :: max(1, len(order) // 100)])))
-        kept |= {f"slope_{kind}_place": places.astype(np.int32), f"slope_{kind}_value": value[places]}
+        kept |= {f"{name}_place": places.astype(np.int32), f"{name}_value": value[places]}
     return kept
