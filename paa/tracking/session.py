@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from paa.tracking.wandb import Wandb
 
 
+_UNREACHED = "WandbServiceConnectionError"
+"""What wandb raises where its own process, which it starts beside ours, has died or is not up in time."""
+
+
 class Session:
     """Opens the run: online where that is asked for and the server lets us, else offline, with a warning.
 
@@ -27,12 +31,12 @@ class Session:
         self._settings, self._info, self._name = settings, run, name
         (run.folder / "wandb").mkdir(exist_ok=True)  # where it cannot be made, wandb would write elsewhere
         try:
-            self._run = self._open(settings.mode)
+            self._run = self._reached(settings.mode)
             offline = settings.mode == "offline"
         except Exception as error:
             if settings.mode == "offline":
                 raise
-            self._run, offline = self._open("offline"), True
+            self._run, offline = self._reached("offline"), True
             self._warn_offline(error)
         # The server knows what it has; offline, the files below the run's folder are all that there is.
         self._next = last_step(run.folder / "wandb", run.train_id) + 1 if offline else int(self._run.step)
@@ -57,6 +61,16 @@ class Session:
         if interrupted:
             self._run.mark_preempting()
         self._run.finish(exit_code=0 if done else 1)
+
+    def _reached(self, mode: Any) -> Any:
+        """Opens the run; once more with a new process of wandb's where that of an earlier run cannot be reached."""
+        try:
+            return self._open(mode)
+        except Exception as error:
+            if type(error).__name__ != _UNREACHED:  # wandb does not export it
+                raise
+            abandon()
+            return self._open(mode)
 
     def _open(self, mode: Any) -> Any:
         import wandb

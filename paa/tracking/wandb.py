@@ -77,7 +77,7 @@ class WandbTracker:
         self.settings, self.run = settings, run
         self._rows: queue.Queue[Callable[[Session], None]] = queue.Queue(_WAITING)
         self._row: tuple[int, dict[str, Any], list[Path]] | None = None
-        self._dead = False
+        self._dead, self._telling = False, threading.Lock()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
     def __enter__(self) -> WandbTracker:
@@ -160,12 +160,14 @@ class WandbTracker:
                 abandon()
 
     def _give_up(self, reason: str) -> None:
-        """Ends the tracking: one line, whoever finds out first."""
-        if not self._dead:
-            self._dead = True
+        """Ends the tracking: one line, whoever finds out first. It is told before others see that it is over."""
+        with self._telling:
+            if self._dead:
+                return
             reason = reason if reason.startswith(("is ", "does ", "cannot ")) else f"has failed ({reason})"
             stored = "" if not list((self.run.folder / "wandb").glob("*run-*")) else f" {sync_command(self.run.folder)}"
             self.run.warn(f"warning: wandb {reason}; training goes on without it.{stored}")
+            self._dead = True
 
 
 def run_name(settings: Wandb, run: RunInfo) -> str:

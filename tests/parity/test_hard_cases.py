@@ -73,10 +73,11 @@ def test_boxes_without_area_stay_as_they_are(preset: str) -> None:
 @WITH_MMDET
 def test_mmdetection_votes_them_to_nan() -> None:
     mmdetection.require()
+    from mmdet_heads import PAA
     from mmdet_heads import detections_of as theirs_of
 
     image = hard_cases.boxes_off_the_image()
-    theirs = theirs_of([image], [image.size], 3, voting=True)[0]
+    theirs = theirs_of(PAA, [image], [image.size], 3, voting=True)[0]
     ours = detections_of(step_of(parts("mmdet"), [image]))
     assert len(theirs.scores) == len(ours.scores)
     lost = ~theirs.bboxes.isfinite().all(1)

@@ -143,6 +143,27 @@ def test_a_failure_is_one_warning(tmp_path, fake, when):
     assert line.endswith("); training goes on without it.")
 
 
+def test_a_process_of_wandb_that_cannot_be_reached_is_started_anew_once(tmp_path, fake):
+    class WandbServiceConnectionError(Exception):
+        """As wandb's own."""
+
+    failures, said, stopped = [WandbServiceConnectionError("Failed to connect")], [], []
+
+    def answer(mode):
+        if failures:
+            raise failures.pop()
+        return fake.run
+
+    fake.answer, fake.teardown = answer, lambda: stopped.append(True)
+    follow(Wandb(mode="offline"), info(tmp_path, said))
+    assert fake.run.ended == [0]
+    assert (said, stopped) == ([], [True])
+    failures.extend(WandbServiceConnectionError("Failed to connect") for _ in range(2))
+    follow(Wandb(mode="offline"), info(tmp_path, said))
+    assert len(said) == 1
+    assert "wandb has failed (Failed to connect)" in said[0]
+
+
 def test_what_does_not_answer_is_left_after_its_time(tmp_path, fake, monkeypatch):
     monkeypatch.setattr("paa.tracking.wandb._GRACE_S", 0.0)
     fake.run.finish = lambda exit_code: time.sleep(3)
