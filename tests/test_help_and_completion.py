@@ -24,14 +24,14 @@ def test_the_list_of_runs_shows_what_was_done(here, capsys):
     assert "weights_sha256" in shown.stdout
 
 
-def test_help_shows_groups_keys_and_six_examples(here, capsys):
+def test_help_shows_groups_keys_and_five_examples(here, capsys):
     ended = call(capsys, "paa.train", "--help")
     assert ended.code == 0
     assert re.search(r"^assign: atss, max_iou, paa$", ended.out, re.M)
     assert re.search(r"^assign\.boundary: a, b, b_2020, c, d, fnp, fsr, paa$", ended.out, re.M)
     for key in ("seed", "assign.topk", "assign.lambda_score", "anchors.scale", "postprocess.voting", "schedule.steps"):
         assert re.search(rf"^ +(?:.*  )?{re.escape(key)}  ", ended.out, re.M), key
-    assert ended.out.count("  python -m paa.train") == 6
+    assert ended.out.count("  python -m paa.train") == 5
     assert not any("hydra/" in line for line in ended.out.split("Keys that matter")[0].splitlines())
     assert not (here / "runs" / ".sweeps").exists()
     for module in ("paa.evaluate", "paa.predict", "paa.convert"):
@@ -43,7 +43,7 @@ def test_help_shows_groups_keys_and_six_examples(here, capsys):
 def test_the_examples_in_the_help_are_commands_that_compose(capsys, here):
     text = call(capsys, "paa.train", "--help").out
     examples = re.findall(r"^ +python -m paa\.train(.*?)(?:  .*)?$", text, re.M)
-    assert len(examples) == 6
+    assert len(examples) == 5
     for example in examples:
         arguments = [a.replace("data.root=DIR", "data.root=/data") for a in example.split() if a != "-m"]
         shown = call(capsys, "paa.train", "--cfg", "job", *[re.sub(r",.*", "", a) for a in arguments])
