@@ -125,6 +125,7 @@ class Training:
                 observe=self._pictures(core, (index, truths, chosen), detector, device),
                 precision=precision,
                 world=self.world,
+                batch_size=config["train"]["batch_size"],
             )
             if state:
                 loop.restore(state)
