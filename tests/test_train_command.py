@@ -94,6 +94,13 @@ def poison(monkeypatch):
     return fail
 
 
+def test_a_training_without_evaluations_ends_as_finished(here, capsys):
+    ended = train(capsys, "evaluate.splits=[]", "schedule.steps=2")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1].endswith("  finished; no evaluation was asked for")
+    assert only_run(here).finished
+
+
 def test_a_failed_job_does_not_hide_the_others(here, capsys, poison):
     poison(lambda numbers: numbers[0].fill_(float("nan")))
     ended = train(capsys, "-m", "seed=0,1,2")

@@ -203,6 +203,21 @@ def check_processes(config: Mapping[str, Any], world: World) -> None:
         raise ConfigError(f"backbone.norm=batch with {world.size} processes: {problem}")
 
 
+def check_as_before(parts: Parts, name: str, before: int, now: int) -> None:
+    """ConfigError where `before` processes trained run `name`, `now` others would take it up, and that changes numbers.
+
+    It does where each process has normalisers of its own. No id says how many there were.
+    """
+    if parts.criterion.average == "local" and before != now:
+        problem = f"{name} is of {_processes(before)}, which matters to its numbers, and not of {now}"
+        remedy = f"start {before}, or say another runs_dir or compat.average=processes"
+        raise ConfigError(f"criterion.average=local: {problem}; {remedy}")
+
+
+def _processes(count: int) -> str:
+    return f"{count} processes" if count > 1 else "1 process"
+
+
 def apply_process(config: Mapping[str, Any]) -> None:
     """What holds for the whole process: torch's CPU threads, memory that a CPU computes in, cuDNN's repeatability."""
     apply_threads(config)

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from paa import files
 from paa.checks import OutOfRange
-from paa.cli.assemble import Parts, apply_process, assemble, check_processes, device_of
+from paa.cli.assemble import Parts, apply_process, assemble, check_as_before, check_processes, device_of
 from paa.cli.evaluating import Evaluator, missing, wanted
 from paa.cli.feasible import too_long
 from paa.cli.messages import ConfigError, reason
@@ -123,9 +123,17 @@ class Experiment:
         experiment = cls(parts, identify(parts, shared), overrides, choices or {})
         if refusal and not experiment.identity.paths.finished:
             raise ConfigError(refusal)
+        if here:
+            experiment.check_reuse(current())
         if looks:
             experiment.check_data(shared)
         return experiment
+
+    def check_reuse(self, world: World) -> None:
+        """ConfigError where the training is finished, and would have other numbers by the processes of `world`."""
+        paths = self.identity.paths
+        if paths.finished:
+            check_as_before(self.parts, paths.train_id, TrainingRecord.read(paths.record).world_size, world.size)
 
     def check_data(self, shared: Shared | None = None) -> None:
         """DataError for what is wrong with the splits that the missing work needs; images are looked at once and known

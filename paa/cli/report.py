@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from paa.cli.experiment import Experiment
 
 COLUMNS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+NONE_ASKED = "finished; no evaluation was asked for"
 
 
 def table(
@@ -16,7 +17,7 @@ def table(
 ) -> str:
     """A row for each evaluation of each job; a job that failed, by its number, or has none says so.
 
-    ends  what to say of jobs that have none and have not failed, by number.
+    ends  what to say of jobs that are not finished and have not failed, by number.
     """
     what_of = differing([overrides for overrides, _ in jobs])
     rows = [["run", "what", "split", "voting", *COLUMNS, "IoU error"]]
@@ -28,7 +29,7 @@ def table(
             error = "-" if record.iou_error is None else f"{record.iou_error:.3f}"
             rows.append([name, what, record.split, "on" if record.voting else "off", *numbers, error])
         if number in failed or not records:
-            end = (ends or {}).get(number, "not finished")
+            end = NONE_ASKED if experiment.finished else (ends or {}).get(number, "not finished")
             rows.append([name, what, f"failed: {failed[number]}" if number in failed else end])
     return aligned(rows)
 

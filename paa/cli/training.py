@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from paa import files
-from paa.cli.assemble import Parts, device_of, votings
+from paa.cli.assemble import Parts, check_as_before, device_of, votings
 from paa.cli.evaluating import Evaluator
 from paa.cli.messages import ConfigError
 from paa.cli.starting import Start
@@ -28,7 +28,7 @@ from paa.detector import Detector
 from paa.engine import checkpoint
 from paa.engine.core import TrainingCore
 from paa.engine.distributed import World, share
-from paa.engine.loop import Loop
+from paa.engine.loop import Loop, processes_of
 from paa.engine.metrics import Metrics, read
 from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
@@ -89,6 +89,8 @@ class Training:
         self.world.check(self.stop, 0)
         latest = self.world.from_main(lambda: self.checkpoints.latest)
         state = checkpoint.load(latest) if latest else None
+        if state:
+            check_as_before(parts, self.paths.train_id, processes_of(state), self.world.size)
         detector = self._detector(categories, resumes=state is not None).to(device)
         self.world.spread(list(detector.state_dict().values()))  # machines may round the initial weights differently
         optimiser = parts.optim.build(detector)
@@ -125,6 +127,7 @@ class Training:
                 observe=self._pictures(core, (index, truths, chosen), detector, device),
                 precision=precision,
                 world=self.world,
+                batch_size=config["train"]["batch_size"],
             )
             if state:
                 loop.restore(state)

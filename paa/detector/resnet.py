@@ -44,8 +44,9 @@ class ResNet(Pretrained):
                      Caffe's ResNet-50, -101 and -152, in the 3x3 for all else (authors' code).
     bn_eps           epsilon of the frozen BatchNorm; authors' code: 0.
     groups, width_per_group  of a ResNeXt: 32 and 8 for 32x8d; 1 and 64 for a ResNet.
-    dcn_stages       stages (2 to 5, for C2 to C5) whose 3x3 convolutions are deformable; names `conv2.offset.weight`.
-                     Weights may lack the offsets; these then start as `DeformConv2d` says for `dcn_init`.
+    dcn_stages       stages (2 to 5, for C2 to C5) whose 3x3 convolutions are deformable, of a basic block the second
+                     alone, which never halves the map; names `conv2.offset.weight`. Weights may lack the offsets;
+                     these then start as `DeformConv2d` says for `dcn_init`.
     expects          what input whoever trains it expects: "weights" (whatever the weights want), "torchvision" or
                      "caffe". Weights that want another are refused.
     load_weights     False names weights without loading them: others will take their place.
@@ -127,18 +128,17 @@ class ResNet(Pretrained):
         checks.sequence("dcn_stages", dcn_stages, "a list of stages from 2 to 5, e.g. [3,4,5], or []")
         for i, stage in enumerate(dcn_stages):
             checks.integer(f"dcn_stages[{i}]", stage, low=2, high=5)
-        if dcn_stages and depth < 50:
-            raise checks.OutOfRange("dcn_stages", f"={list(dcn_stages)}: ResNet-{depth} has no deformable variant")
         if dcn_stages and min(dcn_stages) <= self.frozen_stages:
             problem = f"={list(dcn_stages)} with frozen_stages={self.frozen_stages}: offsets start at random"
             raise checks.OutOfRange("dcn_stages", f"{problem} and must be trained")
 
-    def _bottlenecks(self, stage: int) -> list[Bottleneck]:
-        return [block for block in self.get_submodule(f"layer{stage - 1}") if isinstance(block, Bottleneck)]  # type: ignore[attr-defined]
+    def _blocks(self, stage: int) -> list[BasicBlock | Bottleneck]:
+        children = self.get_submodule(f"layer{stage - 1}").children()
+        return [block for block in children if isinstance(block, BasicBlock | Bottleneck)]
 
     def _stride_in_1x1(self) -> None:
         for stage in (3, 4, 5):
-            first = self._bottlenecks(stage)[0]
+            first = self._blocks(stage)[0]
             first.conv1.stride, first.conv2.stride = (2, 2), (1, 1)
 
     def _check_variances(self, bn_eps: float) -> None:
@@ -152,7 +152,7 @@ class ResNet(Pretrained):
 
     def _deform(self, stages: Sequence[int], start: str) -> None:
         for stage in sorted(set(stages)):
-            for block in self._bottlenecks(stage):
+            for block in self._blocks(stage):
                 assert isinstance(block.conv2, nn.Conv2d)
                 block.conv2 = deformable(block.conv2, start)
 

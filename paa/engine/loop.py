@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,7 +77,8 @@ class Loop:
     checkpoint and raises Interrupted.
 
     Of several processes (`world`) each has a loop of its own and its share of each batch. They agree on where to stop;
-    the main one alone uses `checkpoints` and `observe`, and has `metrics` and `progress`.
+    the main one alone uses `checkpoints` and `observe`, and has `metrics` and `progress`. `batch_size` is the number of
+    images of a step over all of them, whose shares need not be even; None: those of this process.
     """
 
     core: TrainingCore
@@ -95,6 +96,7 @@ class Loop:
     observe: Callable[[int], None] = lambda done: None
     precision: Precision = field(default_factory=Precision)
     world: World = ALONE
+    batch_size: int | None = None
     start: int = 0
     random: dict[str, Any] | None = None
     _pending: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
@@ -152,7 +154,7 @@ class Loop:
                 self.progress.advance(done)
             if done % self.settings.log_every == 0 or done == steps:
                 now = time.monotonic()
-                images = (done - logged_step) * len(batch.image_ids) * self.world.size
+                images = (done - logged_step) * (self.batch_size or len(batch.image_ids))
                 self._log(done, images / max(now - logged_at, 1e-9))
                 logged_at, logged_step = now, done
             if (
@@ -247,3 +249,8 @@ class Loop:
             self.metrics.write(step=done, **values)
         if self.progress is not None:
             self.progress.report(done, {**values, "images_per_s": rate})
+
+
+def processes_of(state: Mapping[str, Any]) -> int:
+    """How many processes trained what `Loop.state` gave."""
+    return 1 + len(state.get("random_of_others", ()))

@@ -15,7 +15,7 @@ from paa.cli.assemble import check_processes
 from paa.cli.evaluating import wanted
 from paa.cli.jobs import Job
 from paa.cli.messages import ConfigError, listed, nearest
-from paa.engine.distributed import World
+from paa.engine.distributed import ALONE, World
 from paa.launch.content import content
 from paa.launch.ledger import SWEEPS, Entry, Sweep
 from paa.launch.settings import LocalSettings, SlurmSettings
@@ -62,9 +62,13 @@ def check(settings: Settings | None, jobs: Sequence[Job], multirun: bool) -> Non
         _one_folder(jobs)
         for job in jobs:
             check_processes(job.config, World(0, settings.tasks))
+            job.experiment.check_reuse(World(0, settings.tasks))
             if job.config["device"] == "cuda" and settings.tasks_per_node > settings.gpus("cuda"):
                 problem = f"has {settings.gpus('cuda')} GPUs for {settings.tasks_per_node} processes; one each is right"
                 raise ConfigError(f"hydra.launcher.gpus_per_node={settings.gpus_per_node}: a node {problem}")
+    else:
+        for job in jobs:
+            job.experiment.check_reuse(ALONE)
 
 
 def _one_folder(jobs: Sequence[Job]) -> None:

@@ -29,6 +29,7 @@ CHOICES: dict[str, tuple[float, tuple[int, ...]]] = {
 }
 """Name -> millions of parameters, channels of C3, C4 and C5."""
 DEFORMABLE = {
+    "resnet34_dcn": [3, 4, 5],
     "resnet50_dcn": [3, 4, 5],
     "resnet101_dcn": [3, 4, 5],
     "resnet152_dcn": [3, 4, 5],

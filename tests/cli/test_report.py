@@ -7,8 +7,9 @@ def evaluation(ap, split="val", voting=False, error=0.1):
     return SimpleNamespace(split=split, voting=voting, numbers=dict.fromkeys(COLUMNS, ap), iou_error=error)
 
 
-def job(name, *records):
-    return SimpleNamespace(identity=SimpleNamespace(train_id=name), records=lambda: list(records))
+def job(name, *records, finished=None):
+    finished = bool(records) if finished is None else finished
+    return SimpleNamespace(identity=SimpleNamespace(train_id=name), records=lambda: list(records), finished=finished)
 
 
 def test_columns_line_up_numbers_to_the_right():
@@ -54,3 +55,10 @@ def test_jobs_that_failed_or_did_not_finish_say_so():
     assert lines[4].startswith("t3   seed=3  val    off ")
     assert lines[5] == "t3   seed=3  failed: no room on the disk"
     assert len({line.index("val") for line in lines[3:5]}) == 1
+
+
+def test_a_training_that_asks_for_no_evaluation_is_finished_without_one():
+    jobs = [(["seed=0"], job("t1", finished=True)), (["seed=1"], job("t2")), (["seed=2"], job("t3", finished=True))]
+    lines = table(jobs, {2: "no room on the disk"}, {0: "left to another", 1: "left to another"}).splitlines()
+    assert lines[1:3] == ["t1   seed=0  finished; no evaluation was asked for", "t2   seed=1  left to another"]
+    assert lines[3] == "t3   seed=2  failed: no room on the disk"

@@ -70,6 +70,7 @@ def test_parameters_of_the_one_that_torchvision_lacks() -> None:
 @pytest.mark.parametrize(
     ("arguments", "stages", "layers"),
     [
+        ({"depth": 34}, [3, 4, 5], 13),
         ({"depth": 50}, [3, 4, 5], 13),
         ({"depth": 101, "groups": 64, "width_per_group": 4}, [4, 5], 26),
     ],
@@ -86,8 +87,9 @@ def test_deformable_layers(arguments: dict[str, Any], stages: list[int], layers:
     extra = sum(27 * (9 * m.in_channels + 1) for m in found.values())
     assert parameters(net) == parameters(plain) + extra
     assert all(found[name].groups == arguments.get("groups", 1) for name in found)
+    halves = (2, 2) if arguments["depth"] >= 50 else (1, 1)  # a basic block halves its map in conv1
     assert all(
-        found[f"layer{s - 1}.0.conv2"].stride == found[f"layer{s - 1}.0.conv2"].offset.stride == (2, 2) for s in stages
+        found[f"layer{s - 1}.0.conv2"].stride == found[f"layer{s - 1}.0.conv2"].offset.stride == halves for s in stages
     )
 
 
@@ -163,7 +165,10 @@ def test_weights_may_be_named_without_being_loaded(tmp_path: Path) -> None:
     assert (net.norm, net.frozen_stages, net.settled["convention"]) == ("frozen", 2, "torchvision")
 
 
-@pytest.mark.parametrize("arguments", [{"depth": 50, "dcn_stages": [3, 4, 5]}, NETS["resnext101_32x8d"][0]])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"depth": 34, "dcn_stages": [3, 4, 5]}, {"depth": 50, "dcn_stages": [3, 4, 5]}, NETS["resnext101_32x8d"][0]],
+)
 def test_two_steps_of_training_and_a_test_pass(arguments: dict[str, Any]) -> None:
     torch.manual_seed(0)
     backbone = ResNet(**arguments)
@@ -197,7 +202,6 @@ def test_two_steps_of_training_and_a_test_pass(arguments: dict[str, Any]) -> Non
         ({"width_per_group": 2.5}, "width_per_group=2.5: must be an integer"),
         ({"dcn_stages": 3}, r"dcn_stages=3: must be a list of stages from 2 to 5, e.g. \[3,4,5\]"),
         ({"dcn_stages": [1]}, r"dcn_stages\[0\]=1 is out of range: must be an integer from 2 to 5"),
-        ({"dcn_stages": [3], "depth": 34}, r"dcn_stages=\[3\]: ResNet-34 has no deformable variant"),
         (
             {"dcn_stages": [3, 4], "weights": "x.pth", "norm": None, "frozen_stages": 3},
             r"dcn_stages=\[3, 4\] with frozen_stages=3: offsets start at random and must be trained",

@@ -217,6 +217,9 @@ def main() -> None:
     tell("resumed", trains(folder / "cut", data), 2)
     tell("stopped alone", trains(folder / "grown", data, at={0: stop}), 1)
     tell("grown", trains(folder / "grown", data), 2)
+    tell("stopped local", trains(folder / "local", data, "compat=mmdet", at={0: stop}), 2)
+    tell("shrunk local", trains(folder / "local", data, "compat=mmdet"), 1)
+    tell("resumed local", trains(folder / "local", data, "compat=mmdet"), 2)
     for path in (folder / "whole 2").glob("t*/evals/*"):
         path.rename(path.with_name(f"{path.name}.before"))
     tell("evaluated alone", trains(folder / "whole 2", data), 1)

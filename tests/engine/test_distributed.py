@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -112,6 +113,18 @@ def test_what_one_process_began_two_go_on_with(told):
         [x["loss"] for x in alone if "loss" in x], rel=TOLERANCE
     )
     assert one_of(told, "grown")[0]["record"].world_size == 2
+
+
+def test_with_local_normalisers_only_as_many_processes_go_on(told):
+    assert one_of(told, "stopped local")[0][0] == "Interrupted"
+    ((kind, text),) = one_of(told, "shrunk local")
+    assert kind == "ConfigError"
+    assert re.fullmatch(
+        r"criterion\.average=local: t\w{10} is of 2 processes, which matters to its numbers, and not of 1; "
+        r"start 2, or say another runs_dir or compat\.average=processes",
+        text,
+    )
+    assert one_of(told, "resumed local")[0]["record"].world_size == 2
 
 
 def test_a_failure_ends_all_processes(told):

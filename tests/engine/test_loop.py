@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -103,6 +104,16 @@ def test_a_run_logs_saves_and_learns(tmp_path, parts):
     assert lines[0]["positives_per_gt"] == pytest.approx(lines[0]["positives"] / truths)
     assert weights_digest(made.core.detector) != before
     assert [p.name for p in sorted((tmp_path / "checkpoints").iterdir())] == ["00000009.pt", "00000012.pt"]
+
+
+@pytest.mark.parametrize(("batch_size", "images"), [(7, 7), (None, 4)])
+def test_the_pace_counts_the_images_of_all_processes(tmp_path, parts, monkeypatch, batch_size, images):
+    made = loop(tmp_path, parts(), batch_size=batch_size)
+    paces = []
+    monkeypatch.setattr(made.progress, "report", lambda done, values: paces.append(values["images_per_s"]))
+    monkeypatch.setattr("paa.engine.loop.time", SimpleNamespace(monotonic=lambda: 0.0))  # no time passes: 1e-9 s
+    made.run(batches())
+    assert paces == pytest.approx([4 * images / 1e-9] * 3)
 
 
 def test_the_learning_rate_follows_the_schedule_in_both_groups(tmp_path, parts):
