@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -70,6 +71,7 @@ class Session:
             if type(error).__name__ != _UNREACHED:  # wandb does not export it
                 raise
             abandon()
+            os.environ.pop("WANDB_SERVICE", None)  # where a process looks for one that its parent has started
             return self._open(mode)
 
     def _open(self, mode: Any) -> Any:

@@ -18,7 +18,8 @@ DRIVER = Path(__file__).with_name("offline_driver.py")
 
 
 def test_a_stopped_training_is_one_wandb_run_with_each_step_once(tmp_path, smoke_data):
-    env = {**os.environ, "PYTHONPATH": str(DRIVER.parents[1]), "HOME": str(tmp_path)}
+    ended = f"3-{os.getpid()}-unix-{tmp_path / 'of-a-parent'}"  # the process of wandb of one that has ended meanwhile
+    env = {**os.environ, "PYTHONPATH": str(DRIVER.parents[1]), "HOME": str(tmp_path), "WANDB_SERVICE": ended}
     command = [sys.executable, str(DRIVER), str(tmp_path), str(smoke_data)]
     where = tmp_path / "cwd"
     where.mkdir()
