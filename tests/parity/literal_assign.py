@@ -10,7 +10,7 @@ import numpy as np
 from literal_boundary import boundary
 from literal_boxes import Array, anchor_grid, decode, encode, giou_loss, iou, takes_part
 from literal_paa import assign, match_table
-from literal_rules import ALPHA, FLOOR, GAMMA, TOPK, Rules
+from literal_rules import ALPHA, GAMMA, TOPK, Rules
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -35,8 +35,8 @@ def matched(rules: Rules, image: Image) -> list[int]:
     """The ground truth of each anchor, -1 for none."""
     anchors, _, cells = grid(rules, image.padded)
     table = [iou(box, anchors, rules.one).tolist() for box in image.boxes]
-    floor = float(np.float32(FLOOR))
-    return match_table(table, takes_part(rules, cells, image.size), floor, rules.low_quality, at_zero=True)
+    inside, floor = takes_part(rules, cells, image.size), float(np.float32(rules.floor))
+    return match_table(table, inside, floor, rules.low_quality, rules.at_zero)
 
 
 def targets_of(rules: Rules, image: Image, belongs: Array, places: Array) -> Array:

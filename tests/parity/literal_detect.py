@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from literal_assign import Image, grid
 from literal_boxes import Array, clip, decode, iou
-from literal_rules import MOST, NEIGHBOUR, NMS_IOU, PRE_NMS, SCORE, SIGMA_T, Rules
+from literal_rules import MOST, NMS_IOU, PRE_NMS, SCORE, Rules
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def _sigmoid(x: Array) -> Array:
 def _candidates(rules: Rules, image: Image, level: Array) -> list[tuple[int, int, float]]:
     """(anchor, class, score) of what goes into NMS."""
     prob = _sigmoid(image.logits)
-    unified = np.sqrt(prob * _sigmoid(image.quality)[:, None])
+    product = prob * _sigmoid(image.quality)[:, None]
+    unified = np.sqrt(product) if rules.root else product
     found = []
     for number in range(level.max() + 1):
         of = np.flatnonzero(level == number)
@@ -74,8 +75,8 @@ def _suppress(rules: Rules, boxes: Array, scores: Array, places: Array) -> tuple
 
 def _vote(rules: Rules, boxes: Array, scores: Array, i: int, company: Array) -> Array:
     overlap = iou(boxes[i], boxes[company], rules.one)
-    near = overlap > NEIGHBOUR
+    near = overlap > rules.neighbour
     if not near.any():
         return boxes[i]
-    weights = np.exp(-((1 - overlap[near]) ** 2) / SIGMA_T) * scores[company[near]]
+    weights = np.exp(-((1 - overlap[near]) ** 2) / rules.sigma_t) * scores[company[near]]
     return (weights[:, None] * boxes[company[near]]).sum(0) / weights.sum()

@@ -31,6 +31,7 @@ def folders() -> list[Path]:
     places = [here.parents[3] / "shared" / "golden" / "official", here.parent / "official"]
     if os.environ.get("PAA_GOLDEN"):
         places.insert(0, Path(os.environ["PAA_GOLDEN"]))
+        assert places[0].is_dir(), f"PAA_GOLDEN={places[0]} is no folder of golden arrays"
     return [place for place in places if place.is_dir()]
 
 

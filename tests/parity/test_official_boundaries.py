@@ -12,6 +12,7 @@ import torch
 from composed import parts
 from differences import Differences
 from explained import tie_of
+from literal_boundary import em
 from official_arrays import names, sets_of
 
 from paa.assign.boundary import MixtureBoundary
@@ -34,8 +35,15 @@ def test_mixtures(name: str, differences: Differences) -> None:
     fitted = boundary("c").fitted(scores, valid)
     fits = arrays["gmm_n_iter_f64"] > 0
     assert np.array_equal(fits, (valid.sum(1) > 1).numpy())
-    assert np.array_equal(fitted.mixture.iterations[fits], arrays["gmm_n_iter_f64"][fits])
-    assert np.array_equal(fitted.mixture.converged[fits], arrays["gmm_converged_f64"][fits] == 1)
+    ends = np.stack((fitted.mixture.iterations.numpy(), fitted.mixture.converged.numpy()), 1)
+    wrong = fits & (ends != np.stack((arrays["gmm_n_iter_f64"], arrays["gmm_converged_f64"] == 1), 1)).any(1)
+    differences.share(AUTHORS, "last steps of mixtures", int(wrong.sum()), int(fits.sum()))
+    for i in np.flatnonzero(wrong):
+        why = why_ended(scores[i][valid[i]].double().tolist())
+        differences.tell(f"set {i}: {ends[i, 0]} steps, there {arrays['gmm_n_iter_f64'][i]}: {why or 'UNEXPLAINED'}")
+        assert why, f"set {i}: {ends[i, 0]} steps, there {arrays['gmm_n_iter_f64'][i]}"
+    assert wrong.sum() <= 0.005 * fits.sum()
+    fits &= ~wrong
     for part, ours in (("means", fitted.mixture.means), ("vars", fitted.mixture.variances)):
         differences.within(
             1e-9, AUTHORS, f"mixture, {part}", ours[fits], arrays[f"gmm_{part}_f64"][fits], relative=True
@@ -45,6 +53,12 @@ def test_mixtures(name: str, differences: Differences) -> None:
         many = np.repeat(fits, np.diff(arrays["offsets"]))
         density = log_joint(fitted.mixture, scores).logsumexp(-1)[valid].numpy()
         np.testing.assert_allclose(density[many], arrays["log_density_f64"][many], rtol=1e-7, atol=1e-7)
+
+
+def why_ended(scores: list[float]) -> str | None:
+    """Of a fit of another number of steps: the likelihood gained in one of them is the tolerance, but for rounding."""
+    early, late = (em(scores, tol=1e-3 * factor)[-1] for factor in (1 + 1e-6, 1 - 1e-6))
+    return f"the gain of step {early} is the tolerance to a millionth" if early != late else None
 
 
 @pytest.mark.parametrize("letter", LETTERS)

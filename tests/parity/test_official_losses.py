@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from composed import assign
 from differences import Differences
 from official_arrays import Case, load, names
+from official_reasons import float_type, why_positive
 
 from paa.boxes import BoxCoder
-from paa.structures import Assignment
+from paa.structures import Assignment, Targets
 
 TRAIN = names("train")
 PARTS = {"cls": "loss_cls", "box": "loss_reg", "aux": "loss_iou"}
@@ -29,7 +32,8 @@ def compare(case: Case, assignment: Assignment, differences: Differences, what: 
     losses = losses_of(case, assignment)
     assert losses.keys() == PARTS.keys()
     for ours, name in PARTS.items():
-        differences.within(1e-5, AUTHORS, what, losses[ours].item(), case.arrays[name], relative=True)
+        right = case.arrays[name]
+        differences.within(1e-5, AUTHORS, what, losses[ours].item(), right, relative=bool(right))
 
 
 @pytest.mark.parametrize("name", TRAIN)
@@ -50,33 +54,77 @@ def test_iou_targets(name: str, differences: Differences) -> None:
     boxes = coder.decode(coder.encode(boxes, case.anchors.boxes), case.anchors.boxes)
     decoded = coder.decode(case.predictions.deltas.detach(), case.anchors.boxes)
     targets = case.built.auxiliary.target(decoded, boxes, case.anchors.boxes)[assignment.positive]
-    differences.within(1e-6, AUTHORS, "IoU targets", targets.numpy(), case.arrays["iou_targets"])
+    # some units of the last digit of 1, from coordinates of up to a thousand pixels
+    differences.within(1e-5, AUTHORS, "IoU targets", targets.numpy(), case.arrays["iou_targets"])
 
 
 @pytest.mark.parametrize("name", TRAIN)
 def test_gradients(name: str, differences: Differences) -> None:
-    case = load(name)
-    torch.stack(list(losses_of(case, theirs(case)).values())).sum().backward()
-    for kind, maps in case.leaves.items():
-        grad = np.concatenate([np.zeros(m.numel()) if m.grad is None else m.grad.flatten().numpy() for m in maps])
-        right = {key: case.arrays[f"grad_{kind}_{key}"] for key in ("numel", "nonzero", "abssum", "index", "value")}
+    gradients = gradients_of(load(name))
+    arrays = load(name).arrays
+    for kind, grad in gradients.items():
+        right = {key: arrays[f"grad_{kind}_{key}"] for key in ("numel", "nonzero", "abssum", "index", "value")}
         assert len(grad) == right["numel"]
-        assert np.count_nonzero(grad) == right["nonzero"]
+        compare_zeros(kind, grad, arrays, differences)
         total = np.abs(grad.astype(np.float64)).sum()
         differences.within(1e-4, AUTHORS, f"gradients of {kind}, their sum", total, right["abssum"], relative=True)
         # an entry in which large terms cancel is known no better than to the rounding of the largest ones, 2e-6 of them
         scale = np.abs(right["value"]) + 2e-2 * np.abs(right["value"]).max()
-        gap = np.abs(grad[right["index"]] - right["value"]) / scale
-        differences.most(1e-4, AUTHORS, f"gradients of {kind}, relative", float(gap.max()))
+        gap = np.abs(grad[right["index"]] - right["value"]) / np.maximum(scale, np.finfo(np.float32).tiny)
+        beyond = np.flatnonzero(gap > 1e-4)
+        if len(beyond):
+            loose = spread(name, kind)[right["index"]][beyond]
+            differences.tell(f"{kind}: {len(beyond)} entries move so with the last digit of the targets")
+            off = np.abs(grad[right["index"]] - right["value"])[beyond]
+            assert (off <= loose).all(), f"{kind}: {gap.max():.3g}, which the last digits of the targets do not explain"
+            assert len(beyond) <= 0.01 * len(gap)
+        differences.most(1e-4, AUTHORS, f"gradients of {kind}, relative", float(gap[gap <= 1e-4].max(initial=0)))
+
+
+def gradients_of(case: Case, targets: Targets | None = None) -> dict[str, np.ndarray]:
+    """Of the sum of losses by each kind of output, raveled, fine to coarse; targets: the case's own, if not given."""
+    losses = case.built.criterion(case.predictions, case.anchors, targets or case.targets, theirs(case))
+    torch.stack(list(losses.values())).sum().backward()
+    return {
+        kind: np.concatenate([np.zeros(m.numel()) if m.grad is None else m.grad.flatten().numpy() for m in maps])
+        for kind, maps in case.leaves.items()
+    }
+
+
+def spread(name: str, kind: str) -> np.ndarray:
+    """By how much gradients change where coordinates of targets move by a unit of their last digit or none: 8 draws.
+
+    So they do on the way through encode and decode, which boxes of a pixel feel the most.
+    """
+    draw, found = torch.Generator().manual_seed(0), []
+    for _ in range(8):
+        case = load(name)
+        boxes = case.targets.boxes
+        moved = boxes * (1 + 2.0**-23 * torch.randint(-1, 2, boxes.shape, generator=draw))
+        found.append(gradients_of(case, replace(case.targets, boxes=moved))[kind])
+    return np.ptp(np.stack(found), 0)
+
+
+def compare_zeros(kind: str, grad: np.ndarray, arrays: dict[str, np.ndarray], differences: Differences) -> None:
+    """As many entries are not 0, but for those whose terms cancel, or whose value underflows, in one of the two."""
+    ours, right = np.count_nonzero(grad), int(arrays[f"grad_{kind}_nonzero"])
+    if ours == right:
+        return
+    most = {"cls": len(grad), "reg": 4 * int(arrays["num_pos"]), "iou": int(arrays["num_pos"])}[kind]
+    sure = int((np.abs(grad) > (1e-30 if kind == "cls" else 1e-6 * np.abs(grad).max())).sum())
+    differences.tell(f"{kind}: {ours} gradients are not 0, there {right}; {sure} are so beyond rounding, {most} may be")
+    assert sure <= right <= most
+    assert abs(ours - right) <= max(1, 0.001 * most)
 
 
 @pytest.mark.parametrize("name", TRAIN)
 def test_losses_of_our_own_assignment(name: str, differences: Differences) -> None:
     case = load(name)
-    arrays = case.arrays
     assignment = assign(case.built, case.anchors, case.predictions, case.targets)
-    if not np.array_equal(assignment.gt_index.clamp(min=-1).numpy(), arrays["matched_gt"]):
-        decided = (arrays["gt_num_pos"] != arrays["gt_num_pos_f64"]) | (arrays["gt_score_gap"] < 1e-5)
-        assert decided.any()
-        pytest.skip("the float type of the fit, or rounding, decides a label in this file")
+    matched, right = assignment.gt_index.clamp(min=-1).numpy(), case.arrays["matched_gt"]
+    moved = [(b, g, i) for b, g, i in case.gt_slices() if ((matched[b] == g) != (right[b] == g)).any()]
+    whys = [float_type(case, i) or why_positive(case, assignment, b, g, i, right[b] == g) for b, g, i in moved]
+    assert None not in whys, f"ground truth {moved[whys.index(None)][2]}: nothing explains its positives"
+    if moved:
+        pytest.skip(f"the float type of the fit, or rounding, decides a label in this file: {whys[0]}")
     compare(case, assignment, differences, "loss parts, end to end")
