@@ -32,7 +32,7 @@ from paa.assign.mixture import fit
 from paa.assign.paa import PAA
 from paa.engine.memory import keep_freed_memory
 from paa.losses import focal_loss
-from paa.runs.text import aligned, comma_separated, markdown
+from paa.runs.text import FORMATS, written
 from paa.structures import Anchors, Predictions, Targets
 from paa.voting import score_voting
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threads = torch.get_num_threads()
     parser.add_argument("--threads", type=int, default=threads, metavar="N", help=f"of torch (default: {threads})")
     parser.add_argument("--small", action="store_true", help="few and small inputs: shows that it runs, says nothing")
-    parser.add_argument("--format", choices=("text", "md", "csv"), default="text", help="(default: text)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
     options = parser.parse_args(arguments)
     for name in ("rounds", "threads"):
         if getattr(options, name) < 1:
@@ -77,11 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = [measured(case, options.rounds) for case in cases(options.small)]
     finally:
         torch.set_num_threads(threads)
-    if options.format == "csv":
-        sys.stdout.write(comma_separated(HEAD, rows))
-        return 0
-    print(f"{options.rounds} rounds, {options.threads} threads, torch {torch.__version__}, CPU.\n")
-    sys.stdout.write((markdown if options.format == "md" else aligned)(HEAD, rows, DIGITS))
+    title = f"{options.rounds} rounds, {options.threads} threads, torch {torch.__version__}, CPU."
+    sys.stdout.write(written(options.format, HEAD, rows, DIGITS, title))
     return 0
 
 

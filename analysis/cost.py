@@ -23,7 +23,7 @@ from paa.cli.assemble import assemble
 from paa.cli.compose import Composer, composer, resolved
 from paa.data.transforms import Transform, target_size
 from paa.engine.effort import count_flops
-from paa.runs.text import aligned, comma_separated, markdown
+from paa.runs.text import FORMATS, written
 
 TFLOPS = 6.0
 """Assumed rate, 1e12 FLOP/s: a V100 in FP32. MMDetection gives 50.76 ms an image for ATSS, which is this network, with
@@ -59,16 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python analysis/cost.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tflops", type=float, default=TFLOPS, metavar="N", help="rate of a GPU, 1e12 FLOP/s")
-    parser.add_argument("--format", choices=("text", "md", "csv"), default="text", help="(default: text)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
     options = parser.parse_args(arguments)
     if not options.tflops > 0:
         parser.error(f"--tflops {options.tflops:g}: must be a number above 0")
     rows = table(options.tflops)
-    if options.format == "csv":
-        sys.stdout.write(comma_separated(HEAD, rows))
-        return 0
-    print(f"Hours of a GPU at {options.tflops:g} TFLOP/s, an estimate from counted FLOPs.\n")
-    sys.stdout.write((markdown if options.format == "md" else aligned)(HEAD, rows, DIGITS))
+    title = f"Hours of a GPU at {options.tflops:g} TFLOP/s, an estimate from counted FLOPs."
+    sys.stdout.write(written(options.format, HEAD, rows, DIGITS, title))
     return 0
 
 

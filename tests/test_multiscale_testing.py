@@ -43,7 +43,7 @@ SCALES = (
 
 
 @pytest.fixture(scope="module", params=["official", "modern"])
-def tested(request, tmp_path_factory, smoke_data) -> tuple[Experiment, TrainingRecord, CocoIndex]:
+def trained(request, tmp_path_factory, smoke_data) -> tuple[Experiment, TrainingRecord, CocoIndex]:
     """A network that was trained for a few steps on five images, and the images."""
     runs = tmp_path_factory.mktemp(request.param)
     data = ["data=custom", f"data.root={REAL}"] if REAL.is_dir() else [f"data.root={smoke_data}"]
@@ -87,8 +87,8 @@ def passes(made: Experiment, detector: torch.nn.Module, index: CocoIndex, i: int
 
 
 @pytest.mark.parametrize("voting", [False, True])
-def test_it_is_the_loop_over_images_scales_and_boxes(tested, voting):
-    made, record, index = tested
+def test_it_is_the_loop_over_images_scales_and_boxes(trained, voting):
+    made, record, index = trained
     detector = final_detector(made.parts, made.identity.paths, record).eval()
     say = lambda text: None  # noqa: E731
     found = Evaluator(made.parts, detector, torch.device("cpu"), say, record.categories).results(index, [voting])[
@@ -119,9 +119,9 @@ def test_it_is_the_loop_over_images_scales_and_boxes(tested, voting):
     assert len(found) < total.sum()
 
 
-def test_its_training_is_that_of_one_scale_and_batches_change_no_number(tested):
+def test_its_training_is_that_of_one_scale_and_batches_change_no_number(trained):
     """Images of one size share their padding with none, however many come at once."""
-    made, record, _ = tested
+    made, record, _ = trained
     plain = Experiment.of(configuration(*(word for word in made.overrides if word not in SCALES)))
     assert plain.parts.scales is None
     assert plain.identity.train_id == made.identity.train_id

@@ -12,6 +12,7 @@ what it wants to see: the "candidates" of each ground truth (the best of each le
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +67,7 @@ def write(positive: Tensor, *, negative: Tensor | None = None, ignored: Tensor |
     return labels.masked_fill(ignored & kept, IGNORED)
 
 
-class MixtureBoundary:
+class MixtureBoundary(ABC):
     """Base of the boundaries that look at the fitted mixture: fits, finds the peaks, settles the degenerate cases.
 
     A boundary of your own implements `separate` and nothing else:
@@ -104,9 +105,9 @@ class MixtureBoundary:
         self.pos_peak = checks.choice("pos_peak", pos_peak, ("list", "subset"))
         self.em_dtype = checks.choice("em_dtype", em_dtype, tuple(DTYPES))
 
+    @abstractmethod
     def separate(self, fitted: Fitted) -> Tensor:
         """Labels [N, M] int8 of the ranked candidates (see `write`)."""
-        raise NotImplementedError(f"{type(self).__name__} must implement separate(fitted) and return labels")
 
     @torch.no_grad()
     def __call__(self, scores: Tensor, valid: Tensor, progress: float = 0.0) -> Tensor:

@@ -56,6 +56,9 @@ def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | Non
                 and not parameter.kind.name.startswith("VAR")
             ):
                 raise ConfigError(f"{path}.{name} is missing: {node[TARGET]}{place_of(target)} needs it")
+    if inspect.isabstract(target):
+        missing = listed(sorted(target.__abstractmethods__))
+        raise ConfigError(f"{path}: {node[TARGET]}{place_of(target)} cannot be built: it must implement {missing}")
     try:
         return target(**arguments)
     except checks.OutOfRange as error:

@@ -132,7 +132,7 @@ class Experiment:
     def check_reuse(self, world: World) -> None:
         """ConfigError where the training is finished, and would have other numbers by the processes of `world`."""
         paths = self.identity.paths
-        if paths.finished:
+        if self.parts.criterion.average == "local" and paths.finished:  # else no record need be read
             check_as_before(self.parts, paths.train_id, TrainingRecord.read(paths.record).world_size, world.size)
 
     def check_data(self, shared: Shared | None = None) -> None:

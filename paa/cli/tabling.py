@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import warnings
 from collections import Counter
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from paa import files
+from paa.cli.folders import conf_dir
 from paa.tables.formats import ENDINGS
 from paa.tables.sheet import Sheet
 
@@ -49,6 +51,10 @@ def parser(name: str, text: str) -> argparse.ArgumentParser:
 def parsed(out: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command line; a wrong one ends the process with exit code 2."""
     options = out.parse_intermixed_args(arguments)
+    folders = [conf_dir(), *([Path(options.config_dir)] if options.config_dir else [])]
+    recipes = sorted({path.stem for folder in folders for path in (folder / "recipe").glob("*.yaml")})
+    if options.recipe not in recipes:
+        out.error(f"--recipe {options.recipe}: no such recipe; there are {', '.join(recipes)}")
     for word in options.overrides:
         key = word.split("=")[0]
         if key in ("recipe", "runs_dir", "seed"):
@@ -116,8 +122,9 @@ def deliver(texts: Mapping[str, str], name: str, sheets: Sequence[Sheet], out: P
 
 def nothing_run(runs_dir: Path) -> int:
     """Says on stderr that there is no finished run, and what would make some; the exit code."""
-    print(f"No finished run in {runs_dir}. This makes three: ", end="", file=sys.stderr)
-    print("python -m paa.train -m assign.boundary=fnp,fsr,paa", file=sys.stderr)
+    where = "" if runs_dir == Path("runs") else f" {shlex.quote(f'runs_dir={runs_dir}')}"
+    there = f"No finished run in {runs_dir}" if runs_dir.is_dir() else f"No such folder: {runs_dir} (--runs-dir)"
+    print(f"{there}. This makes three: python -m paa.train -m assign.boundary=fnp,fsr,paa{where}", file=sys.stderr)
     return 1
 
 

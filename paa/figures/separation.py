@@ -6,7 +6,7 @@ Legend: M candidates of the ground truth, best first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from paa.assign.boundary import IGNORED, NEGATIVE, POSITIVE, A, B, C, D
+from paa.assign.boundary import IGNORED, NEGATIVE, POSITIVE, A, B, C, D, MixtureBoundary
 from paa.assign.mixture import log_joint
 from paa.figures.style import BLUE, PAGE, VERMILION, page
 
-BOUNDARIES = {"a": A, "b": B, "c": C, "d": D}
+BOUNDARIES: Mapping[str, Callable[..., MixtureBoundary]] = {"a": A, "b": B, "c": C, "d": D}
 """The four of the paper's Figure 3."""
 
 STEEP = 8

@@ -56,6 +56,17 @@ def comma_separated(header: Sequence[str], rows: Rows) -> str:
     return out.getvalue()
 
 
+FORMATS = ("text", "md", "csv")
+
+
+def written(kind: str, header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE, title: str = "") -> str:
+    """The table in one of FORMATS, below `title`; CSV is for programs, and has numbers in full and no title."""
+    if kind == "csv":
+        return comma_separated(header, rows)
+    table = (markdown if kind == "md" else aligned)(header, rows, digits)
+    return f"{title}\n\n{table}" if title else table
+
+
 def show(header: Sequence[str], rows: Rows) -> None:
     """Prints the table: drawn with rich on a terminal, aligned text elsewhere, so that it can be cut and searched."""
     if not sys.stdout.isatty():

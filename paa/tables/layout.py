@@ -116,15 +116,20 @@ def table2(entries: Sequence[Entry], published: Published) -> Table:
     lines = [replace(line, rule=n in starts) for n, line in enumerate(lines)]
     reference = next((line for line in lines if line.key == "paa_iou, voting"), None)
     everyone = {"iou_error": Quote("table2_right", "every backbone", "mean_abs_iou_error")}
-    if whole is not None and all(e.choices.get("backbone") != whole.choices.get("backbone") for e in networks):
-        networks.insert(0, whole)  # the backbone of the recipe
     errors = [Line(f"{e.name}, error", (backbone(e),), e, quotes=everyone) for e in networks]
+    if whole is not None and all(e.choices.get("backbone") != whole.choices.get("backbone") for e in networks):
+        errors.insert(0, Line(f"{whole.name}, error", (backbone(whole),), whole))  # the recipe's, none of the paper's
     heads = ("assignment", "auxiliary", "voting")
     parts = (
         Part("left", "Modules", heads, _ALL, tuple(lines), reference, (AP,)),
         Part("right", "Error of the predicted IoU", ("backbone",), _ERRORS, tuple(errors), None, _ERRORS[:1]),
     )
-    return Table("table2", "Modules, and the error of the predicted IoU", _filled(parts), MINIVAL)
+    return Table(
+        "table2",
+        "Modules, and the error of the predicted IoU",
+        _filled(parts),
+        f"{MINIVAL}; on the right the networks of its rows",
+    )
 
 
 def _module_lines(entry: Entry) -> list[Line]:

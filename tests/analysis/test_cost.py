@@ -10,6 +10,7 @@ import pytest
 
 from paa.cli.compose import composer
 from paa.data.transforms import Transform
+from paa.runs.text import markdown
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -60,7 +61,7 @@ def test_the_documentation_shows_what_is_printed(cost):
     with composer() as compose:
         for recipe, backbone in (cost.ROWS[2], cost.ROWS[-1]):
             row = cost.row(compose, recipe, backbone, cost.TFLOPS)
-            (printed,) = cost.markdown(cost.HEAD, [row], cost.DIGITS).splitlines()[2:]
+            (printed,) = markdown(cost.HEAD, [row], cost.DIGITS).splitlines()[2:]
             cells = [cell.strip() for cell in printed.strip("|").split("|")]
             assert cells in table, f"python analysis/cost.py --format md prints another row: {printed}"
 

@@ -86,11 +86,23 @@ def test_columns_appear_where_rows_differ(make_tables, records_dir, capsys):
 
 @pytest.mark.parametrize("name", ["make_tables", "claims"])
 def test_nothing_run_says_what_to_run(request, name, tmp_path, capsys):
-    assert request.getfixturevalue(name).main(["--runs-dir", str(tmp_path / "absent")]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "No finished run in" in err
-    assert "python -m paa.train -m assign.boundary=fnp,fsr,paa" in err
+    (tmp_path / "empty").mkdir()
+    for folder, said in (("empty", "No finished run in"), ("absent", "No such folder:")):
+        assert request.getfixturevalue(name).main(["--runs-dir", str(tmp_path / folder)]) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert f"{said} {tmp_path / folder}" in err
+        assert f"python -m paa.train -m assign.boundary=fnp,fsr,paa runs_dir={tmp_path / folder}" in err
+
+
+@pytest.mark.parametrize("name", ["make_tables", "claims"])
+def test_a_recipe_that_is_none_is_refused(request, name, records_dir, capsys):
+    with pytest.raises(SystemExit) as ended:
+        request.getfixturevalue(name).main(["--runs-dir", str(records_dir), "--recipe", "nope"])
+    assert ended.value.code == 2
+    assert (
+        "--recipe nope: no such recipe; there are coco_1.5x, coco_1x, coco_2x, mini, smoke\n" in capsys.readouterr().err
+    )
 
 
 def test_a_torn_record_is_named_and_the_rest_printed(make_tables, records_dir, capsys):

@@ -63,6 +63,13 @@ RULES = {
 }
 
 
+class Refusing(MixtureBoundary):
+    """Separates nothing."""
+
+    def separate(self, fitted):
+        raise LookupError("no such rule")
+
+
 @pytest.mark.parametrize("message", RULES)
 def test_a_broken_promise_is_told_in_one_line(message):
     with pytest.raises(BoundaryError) as error:
@@ -95,5 +102,5 @@ def test_nothing_global_is_drawn_and_a_mixture_s_base_is_tried_as_well():
     check_boundary(Best())
     assert torch.equal(before, torch.random.get_rng_state())
     with pytest.raises(BoundaryError, match="raises on ordinary candidates") as error:
-        check_boundary(MixtureBoundary())
-    assert isinstance(error.value.__cause__, NotImplementedError)
+        check_boundary(Refusing())
+    assert isinstance(error.value.__cause__, LookupError)

@@ -84,6 +84,12 @@ def test_refusals(node, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_class_that_leaves_something_to_implement_is_refused_in_one_line():
+    told = r"^assign\.boundary: paa\.assign\.boundary\.MixtureBoundary.* cannot be built: it must implement separate$"
+    with pytest.raises(ConfigError, match=told):
+        build({"_target_": "paa.assign.boundary.MixtureBoundary"}, "assign.boundary")
+
+
 def test_a_fault_within_the_package_is_not_taken_for_the_user_s():
     with pytest.raises(TypeError):
         build({"_target_": "paa.structures.Targets.pad", "boxes": [1], "labels": [1]}, "assign")

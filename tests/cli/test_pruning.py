@@ -113,3 +113,21 @@ def test_the_command_asks_before_it_removes(rows, here, capsys, monkeypatch):
     assert not paths.weights.exists()
     assert rows["paa_iou"].paths.weights.exists()
     assert paths.finished
+
+
+def test_weights_stay_until_the_server_s_images_have_had_their_turn(here):
+    """Table 3 is of COCO's test-dev, whose images may come later: nothing of them is here."""
+    words = ["recipe=coco_2x", f"data.root={here / 'coco'}", "device=cpu"]
+    for row in (every := rows_of("table3=resnet101", words, digests=DIGESTS).all):
+        as_finished(
+            row.paths,
+            row.config,
+            row.evaluations,
+            DIGESTS,
+            overrides=[f"table3={row.name}", *words],
+            choices=dict(row.choices),
+        )
+        row.paths.weights.write_bytes(b"w")
+    (run,) = {row.train_id for row in every}
+    assert all(row.paths.evaluation(e.eval_id).exists() for row in every for e in row.evaluations)
+    assert needed_weights(here / "runs", only=["table3=resnet101"])[run].endswith("on test-dev")

@@ -72,4 +72,9 @@ def test_the_page_holds_every_candidate_and_every_cut():
 @pytest.mark.filterwarnings("error")
 def test_degenerate_candidates_are_drawn(scores):
     with printed():
-        separation.draw(Separation.of(torch.tensor(scores)), "a title").canvas.draw()
+        figure = separation.draw(Separation.of(torch.tensor(scores)), "a title")
+        figure.canvas.draw()
+    *_, rows = figure.axes
+    drawn = np.concatenate([c.get_offsets() for c in rows.collections if not isinstance(c, LineCollection)])
+    expected = [(score, row) for row in range(4) for score in scores]
+    np.testing.assert_allclose(sorted(drawn.tolist()), sorted(expected), rtol=1e-6)

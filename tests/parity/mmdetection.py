@@ -55,7 +55,7 @@ def activate() -> None:
 def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Places of the kept boxes, best first: `nms` of mmcv's compiled half."""
     if offset != 0:
-        raise NotImplementedError("torchvision's NMS knows no inclusive pixels")
+        raise ValueError("torchvision's NMS knows no inclusive pixels")
     return torchvision.ops.nms(boxes, scores, iou_threshold)
 
 
@@ -67,7 +67,7 @@ def _compiled_half() -> types.ModuleType:
             raise AttributeError(name)
 
         def refuse(*args: Any, **kwargs: Any) -> Any:
-            raise NotImplementedError(f"{name} is compiled in mmcv, which mmcv-lite is not")
+            raise RuntimeError(f"{name} is compiled in mmcv, which mmcv-lite is not")
 
         return refuse
 
