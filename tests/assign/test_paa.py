@@ -69,51 +69,6 @@ def test_scores_are_focal_plus_giou_loss() -> None:
                 assert scores[b, a].item() == pytest.approx(right, rel=2e-5, abs=1e-5)
 
 
-@pytest.mark.parametrize("boundary", [C(), B(), FNP(4), FSR(0.15)], ids=lambda b: type(b).__name__)
-def test_a_permutation_of_ground_truths_or_images_permutes_the_answer(boundary: Boundary) -> None:
-    paa = PAA(boundary, BoxCoder())
-    for seed, kind in enumerate(("random", "crowded", "tiny", "huge", "elongated")):
-        anchors, predictions, targets = scene(kind, seed, counts=(5, 5, 2))
-        jitter = torch.rand(targets.boxes.shape, generator=torch.Generator().manual_seed(seed)) * 0.1
-        targets = replace(targets, boxes=targets.boxes + jitter)  # so that no two IoUs are equal
-        answer = paa(anchors, predictions, targets).gt_index
-        assert (answer >= 0).any()
-
-        order = torch.randperm(targets.boxes.shape[1], generator=torch.Generator().manual_seed(seed))
-        shuffled = Targets(targets.boxes[:, order], targets.labels[:, order], targets.valid[:, order])
-        after = paa(anchors, predictions, shuffled).gt_index
-        assert torch.equal(torch.where(after >= 0, order[after.clamp(min=0)], after), answer)
-
-        images = torch.tensor([2, 0, 1])
-        after = paa(
-            replace(anchors, inside=anchors.inside[images]),
-            Predictions(predictions.logits[images], predictions.deltas[images]),
-            Targets(targets.boxes[images], targets.labels[images], targets.valid[images]),
-        ).gt_index
-        assert torch.equal(after, answer[images])
-
-
-@pytest.mark.parametrize("boundary", [C(), FSR(0.15)], ids=lambda b: type(b).__name__)
-def test_padding_and_other_images_change_nothing(boundary: Boundary) -> None:
-    paa = PAA(boundary, BoxCoder())
-    anchors, predictions, targets = scene("mixed", 7, counts=(4, 6, 0))
-    answer = paa(anchors, predictions, targets).gt_index
-    # rubbish where nothing is valid
-    wide = Targets(
-        torch.cat((targets.boxes, torch.full((3, 5, 4), 50.0)), 1),
-        torch.cat((targets.labels, torch.full((3, 5), 2)), 1),
-        torch.cat((targets.valid, torch.zeros(3, 5, dtype=torch.bool)), 1),
-    )
-    assert torch.equal(paa(anchors, predictions, wide).gt_index, answer)
-    for b in range(3):
-        alone = paa(
-            replace(anchors, inside=anchors.inside[b : b + 1]),
-            Predictions(predictions.logits[b : b + 1], predictions.deltas[b : b + 1]),
-            Targets(targets.boxes[b : b + 1], targets.labels[b : b + 1], targets.valid[b : b + 1]),
-        ).gt_index
-        assert torch.equal(alone[0], answer[b])
-
-
 @pytest.mark.parametrize("low_quality", ["own", "claimed", "none"])
 def test_every_ground_truth_with_a_candidate_has_a_positive(low_quality: str) -> None:
     paa = PAA(C(), BoxCoder(), low_quality=low_quality)
