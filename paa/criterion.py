@@ -62,8 +62,8 @@ class Criterion:
                  1 and their sum is divided by max(P, 1) (there by 0); "floor" (MMDetection): every weight is at least
                  1e-12, at any W.
                  Left out, these two are as `BEFORE` says of `normaliser`.
-    average      "processes": P, W and N are averaged over the processes; "local": each process has its own. The caller
-                 acts on it, by what it passes as `statistics` and `world`.
+    average      "processes": P, W and N are of all processes together; "local": each process has its own. The caller
+                 acts on it, by what it passes as `statistics`.
     """
 
     def __init__(
@@ -111,17 +111,16 @@ class Criterion:
         targets: Targets,
         assignment: Assignment,
         statistics: Tensor | None = None,
-        world: int = 1,
     ) -> dict[str, Tensor]:
         """Loss parts "cls", "box" and, with a head, "aux": scalars with lambda_1 and lambda_2 in, to be added.
 
-        statistics  of the whole step (see `statistics`); None: of this batch. world: over how many processes they were
-                    summed; they are divided by it, since gradients are averaged over processes.
+        statistics  of the whole step (see `statistics`); None: of this batch. Floors of the normalisers act on these,
+                    and so on the whole step, however many processes share it.
         """
         found = self._match(predictions, anchors, targets, assignment)
         counts = self._count(found) if statistics is None else statistics
         weights = assignment.weights
-        by_class, by_box, by_aux = self._normalisers(counts / world)
+        by_class, by_box, by_aux = self._normalisers(counts)
 
         classification = focal_loss(predictions.logits, found.labels, self.alpha, self.gamma).sum(-1)
         trained = assignment.gt_index != IGNORED
@@ -159,7 +158,7 @@ class Criterion:
         return torch.stack((of_image.sum().to(weight.dtype), weight, images))
 
     def _normalisers(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Divisors of the class, box and auxiliary sums, from the statistics per process."""
+        """Divisors of the class, box and auxiliary sums, from the statistics of the step."""
         positives, weight, images = counts.unbind()
         floored = positives.clamp(min=1)
         if self.normaliser == "mmdet":

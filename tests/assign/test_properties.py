@@ -22,7 +22,7 @@ ASSIGNERS: dict[str, Callable[..., Assignment]] = {
 
 
 ORDERED = "MaxIoU claimed"
-"""Of several ground truths that claim an anchor the last has it, as MMDetection's loop leaves it: their order counts."""
+"""Of several ground truths that claim an anchor the last has it, as in MMDetection: their order counts."""
 
 
 @pytest.mark.parametrize("name", [name for name in ASSIGNERS if name != ORDERED])
