@@ -5,10 +5,15 @@ from __future__ import annotations
 import mmdetection
 import numpy as np
 import pytest
+import torch
+from composed import parts
 from differences import Differences
+from explained import tie_of
 from mmdet_comparison import compare
 from official_arrays import read
 from record_mmdet import SEEDS
+
+from paa.assign.boundary import MixtureBoundary
 
 SOME = range(108, 144)
 """Batches of every kind of ground truths and of every way that a network may speak, none of them stored."""
@@ -56,11 +61,22 @@ def test_the_stored_outputs_are_what_it_gives(seed: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_stored_boundaries_are_what_it_gives() -> None:
+def test_the_stored_boundaries_are_what_it_gives(differences: Differences) -> None:
+    """But for sets with a tie, which the arithmetic of the machine decides."""
     from mmdet_outputs import FOLDER, labels_of_sets
 
-    arrays = read("boundaries.npz")
-    start, end = arrays["offsets"][[200, 500]]
-    some = {"scores": arrays["scores"][start:end], "offsets": arrays["offsets"][200:501] - start}
+    arrays, first, last = read("boundaries.npz"), 200, 500
+    offsets = arrays["offsets"][first : last + 1]
+    some = {"scores": arrays["scores"][offsets[0] : offsets[-1]], "offsets": offsets - offsets[0]}
     with np.load(FOLDER / "boundaries.npz", allow_pickle=False) as stored:
-        assert np.array_equal(labels_of_sets(some), stored["labels"][start:end])
+        wrong = labels_of_sets(some) != stored["labels"][offsets[0] : offsets[-1]]
+    rule = parts("mmdet").assigner.boundary
+    assert isinstance(rule, MixtureBoundary)
+    for i in range(last - first):
+        mine = slice(*some["offsets"][i : i + 2])
+        if wrong[mine].any():
+            scores = torch.from_numpy(np.sort(some["scores"][mine], kind="stable"))[None]
+            why = tie_of(rule, scores, torch.ones_like(scores, dtype=torch.bool), equal=True)
+            assert why, f"set {first + i}"
+            differences.tell(f"MMDetection's own code, set {first + i}, here and where it was recorded: {why}")
+    assert wrong.mean() < 0.05
