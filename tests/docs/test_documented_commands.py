@@ -27,7 +27,7 @@ from detectron_blobs import FILES, blobs
 from pages import PAGES, REPO, Command, commands, write_files
 from PIL import Image
 from running import SHORT, TINY, call
-from trainings import ANY, check_training, made_by
+from trainings import ANY, SMALL_SCALES, check_training, made_by
 
 from paa.detector import weights
 from paa.runs.paths import runs
@@ -43,9 +43,6 @@ RECORDED = ("tracking.images.steps=[0,1.0]", "tracking.images.count=1")
 COMMANDS = list({command.line: command for page in reversed(PAGES) for command in reversed(commands(page))}.values())
 COMMANDS.reverse()
 """Each once, where it stands first."""
-
-SMALL_SCALES = ("postprocess.multiscale.short=[48]", "postprocess.multiscale.sides=null")
-"""In place of the twelve scales of a multi-scale test, which are for images of some size."""
 
 STANDS_FOR = {"DIR": "photos", "ID": None, "N": "1", "FILE": "detector.pth"}
 """Words of the pages that a reader replaces; ID is the run made here."""

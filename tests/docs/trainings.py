@@ -29,6 +29,9 @@ ANY = tuple(word for word in TINY if not word.startswith(("data.", "backbone.", 
 MOST = 4
 """Jobs of a sweep that are all run."""
 
+SMALL_SCALES = ("postprocess.multiscale.short=[48]", "postprocess.multiscale.sides=null")
+"""In place of the twelve scales of a multi-scale test, which are for images of some size."""
+
 BIN = Path(sys.executable).parent
 
 _BUILT: set[tuple[str, ...]] = set()
@@ -47,10 +50,15 @@ def check_training(words: Sequence[str], folder: Path, capsys: pytest.CaptureFix
         hydras, own = compose.split(command.overrides)
         jobs = compose.jobs(own, command.multirun)
         first = resolved(compose.compose(jobs[0]))
+        scaled = [bool(resolved(compose.compose(job))["postprocess"]["multiscale"]) for job in jobs[: MOST + 1]]
         if not plans:
             unlike = {tuple(w for w in job if not w.startswith("seed=")): job for job in jobs}  # a seed builds the same
             build_all(compose, list(unlike.values()))
     if at_scale(first, words):
+        return
+    if len({*scaled}) > 1 and len(jobs) <= MOST:  # the keys of scales are some jobs' alone
+        for job in jobs:
+            check_training([*(["--config-dir", command.config_dir] if command.config_dir else []), *job], folder, capsys)
         return
     more = () if plans else small(first, words)
     if len(jobs) > MOST and not plans:
@@ -97,6 +105,8 @@ def small(config: dict[str, Any], words: Sequence[str]) -> tuple[str, ...]:
         more += [word for word in TINY if word.startswith("backbone.")]
     if "images.train.short" not in said:
         more += ["images.train.short=64", "images.test.short=64"]
+    if config["postprocess"]["multiscale"]:
+        more += SMALL_SCALES
     if pictures and "tracking.images.count" not in said:
         more.append("tracking.images.count=1")
     if "debug=profile" in words:
