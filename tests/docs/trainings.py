@@ -58,7 +58,9 @@ def check_training(words: Sequence[str], folder: Path, capsys: pytest.CaptureFix
         return
     if len({*scaled}) > 1 and len(jobs) <= MOST:  # the keys of scales are some jobs' alone
         for job in jobs:
-            check_training([*(["--config-dir", command.config_dir] if command.config_dir else []), *job], folder, capsys)
+            check_training(
+                [*(["--config-dir", command.config_dir] if command.config_dir else []), *job], folder, capsys
+            )
         return
     more = () if plans else small(first, words)
     if len(jobs) > MOST and not plans:
