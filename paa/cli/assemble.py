@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,6 +21,8 @@ from paa.cli.messages import ConfigError
 from paa.cli.own import try_boundary
 from paa.cli.shared import Shared
 from paa.criterion import Criterion
+from paa.data.coco import CocoIndex
+from paa.data.sampler import GROUPS, TrainSampler
 from paa.data.sources import Coco, Custom, Shapes, Voc
 from paa.data.targets import EMPTY_IMAGES, RULES, THIN_IMAGES
 from paa.data.transforms import Transform
@@ -59,6 +62,13 @@ class Parts:
     tracking: Tracking
     train_transform: Callable[[nn.Module], Transform]
     test_transform: Callable[[nn.Module], Transform]
+
+    def sampler(self, index: CocoIndex, chosen: np.ndarray) -> TrainSampler:
+        """Which of the `chosen` images [I] of the training split make up which step."""
+        node = self.config["train"]
+        groups = node.get("groups", "at_least")  # older runs have no such key
+        sizes = (index.heights, index.widths)
+        return TrainSampler(*sizes, node["batch_size"], self.config["seed"], groups=groups, images=chosen)
 
     def scale_transforms(self, backbone: nn.Module) -> list[Transform]:
         """The transforms of a multi-scale test, the plain one first; that one alone where there is none."""
@@ -283,6 +293,8 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
             checks.integer("threads", config["threads"], low=1, high=1024)
         checks.integer("train.batch_size", train["batch_size"], low=1)
         checks.integer("train.accumulate", train["accumulate"], low=1, high=train["batch_size"])
+        checks.choice("compat.x152", config.get("compat", {}).get("x152", "release"), ("release", "common"))
+        checks.choice("train.groups", train.get("groups", "at_least"), tuple(GROUPS))  # older runs have no such key
         if train["accumulate"] > 1 and config["backbone"].get("norm") == "batch":
             problem = ": its statistics are those of a part; take backbone.norm=group, or train.accumulate=1"
             raise checks.OutOfRange("backbone.norm", f"=batch with train.accumulate={train['accumulate']}{problem}")

@@ -76,7 +76,7 @@ AGREED: tuple[tuple[str, str], ...] = (
     ("postprocess.max_detections", "Whether ties of the last one stay is `compat.keep_ties`."),
     ("images.train.flip", "Mirror images."),
     ("train.clip_norm", "Neither code clips gradients."),
-    ("train.batch_size", "8 GPUs x 2 images; of X-152-32x8d the authors' code trains with 8, lr 0.005, 360k steps."),
+    ("train.batch_size", "8 GPUs x 2 images; of X-152-32x8d see `compat.x152`."),
     ("optim.lr", "For 16 images a step."),
     ("schedule.warmup_steps", "Steps of the warm-up."),
     ("backbone.frozen_stages", "Left to itself, stem and C2 are frozen where the backbone has weights."),
@@ -99,8 +99,8 @@ FIXED = """\
 * The stride lies in the 1x1 convolution for Caffe's ResNets and in the 3x3 for all else: it follows the weights
   ([backbones](backbones.md)).
 
-What no preset brings back: the authors' code groups images of a batch by height >= width for each GPU, MMDetection by
-height > width; here the whole batch is of one kind, by height >= width. MMDetection ends each epoch with what is left
+What no preset brings back: both codes group the images of a GPU's part of the batch by form (`compat.groups`), each GPU
+for itself; here the whole batch is of one form, on any number of devices. MMDetection ends each epoch with what is left
 over; here it begins the next one. NMS and voting here are in float64, theirs in float32. Test images are padded
 together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
 

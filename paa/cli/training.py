@@ -22,7 +22,6 @@ from paa.cli.watching import catch_up, pictures
 from paa.data.coco import CocoIndex
 from paa.data.invalid import counted
 from paa.data.loader import train_batches
-from paa.data.sampler import TrainSampler
 from paa.data.targets import TrainingBoxes, training_boxes, training_images
 from paa.detector import Detector
 from paa.engine import checkpoint
@@ -160,13 +159,10 @@ class Training:
 
     def _batches(self, index: CocoIndex, truths: TrainingBoxes, chosen: np.ndarray, backbone: Any, start: int) -> Any:
         config = self.parts.config
-        sampler = TrainSampler(
-            index.heights, index.widths, config["train"]["batch_size"], config["seed"], images=chosen
-        )
         return train_batches(
             index,
             self.parts.train_transform(backbone),
-            sampler,
+            self.parts.sampler(index, chosen),
             start_step=start,
             steps=self.parts.schedule.steps,
             workers=config["workers"],

@@ -8,7 +8,7 @@ permutation. All of it follows from (seed, epoch): any step can be asked for wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -19,6 +19,13 @@ from paa.data.draws import ORDER, Draws
 Sample = tuple[int, int]
 """(epoch, position of the image in the index)."""
 
+GROUPS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "at_least": np.greater_equal,
+    "above": np.greater,
+    "none": lambda heights, widths: np.zeros_like(heights),
+}
+"""{name: which images of these heights and widths are of the second form}."""
+
 
 class TrainSampler:
     """Batches of the step-based training.
@@ -26,8 +33,9 @@ class TrainSampler:
     heights, widths  [I] pixels of all images of the index.
     batch_size       images of a batch.
     seed             of the permutations, 0 ... 2**32 - 1.
-    group_by_aspect  whether a batch holds either images with height >= width or images with height < width
-                     (authors' code: groups of H / W split at 1).
+    groups           of what form images are apart from the others in batches of their own: "at_least", height >= width
+                     (authors' code: H / W split at 1, `make_batch_data_sampler`); "above", height > width
+                     (MMDetection's `AspectRatioBatchSampler`); "none", none.
     images           positions to train on; all where None.
     """
 
@@ -37,7 +45,7 @@ class TrainSampler:
         widths: np.ndarray,
         batch_size: int,
         seed: int,
-        group_by_aspect: bool = True,
+        groups: str = "at_least",
         images: np.ndarray | None = None,
     ) -> None:
         self.batch_size = checks.integer("batch_size", batch_size, low=1)
@@ -46,7 +54,7 @@ class TrainSampler:
         if not len(self.images):
             raise checks.OutOfRange("images", "=[]: there must be an image to train on")
         heights, widths = np.asarray(heights)[self.images], np.asarray(widths)[self.images]
-        self._group = (heights >= widths).astype(np.int64) * checks.flag("group_by_aspect", group_by_aspect)
+        self._group = GROUPS[checks.choice("groups", groups, tuple(GROUPS))](heights, widths).astype(np.int64)
         self._sizes = [int((self._group == group).sum()) for group in range(2)]
         self._batches_of = lru_cache(maxsize=2)(self._make_batches)
         self._orders = lru_cache(maxsize=4)(self._make_orders)

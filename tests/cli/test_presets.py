@@ -92,8 +92,14 @@ def readers(conf, presets) -> dict[str, set[str]]:
 
 
 ATSS = ("normaliser", "zero_weights", "average", "unified", "threshold_on", "ranked_by", "drop_empty", "voting")
-READ_ELSEWHERE = {"baseline_low_quality", "baseline_low_quality_at_zero", "norm", *(f"atss_{key}" for key in ATSS)}
-"""Lines that are read with assign=max_iou or assign=atss, or where a backbone has weights."""
+READ_ELSEWHERE = {
+    "baseline_low_quality",
+    "baseline_low_quality_at_zero",
+    "norm",
+    "x152",
+    *(f"atss_{key}" for key in ATSS),
+}
+"""Lines that are read with assign=max_iou or assign=atss, where a backbone has weights, or by one network."""
 
 
 @pytest.mark.parametrize("name", PRESETS)

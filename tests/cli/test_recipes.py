@@ -99,10 +99,12 @@ def test_the_sizes_of_the_multi_scale_test_are_the_authors_own_with_every_backbo
     ]
 
 
-def test_x152_at_the_paper_s_batch_is_three_keys():
-    paper = ("recipe.batch_size=16", "recipe.sgd_lr=0.01", "recipe.steps=180000")
-    config = configuration(*overrides("coco_2x", X152, *paper))
-    assert (config["train"]["batch_size"], config["optim"]["lr"], config["schedule"]["steps"]) == (16, 0.01, 180_000)
+@pytest.mark.parametrize("words", [("compat=paper", "compat.input=weights"), ("compat.x152=common",)])
+def test_x152_as_the_paper_has_it_trains_as_the_other_networks(words):
+    config, other = (configuration(*overrides("coco_2x", backbone, *words)) for backbone in (X152, "resnet101_dcn"))
+    assert config["train"]["batch_size"] == 16
+    for node in ("train", "optim", "schedule", "images"):
+        assert config[node] == other[node]
 
 
 def parameters(network: nn.Module, name: str = "") -> int:

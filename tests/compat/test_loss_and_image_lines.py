@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -162,3 +163,12 @@ def test_input(build, tmp_path, value, takes):
                 build("resnet", str(path), input=value)
     order = build("resnet", input=value).detector(1).backbone.order
     assert order == ("bgr" if value == "caffe" else "rgb")
+
+
+@pytest.mark.parametrize(("value", "together"), [("at_least", (1, 2)), ("above", (0, 1)), ("none", (0, 1, 2))])
+def test_groups(build, value, together):
+    """Of a wide, a square and a high image two are of one form, and in no batch with the third (none: all are)."""
+    index = SimpleNamespace(heights=np.array([10, 10, 20]), widths=np.array([20, 10, 10]))
+    sampler = build("paa", groups=value).sampler(index, np.arange(3))
+    batches = [{image for _, image in batch} for batch in islice(sampler.iter_from(0), 40)]
+    assert {frozenset(batch) for batch in batches if len(batch) > 1} == {frozenset(together)}

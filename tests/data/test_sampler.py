@@ -20,7 +20,7 @@ def literal(heights, widths, batch_size, seed, grouped, images, steps):
     while len(batches) < steps:
         for at in Draws(ORDER, seed, epoch).permutation(len(images)).tolist():
             image = int(images[at])
-            group = bool(heights[image] >= widths[image]) and grouped
+            group = {"at_least": heights[image] >= widths[image], "above": heights[image] > widths[image]}.get(grouped)
             queue = queues.setdefault(group, [])
             queue.append((epoch, image))
             if len(queue) == batch_size:
@@ -33,12 +33,13 @@ def literal(heights, widths, batch_size, seed, grouped, images, steps):
 @pytest.mark.parametrize(
     ("count", "wide", "batch_size", "grouped"),
     [
-        (50, 0.3, 4, True),
-        (50, 0.3, 4, False),
-        (7, 0.5, 16, True),
-        (1, 0, 3, True),
-        (64, 0, 16, True),
-        (33, 0.9, 5, True),
+        (50, 0.3, 4, "at_least"),
+        (50, 0.3, 4, "none"),
+        (50, 0.3, 4, "above"),
+        (7, 0.5, 16, "above"),
+        (1, 0, 3, "at_least"),
+        (64, 0, 16, "at_least"),
+        (33, 0.9, 5, "at_least"),
     ],
 )
 def test_against_queues(count, wide, batch_size, grouped):
@@ -69,7 +70,7 @@ def test_only_the_images_asked_for():
     heights, widths = sizes(40, 0.5)
     images = np.array([3, 4, 8, 20, 21, 39])
     sampler = TrainSampler(heights, widths, 2, 1, images=images)
-    expected = literal(heights, widths, 2, 1, True, images, 30)
+    expected = literal(heights, widths, 2, 1, "at_least", images, 30)
     assert list(islice(sampler.iter_from(0), 30)) == expected
     assert {i for batch in expected for _, i in batch} == set(images.tolist())
 
