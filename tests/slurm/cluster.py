@@ -24,6 +24,8 @@ MARK = "# The test cluster of paa, made by tests/slurm/up.sh"
 STEPS = 40
 LONG = 250
 """Steps of the run that meets its time limit."""
+ORPHAN = 320
+"""Steps of the run whose slurmd dies: more than are done until its copy starts."""
 
 SLOW = (
     "--config-dir",

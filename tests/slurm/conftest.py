@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import LONG, MARK, SLOW, Cluster, start
+from cluster import LONG, MARK, ORPHAN, SLOW, Cluster, ids_by_seed, run, runs_by_seed, start, step, sweep_of, until
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,27 @@ def limited(tmp_path_factory, smoke_data, cluster) -> tuple[Path, subprocess.Pop
     launch = ["hydra/launcher=slurm", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=15"]
     words = ["paa.train", *keys, f"schedule.steps={LONG}", "-m", "seed=11", *launch, "hydra.launcher.wait=false"]
     return folder, start(folder, *words)
+
+
+@pytest.fixture(scope="session")
+def orphaned(tmp_path_factory, smoke_data, cluster) -> Iterator[Path]:
+    """A place where a training goes on after the slurmd of its node was killed: SLURM gives the node up after 20 s, and
+    starts a copy on the other. One module starts it, a later one looks at it: it mostly waits.
+    """
+    folder = _place(tmp_path_factory, smoke_data)
+    keys = [word for word in SLOW if not word.startswith("schedule.")]
+    words = ["paa.train", *keys, f"schedule.steps={ORPHAN}", "-m", "seed=8", "hydra/launcher=slurm"]
+    assert run(folder, *words, "hydra.launcher.wait=false").returncode == 0
+    sweep = sweep_of(folder)
+    until(lambda: step(runs_by_seed(sweep, folder)["8"]) >= 3, "step 3")
+    node = cluster.slurm("squeue", "-h", "-j", ids_by_seed(sweep)["8"], "-o", "%N").strip()
+    os.kill(cluster.daemon(f"slurmd.{node}"), signal.SIGKILL)
+    try:
+        yield folder
+    finally:
+        cluster.start_slurmd(node)
+        back = ("idle", "mixed", "allocated")
+        until(lambda: cluster.slurm("sinfo", "-h", "-p", "debug", "-n", node, "-o", "%T").strip() in back, node, 60)
 
 
 def _place(tmp_path_factory, smoke_data) -> Path:

@@ -1,19 +1,15 @@
-"""Two nodes: one training over both, a slurmd that dies under a training, and a snapshot of the code."""
+"""One training over two nodes, and a snapshot of the code."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from cluster import REPO, SLOW, STEPS, Cluster, ids_by_seed, run, runs_by_seed, step, sweep_of, until, weights
+from cluster import REPO, Cluster, ids_by_seed, run, runs_by_seed, sweep_of, until
 from running import TINY, experiment
 
 from paa.engine.metrics import read
-from paa.runs.claim import holder
 from paa.runs.record import TrainingRecord
 
 pytestmark = pytest.mark.slurm
@@ -44,36 +40,6 @@ def test_four_processes_on_two_nodes_train_as_one_does(place, cluster: Cluster, 
         for key in ("loss", "loss_cls", "loss_box", "positives"):
             if key in one:
                 assert one[key] == pytest.approx(other[key], rel=1e-5), (one["step"], key)
-
-
-def test_when_a_slurmd_dies_the_old_process_and_the_new_one_never_both_write(place, cluster: Cluster):
-    """The node is given up after 20 s, while its training goes on; the copy on the other node waits for the claim."""
-    keys = [word for word in SLOW if not word.startswith("schedule.")]
-    steps = 8 * STEPS
-    words = ["paa.train", *keys, f"schedule.steps={steps}", "-m", "seed=8", "hydra/launcher=slurm"]
-    assert run(place, *words, "hydra.launcher.wait=false").returncode == 0
-    sweep = sweep_of(place)
-    job, paths = ids_by_seed(sweep)["8"], runs_by_seed(sweep, place)["8"]
-    until(lambda: step(paths) >= 3, "step 3")
-    first = holder(paths.claim)
-    node = cluster.slurm("squeue", "-h", "-j", job, "-o", "%N").strip()
-    os.kill(cluster.daemon(f"slurmd.{node}"), signal.SIGKILL)
-    try:
-        log = sweep.logs / f"{job}_0_log.out"
-        until(lambda: "is being trained by" in log.read_text() or paths.finished, "the copy", 120)
-        assert not paths.finished, "the training was too short for its copy to meet it"
-        met = holder(paths.claim)
-        assert first is not None
-        assert met is not None
-        assert met.token == first.token, "the copy took the claim of a process that lives"
-        until(lambda: paths.finished, "the record", 180)
-    finally:
-        cluster.start_slurmd(node)
-        back = ("idle", "mixed", "allocated")
-        until(lambda: cluster.slurm("sinfo", "-h", "-p", "debug", "-n", node, "-o", "%T").strip() in back, node, 60)
-    lines = [json.loads(line)["step"] for line in paths.metrics.read_text().splitlines()]
-    assert lines == list(range(1, steps + 1))
-    assert weights(paths)
 
 
 def test_a_snapshot_is_what_a_job_runs(place, cluster: Cluster):

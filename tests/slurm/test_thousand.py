@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slurm
 SEEDS = 80
 
 
-def test_a_thousand_runs_are_submitted_watched_and_cancelled(place, cluster: Cluster, capsys):
+def test_a_thousand_runs_are_submitted_watched_and_cancelled(place, cluster: Cluster, orphaned, capsys):
     """By the very command of a person. A minute is the aim on a machine that does nothing else; the time is printed,
-    and bounded against hanging alone.
+    and bounded against hanging alone. (`orphaned` has nothing to do with them, but has been started by then.)
     """
     runs_dir = place / "thousand"
     words = ["table4=glob(*)", f"seed=range(0,{SEEDS})", "recipe=smoke", f"runs_dir={runs_dir}"]
