@@ -37,8 +37,8 @@ from paa.runs.record import EvaluationRecord, TrainingRecord  # noqa: E402
 
 TMPFS_MB = 48
 FULL_S = 10.0
-RUNS, STEPS, PAUSE_S = 12, 100, 0.45
-BETWEEN = (10, 30)
+RUNS, STEPS, PAUSE_S = 12, 100, 0.6
+BETWEEN = (5, 20)
 """Steps, of all trainings together, between two disturbances: the schedule keeps the pace of the machine."""
 PATIENCE_S = 120.0
 
@@ -48,7 +48,13 @@ KEYS = (
     f"assign.boundary.pause={PAUSE_S}",
     "checkpoint.every_s=5",
 )
-LAUNCH = ("hydra/launcher=slurm", "hydra.launcher.partition=preempt", "hydra.launcher.poll_s=2")
+LAUNCH = (
+    "hydra/launcher=slurm",
+    "hydra.launcher.partition=preempt",
+    "hydra.launcher.poll_s=2",
+    "hydra.launcher.cpus_per_task=4",
+)
+"""Four run at a time: a pause of one disturbance is not the end of all."""
 
 
 class Trial:
