@@ -193,7 +193,11 @@ def disturb(trial: Trial, count: int) -> Counter[str]:
         until = time.monotonic() + PATIENCE_S
         while trial.steps() < target and trial.left() and time.monotonic() < until:
             time.sleep(0.5)
-        hit = trial.deeds[kind]()
+        try:
+            hit = trial.deeds[kind]()
+        except subprocess.SubprocessError as error:  # SLURM did not take it: busy with the one before
+            print(f"     {error}", flush=True)
+            hit = False
         struck[kind] += hit
         done = sum(row.status.kind == "done" for row in rows(trial.runs_dir))
         print(f"{number:3d}  {kind:22s} {'struck' if hit else 'met nothing':12s} {done} done", flush=True)
