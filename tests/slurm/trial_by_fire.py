@@ -97,9 +97,10 @@ class Trial:
         return sum(len(steps_done(self.place, str(tag))) for tag in range(RUNS))
 
     def usr2(self) -> bool:
-        for row in self.running()[:1]:
-            self.cluster.slurm("scancel", "--signal=USR2", str(row.status.id))
-            return True
+        for row in self.running():  # one that is on its way back to the queue is asked again and again by scancel
+            done = subprocess.run(["timeout", "5", "scancel", "--signal=USR2", str(row.status.id)], check=False)
+            if done.returncode == 0:
+                return True
         return False
 
     def preempt(self) -> bool:
