@@ -15,6 +15,7 @@ from paa.cli.compose import Composer, resolved
 from paa.cli.experiment import Experiment, Identity
 from paa.cli.messages import ConfigError, explain_choice, explain_key, listed
 from paa.cli.open_keys import OPEN
+from paa.runs.identity import foreign_targets, train_id
 from paa.runs.paths import RunPaths, find
 from paa.runs.record import TrainingRecord
 
@@ -31,7 +32,7 @@ def reopen(
     """The run whose id begins with `prefix`, with `overrides` merged into its own configuration; never into today's.
 
     measured  whether its splits are to be evaluated; else their data need not be there.
-    RunNotFound, BadRecord, and ConfigError where it is not finished or a key may not change.
+    RunNotFound, BadRecord, and ConfigError where it is not finished, a key may not change, or code of one's own has.
     """
     paths = find(runs_dir, prefix)
     if not paths.finished:
@@ -44,6 +45,7 @@ def reopen(
         _merge(cfg, override, composer)
     config = resolved(cfg)
     parts = assemble(config)
+    _refuse_other_code(record)
     device_of(config)
     digests = dict(record.digests)
     for split in config["evaluate"]["splits"] if measured else ():
@@ -51,6 +53,16 @@ def reopen(
     identity = Identity(digests, record.train_id, RunPaths(runs_dir, record.train_id))
     lines = [o.input_line or "" for o in overrides]
     return Experiment(parts, identity, lines, record.choices), replace(record, config=config)
+
+
+def _refuse_other_code(record: TrainingRecord) -> None:
+    """ConfigError where code of one's own is no longer that of the training: its numbers would go under one name."""
+    own = foreign_targets(record.config)
+    if own and not record.converted and train_id(record.config, record.digests) != record.train_id:
+        raise ConfigError(
+            f"run={record.train_id}: the code of {listed(own)} has changed since it was trained; "
+            "put it back as it was, or train again"
+        )
 
 
 def not_trained(record: TrainingRecord) -> str:

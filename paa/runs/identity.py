@@ -205,7 +205,7 @@ def _payload(
         _drop(counted, key)
     for key in _inert(counted):
         _drop(counted, key, prune=True)
-    foreign = {t: source_digest(t) for t in _targets(counted) if t.split(".")[0] not in LIBRARIES}
+    foreign = {t: source_digest(t) for t in foreign_targets(counted)}
     payload: dict[str, Any] = {"config": counted, "content": content, "numerics": NUMERICS}
     return payload | ({"sources": foreign} if foreign else {})
 
@@ -240,6 +240,11 @@ def _refuse_files(counted: Mapping[str, Any]) -> None:
         )
     if isinstance(start, str):
         raise IdentityError(f"init.weights={start}: counts by its content, and there is no digest of it")
+
+
+def foreign_targets(config: Mapping[str, Any]) -> list[str]:
+    """Every `_target_` of a configuration whose code is somebody's own, and counts by its source."""
+    return list(dict.fromkeys(t for t in _targets(config) if t.split(".")[0] not in LIBRARIES))
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -147,6 +147,10 @@ def test_what_is_finished_trains_nothing_and_an_edit_is_another_run(inside, swep
         edited = run(inside, words, *SHORT)
         assert edited.stdout.count("is finished: nothing to do") == 1
         assert {name: len(ids) for name, ids in by_boundary(inside).items()} == {"my.gap.Gap": 2, "paa": 1}
+        (name,) = swept["my.gap.Gap"]
+        refused = run(inside, ["paa-evaluate", f"run={name}"], code=2)
+        what = "the code of my.gap.Gap has changed since it was trained; put it back as it was, or train again"
+        assert refused.stderr == f"paa.evaluate: run={name}: {what}\n"
     finally:
         source.write_text(before)
 
