@@ -97,9 +97,12 @@ def lines(found: Sequence[Standing], problems: Mapping[str, str]) -> list[list[s
 
 
 def summary(found: Sequence[Standing]) -> str:
-    """ "42 wanted: 30 done, 1 running, 11 missing"."""
-    kinds = [one.kind for one in found]
-    return f"{len(found)} wanted: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
+    """ "42 wanted (39 trainings): 30 done, 1 running, 11 missing"; rows of one configuration share a training."""
+    kinds, trainings = [one.kind for one in found], len({one.row.train_id for one in found})
+    shared = f" ({trainings} trainings)" if trainings < len(found) else ""
+    return f"{len(found)} wanted{shared}: " + ", ".join(
+        f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds
+    )
 
 
 def commands(found: Sequence[Standing], config_dir: str | None = None) -> list[str]:

@@ -177,7 +177,8 @@ def _score_upload(options: argparse.Namespace) -> None:
     numbers = "  ".join(f"{name} {_number(value)}" for name, value in record.numbers.items() if value is not None)
     again = "" if before is None else f" (was AP {before:.1f})"
     print(f"{paths.train_id}  {record.eval_id}  {record.split}: {numbers}{again}")
-    print(f"from {record.score['source']}, {record.score['date']}")
+    guessed = "" if options.date else f" (the day of {options.file}; if that is not the answer's, say --date)"
+    print(f"from {record.score['source']}, {record.score['date']}{guessed}")
 
 
 def _number(value: float | None) -> str:

@@ -9,6 +9,8 @@ from paa.tables.entries import Entry
 from paa.tables.measure import Measured
 from paa.tables.structure import Line, Part, Table
 
+SIZES = ("APS", "APM", "APL")
+
 NOT_PUBLIC = "not public"
 """What stands in place of a published number where none was found in text."""
 
@@ -22,7 +24,14 @@ def remarks(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]]) -
     what = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
     ours = f"Ours: {setting(entries)}, {what}; {_voting(table)}."
     marked = "Mean ± standard deviation over n seeds; the best of ours in each column is marked."
-    return [f"{ours} {marked}", *dict.fromkeys(_tests(measured)), *_published(table, measured)]
+    return [f"{ours} {marked}", *_sizes(measured), *dict.fromkeys(_tests(measured)), *_published(table, measured)]
+
+
+def _sizes(measured: Sequence[tuple[Part, Sequence[Measured]]]) -> list[str]:
+    """Which sizes of objects have no AP although their row has been evaluated."""
+    evaluated = [(one, metric) for part, lines in measured for one in lines if one.numbers for metric in part.metrics]
+    lacking = [m.title for one, m in evaluated if m.name in SIZES and m.name not in one.numbers]
+    return [f"{', '.join(dict.fromkeys(lacking))}: “–” where no object has this size."] if lacking else []
 
 
 def _tests(measured: Sequence[tuple[Part, Sequence[Measured]]]) -> list[str]:

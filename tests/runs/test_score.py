@@ -102,10 +102,12 @@ def test_an_answer_is_entered_with_its_source_and_date(uploads, tmp_path, capsys
     assert main([*options, "score", "e0000000003", str(answer)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("t0000000001  e0000000003  test-dev: AP 44.8  AP50 63.3  ")
-    assert out[1] == "from scores.json, 2020-07-06"
+    assert out[1] == f"from scores.json, 2020-07-06 (the day of {answer}; if that is not the answer's, say --date)"
     address = "https://codalab.lisn.upsaclay.fr/competitions/7384"
     assert main([*options, "score", "e0000000003", str(answer), "--source", address, "--date", "2020-07-04"]) == 0
-    assert "(was AP 44.8)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "(was AP 44.8)" in said
+    assert said.endswith(f"from {address}, 2020-07-04\n")
     record = EvaluationRecord.read(uploads.evaluation("e0000000003"))
     assert (record.numbers["AP"], record.numbers["ARL"]) == (44.8, 79.0)
     assert (record.score["source"], record.score["date"]) == (address, "2020-07-04")
