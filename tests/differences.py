@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-_LARGEST, _SHARE, _TOLD = "largest difference", "share that differs", "told"
+_LARGEST, _SHARE, _TOLD, _FAILS = "largest difference", "share that differs", "told", "fails"
 
 
 class Differences:
@@ -45,6 +45,10 @@ class Differences:
         """A line for the end of the run: why something is not the same, or what the other implementation cannot do."""
         self._record(_TOLD, f"{self._where}: {text}")
 
+    def fails(self, against: str, case: str, how: str) -> None:
+        """Records that the other implementation fails where ours does not, which the test has asserted."""
+        self._record(_FAILS, [against, case, how])
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Prints what the tests of this run said, if any did."""
@@ -53,10 +57,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for report in terminalreporter.stats.get(kind, []):
             for key, value in getattr(report, "user_properties", []):
                 said[key].append(value)
-    if not said[_LARGEST] and not said[_SHARE]:
+    if not said.keys() & {_LARGEST, _SHARE, _FAILS}:
         return
     terminalreporter.section("differences from other implementations")
-    for line in [*_largest(said[_LARGEST]), *_shares(said[_SHARE]), *dict.fromkeys(said[_TOLD])]:
+    lines = [*_largest(said[_LARGEST]), *_shares(said[_SHARE])]
+    lines += [f"{against:32} {case:38} fails, ours does not: {how}" for against, case, how in said[_FAILS]]
+    for line in [*lines, *dict.fromkeys(said[_TOLD])]:
         terminalreporter.write_line(line)
 
 

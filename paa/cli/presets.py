@@ -75,6 +75,11 @@ AGREED: tuple[tuple[str, str], ...] = (
     ("postprocess.nms_iou", "NMS, class by class."),
     ("postprocess.max_detections", "Whether ties of the last one stay is `compat.keep_ties`."),
     ("images.train.flip", "Mirror images."),
+    (
+        "criterion.floor",
+        "Least P and W of a step. Theirs is 1 on the mean over GPUs, so that of 8 GPUs is `criterion.floor=8`. It acts"
+        " where 16 images have fewer than 8 positives, or weights that sum to less.",
+    ),
     ("train.clip_norm", "Neither code clips gradients."),
     ("train.batch_size", "8 GPUs x 2 images; of X-152-32x8d see `compat.x152`."),
     ("optim.lr", "For 16 images a step."),
@@ -105,7 +110,13 @@ over; here it begins the next one. NMS and voting here are in float64, theirs in
 together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
 
 With `assign=atss compat=mmdet` losses and detections are those of MMDetection's ATSSHead, and with any other assigner
-those of its PAAHead. Its floor of the box loss is on the mean of W over processes, here on the W of the whole batch.
+those of its PAAHead.
+
+The fallback of `compat.zero_weights=unweighted` looks at the W of the whole step, on any number of devices and with
+`train.accumulate`; the authors' looks at the positives of each GPU's two images. They part where the predicted boxes of
+one GPU's positives all have an IoU of 0 and those of another have not: that GPU's box losses are then left out here
+(each has weight 0) and count 1 each there. MMDetection's `floor` acts on single weights, so that the number of GPUs is
+nothing to it.
 """
 
 

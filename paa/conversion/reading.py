@@ -136,5 +136,7 @@ def _refusal(path: Path, error: Exception) -> ConversionError:
     if code is not None:
         hint = "where you trust it, save its state dict alone and convert that"
         return ConversionError(f"{path}: holds {code[1]}, which is code and is not read; {hint}")
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = "no file of torch.save, or a damaged one"
+    if isinstance(error, OSError | RuntimeError):  # others say a byte of the pickle, or advise to execute the file
+        reason = str(error).strip().partition("\n")[0]
     return ConversionError(f"{path}: cannot be read as tensors alone ({reason})")

@@ -25,6 +25,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "paa": WORDS,
     "max_iou": (*WORDS, "assign=max_iou"),
     "atss": (*WORDS, "assign=atss", "auxiliary=centerness"),
+    "eight": (*WORDS, "criterion.floor=8"),
     "slip": (*WORDS, "assign.boundary=b_2020"),
     "resnet": (*WORDS, "backbone=resnet18"),
     "deformable": (*WORDS, "backbone=resnet50_dcn", "backbone.dcn_stages=[5]"),

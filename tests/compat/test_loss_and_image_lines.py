@@ -46,6 +46,15 @@ def test_normaliser(build, value, divisors):
         assert many[name] * 1024 / few[name] == pytest.approx(divisor, rel=1e-4)
 
 
+@pytest.mark.parametrize(("normaliser", "divisors"), [("modern", (8, 8, 8)), ("official", (8, 0.1, 8))])
+def test_the_floor_of_eight_devices(build, normaliser, divisors):
+    """Theirs: max(P / 8, 1) on each of 8 devices, whose gradients are averaged, is max(P, 8) of the whole step."""
+    parts = build("eight", normaliser=normaliser)
+    few, many = losses(parts, NEAR, [7.0, 0.1, 16]), losses(parts, NEAR, [1024.0, 1024, 1024])
+    for name, divisor in zip(("cls", "box", "aux"), divisors, strict=True):
+        assert many[name] * 1024 / few[name] == pytest.approx(divisor, rel=1e-4)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.1920929e-07])
 def test_epsilon(build, value):
     """Beside weights that sum to 1e-7 the second more than halves the box loss."""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from composed import parts
+from differences import Differences
 from literal_assign import Image
 from literal_rules import OFFICIAL
-from mmdet_comparison import Step, step_of
+from mmdet_comparison import AGAINST, Step, step_of
 from random_images import KINDS, image_of
 
 from paa.structures import Detections, Predictions
@@ -50,13 +51,15 @@ def test_equal_scores(preset: str) -> None:
 
 
 @WITH_MMDET
-def test_mmdetection_raises_on_equal_scores() -> None:
+def test_mmdetection_raises_on_equal_scores(differences: Differences) -> None:
     mmdetection.require()
     from mmdet_heads import PAA, float64_mixtures, losses_of
 
     image = hard_cases.equal_scores()
-    with pytest.raises(ValueError, match="ill-defined empirical covariance"):
+    with pytest.raises(ValueError, match="ill-defined empirical covariance") as raised:
         losses_of(PAA, [image], 3)
+    assert_trains(step_of(parts("mmdet"), [image]))
+    differences.fails(AGAINST, "equal scores", f"ValueError: {str(raised.value).partition(' (')[0]}")
     with float64_mixtures():
         assert np.isfinite(list(losses_of(PAA, [image], 3)[0].values())).all()
 
@@ -71,7 +74,7 @@ def test_boxes_without_area_stay_as_they_are(preset: str) -> None:
 
 
 @WITH_MMDET
-def test_mmdetection_votes_them_to_nan() -> None:
+def test_mmdetection_votes_them_to_nan(differences: Differences) -> None:
     mmdetection.require()
     from mmdet_heads import PAA
     from mmdet_heads import detections_of as theirs_of
@@ -83,6 +86,8 @@ def test_mmdetection_votes_them_to_nan() -> None:
     lost = ~theirs.bboxes.isfinite().all(1)
     assert lost.any()
     assert not lost.all()
+    assert ours.boxes.isfinite().all()
+    differences.fails(AGAINST, "voting of boxes without area", f"{int(lost.sum())} of {len(lost)} boxes are NaN")
 
 
 @pytest.mark.parametrize("preset", ["official", "mmdet", "modern", "paper"])
@@ -91,12 +96,15 @@ def test_a_logit_of_minus_infinity(preset: str) -> None:
 
 
 @WITH_MMDET
-def test_mmdetection_makes_the_loss_of_it_nan() -> None:
+def test_mmdetection_makes_the_loss_of_it_nan(differences: Differences) -> None:
     mmdetection.require()
     from mmdet_heads import PAA, losses_of
 
-    losses, _, _ = losses_of(PAA, [hard_cases.a_logit_of_minus_infinity()], 3)
+    image = hard_cases.a_logit_of_minus_infinity()
+    losses, _, _ = losses_of(PAA, [image], 3)
     assert np.isnan(losses["cls"])
+    assert_trains(step_of(parts("mmdet"), [image]))
+    differences.fails(AGAINST, "a logit of minus infinity", "the class loss is NaN")
 
 
 @pytest.mark.parametrize("assigner", ["paa", "atss", "max_iou"])
