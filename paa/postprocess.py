@@ -49,6 +49,9 @@ class PostProcess:
                      has the best score (MMDetection's PAAHead).
     ranked_by        what the best `pre_nms` of a level are chosen by: the "unified" score, or the "class" score
                      (MMDetection's heads but for PAA's).
+    padding          "keep": anchors over an image's padding count too, their boxes may reach into it (both codes, which
+                     train them, as negatives); "drop": they have no detection. Which these are is the grid's to say
+                     (`Anchors.inside`): those that training leaves out, and whose outputs mean nothing then.
     drop_empty       boxes without width or height never reach NMS (MMDetection's heads but for PAA's).
     nms_iou          NMS drops a box whose IoU with a better one of its class is above this.
     max_detections   of an image.
@@ -79,6 +82,7 @@ class PostProcess:
         coder: BoxCoder | None = None,
         ranked_by: str = "unified",
         drop_empty: bool = False,
+        padding: str = "keep",
     ) -> None:
         self.score_threshold = checks.number("score_threshold", score_threshold, low=0, below=1)
         self.threshold_on = checks.choice("threshold_on", threshold_on, ("class", "unified"))
@@ -96,6 +100,7 @@ class PostProcess:
         self.coder = coder or BoxCoder(legacy=legacy)
         self.ranked_by = checks.choice("ranked_by", ranked_by, ("unified", "class"))
         self.drop_empty = checks.flag("drop_empty", drop_empty)
+        self.padding = checks.choice("padding", padding, ("keep", "drop"))
 
     def __call__(
         self,
@@ -122,10 +127,10 @@ class PostProcess:
         sizes      [B, 2] (h, w) of each image inside its padding: boxes are clipped to it.
         auxiliary  the auxiliary task that the head was trained for: makes the unified score.
         original   [B, 2] (h, w) of each image as stored, where frame="stored" measures; None: no other than `sizes`.
-
-        Anchors over the padding count too: their boxes may reach into the image.
         """
         logits = predictions.logits.float()
+        if self.padding == "drop":
+            logits = logits.masked_fill(~anchors.inside.unsqueeze(-1), -torch.inf)
         quality = None if predictions.auxiliary is None else predictions.auxiliary.float()
         choose = self._by_class if self.threshold_on == "class" else self._by_unified
         image, anchor, label, scores = choose(logits, quality, anchors, auxiliary)

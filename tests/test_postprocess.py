@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -266,6 +267,21 @@ def test_to_original() -> None:
     assert to_original(detections, size, original, legacy=True).tolist() == [[15, 10, 31, 21]]
 
 
+@pytest.mark.parametrize("threshold_on", ["class", "unified"])
+def test_what_is_over_the_padding_is_dropped_as_if_it_had_said_nothing(threshold_on: str) -> None:
+    predictions, anchors = inputs(3, ties=False)
+    inside = torch.rand(anchors.inside.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    anchors = replace(anchors, inside=inside)
+    silent = replace(predictions, logits=predictions.logits.masked_fill(~inside.unsqueeze(-1), -30.0))
+    dropped = PostProcess(threshold_on=threshold_on, padding="drop")(predictions, anchors, SIZES, IoUPrediction())
+    kept = PostProcess(threshold_on=threshold_on)
+    expected = kept(silent, anchors, SIZES, IoUPrediction())
+    for one, other, all_of in zip(dropped, expected, kept(predictions, anchors, SIZES, IoUPrediction()), strict=True):
+        assert torch.equal(one.boxes, other.boxes)
+        assert torch.equal(one.scores, other.scores)
+        assert not torch.equal(all_of.scores, one.scores)
+
+
 def test_half_precision_logits() -> None:
     predictions, anchors = inputs(2, ties=False)
     assert predictions.auxiliary is not None
@@ -285,6 +301,7 @@ def test_half_precision_logits() -> None:
         ("keep_ties", "yes", "keep_ties=yes: must be true or false"),
         ("ranked_by", "iou", "ranked_by=iou: must be one of unified, class"),
         ("drop_empty", 1, "drop_empty=1: must be true or false"),
+        ("padding", "out", "padding=out: must be one of keep, drop"),
         ("unified", "root", "unified=root: must be one of sqrt, product"),
         ("frame", "image", "frame=image: must be one of input, stored"),
         ("voting", 1, "voting=1: must be true or false"),

@@ -102,6 +102,7 @@ INERT: dict[str, Any] = {
     "postprocess.drop_empty": False,
     "train.groups": "at_least",
     "criterion.floor": 1,
+    "postprocess.padding": "keep",
 }
 """Keys that are younger than recorded runs: {dotted key: the value that means "as before it existed"}. A key at that
 value is left out of the digest, so that a new key renames no run. Keys are added here with the change that makes them,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -99,6 +100,18 @@ def test_atss_drop_empty(build, value, left):
     """The second box lies beyond the image and has no width once clipped."""
     parts = build("atss", atss_drop_empty=value, legacy=False)
     assert len(detected(parts, [[0.0, 0, 10, 10], [70.0, 0, 80, 10]], [0.9, 0.8])) == left
+
+
+@pytest.mark.parametrize(("value", "left"), [("keep", 2), ("drop", 1)])
+def test_test_padding(build, value, left):
+    """The second anchor is over the padding, where training leaves it out; its box reaches into the image."""
+    parts = build("paa", test_padding=value, padding="out", legacy=False)
+    boxes = torch.tensor([[0.0, 0, 10, 10], [50.0, 0, 90, 10]])
+    anchors = replace(row(boxes), inside=torch.tensor([[True, False]]))
+    logits = torch.tensor([0.9, 0.8]).logit().view(1, -1, 1)
+    said = Predictions(logits, torch.zeros(1, 2, 4), torch.zeros(1, 2))
+    (found,) = parts.postprocess(said, anchors, torch.tensor([[64, 64]]), parts.auxiliary)
+    assert len(found.boxes) == left
 
 
 def test_atss_voting(build):
