@@ -60,7 +60,7 @@ def _categories(path: Path, entries: list[dict[str, Any]]) -> tuple[np.ndarray, 
 def _images(path: Path, entries: list[dict[str, Any]], found: Findings, depth: int) -> dict[str, np.ndarray]:
     """Good images in the order of their ids; and `listed`, the ids of all, for annotations to be told apart by."""
     if not entries:
-        raise AnnotationError(f"{path}: lists no image")
+        raise AnnotationError(f"{path}: lists no image; must list the files of the split")
     rows = Rows(str(path), "image", entries, found)
     ids = rows.integers("id")
     listed = np.unique(ids[rows.good])

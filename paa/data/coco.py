@@ -120,7 +120,9 @@ class CocoIndex:
         if own != other:
             ours, theirs = (sorted(set(a) - set(b)) for a, b in ((own, other), (other, own)))
             difference = f"{ours[0] if ours else 'nothing'} here, {theirs[0] if theirs else 'nothing'} there"
-            raise AnnotationError(f"{self.path}: lists other categories (id, name) than training has: {difference}")
+            raise AnnotationError(
+                f"{self.path}: lists other categories (id, name) than training has: {difference}; must list the same"
+            )
 
     def image_path(self, i: int) -> Path:
         """Of the image at position i."""

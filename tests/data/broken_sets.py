@@ -190,7 +190,9 @@ BROKEN: dict[str, Case] = {
     "no images": Case('train.json: "images" is missing', annotations=lambda data: data.pop("images")),
     "no annotations": Case('"annotations" is missing', annotations=lambda data: data.pop("annotations")),
     "categories by name": Case('"categories" is not a list', annotations=lambda d: d.update(categories={"disc": 1})),
-    "lists no image": Case("train.json: lists no image", annotations=_emptied("images", "annotations")),
+    "lists no image": Case(
+        "train.json: lists no image; must list the files", annotations=_emptied("images", "annotations")
+    ),
     "lists no category": Case("train.json: lists no category", annotations=_emptied("categories", "annotations")),
     "no box at all": Case("train.json: has no box to train on", annotations=_emptied("annotations")),
     "a category twice": Case("category id 2 is given 2 times; ids must differ", annotations=_again("categories")),
@@ -199,7 +201,8 @@ BROKEN: dict[str, Case] = {
     ),
     "a category without name": Case('category id 1 has no "name"', annotations=without("categories", 0, "name")),
     "a category in val alone": Case(
-        r"val.json: lists other categories .* than training has: \(2, 'ring'\) here", annotations=_other_categories
+        r"val.json: lists other categories .* than training has: \(2, 'ring'\) here, nothing there; must list the same",
+        annotations=_other_categories,
     ),
     "all images missing": Case(r"images/1\.png: no such file", files=_all_gone),
     "all boxes outside": Case("annotation id 10 has", annotations=_everywhere("annotations", "bbox", [99, 0, 5, 5])),

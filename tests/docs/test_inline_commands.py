@@ -1,0 +1,33 @@
+"""Commands that stand within the running text of a page: the module is there, and settings of a training compose."""
+
+import importlib.util
+import re
+
+import pytest
+from pages import PAGES, Command
+
+from paa.cli.compose import composer, resolved
+
+_INLINE = re.compile(r"(?<!`)`((?:python -m paa\.|torchrun )[^`]+)`(?!`)")
+
+INLINE = [
+    Command(page.name, " ".join(found.split()))
+    for page in PAGES
+    for found in _INLINE.findall(re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M))
+]
+
+
+def test_there_are_some():
+    assert len(INLINE) > 5
+
+
+@pytest.mark.parametrize("command", INLINE, ids=str)
+def test_a_command_within_the_text_names_what_is_there(command):
+    module, *arguments = command.words[command.words.index("-m") + 1 :]
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.submodule_search_locations is None or importlib.util.find_spec(f"{module}.__main__")
+    if module == "paa.train":
+        with composer(None) as compose:
+            for job in compose.jobs([word for word in arguments if "=" in word], "-m" in arguments):
+                resolved(compose.compose(job))
