@@ -98,7 +98,7 @@ class Rows:
             values = [default if value is None else value for value in values]
         array, wrong = _integers(values)
         kind = f'{self.kind}s without a usable "{key}"'
-        self.mark(kind, wrong, lambda i: _unfit(self.entries[i], key, "an integer"))
+        self.mark(kind, wrong, lambda i: _unfit(self.entries[i], key, "an integer of at most 64 bits"))
         if low is not None:
             self.mark(kind, array < low, lambda i: _unfit(self.entries[i], key, f"an integer from {low}"))
         return array
