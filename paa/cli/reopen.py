@@ -15,7 +15,7 @@ from paa.cli.compose import Composer, resolved
 from paa.cli.experiment import Experiment, Identity
 from paa.cli.messages import ConfigError, explain_choice, explain_key, listed
 from paa.cli.open_keys import OPEN
-from paa.runs.identity import foreign_targets, train_id
+from paa.runs.identity import INERT, foreign_targets, train_id
 from paa.runs.paths import RunPaths, find
 from paa.runs.record import TrainingRecord
 
@@ -41,6 +41,7 @@ def reopen(
     cfg = OmegaConf.create(record.config)
     assert isinstance(cfg, DictConfig)
     _move(cfg, runs_dir)
+    _age(cfg)
     for override in sorted(overrides, key=lambda o: not composer.is_group(o.key_or_group)):  # choices, then their keys
         _merge(cfg, override, composer)
     config = resolved(cfg)
@@ -76,6 +77,13 @@ def _move(cfg: DictConfig, runs_dir: Path) -> None:
     if isinstance(root, str) and Path(root).is_relative_to(was):
         cfg.data.root = str(runs_dir / Path(root).relative_to(was))
     cfg.runs_dir = str(runs_dir)
+
+
+def _age(cfg: DictConfig) -> None:
+    """Gives a run that is older than a key of `postprocess` that key, at the value that means "as before"."""
+    for key, before in INERT.items():
+        if key.startswith("postprocess.") and OmegaConf.select(cfg, key) is None:
+            OmegaConf.update(cfg, key, before)
 
 
 def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:

@@ -58,6 +58,30 @@ def test_its_own_configuration_holds_and_never_today_s_defaults(runs_dir, finish
     assert record.train_id == name
 
 
+def test_a_run_that_is_older_than_a_key_has_it_as_it_was(runs_dir, finished):
+    """Its evaluations keep their names, and the key may change."""
+    path, name = finished.identity.paths.record, finished.identity.train_id
+    record = json.loads(path.read_text())
+    for key in ("padding", "ranked_by", "drop_empty", "frame"):
+        del record["config"]["postprocess"][key]
+    path.write_text(json.dumps(record))
+    again, _ = opened(runs_dir, name)
+    younger, _ = opened(runs_dir, name, "postprocess.padding=drop")
+    node = again.parts.config["postprocess"]
+    assert (node["padding"], node["ranked_by"], node["drop_empty"], node["frame"]) == (
+        "keep",
+        "unified",
+        False,
+        "input",
+    )
+    old, same, new = (
+        {one.eval_id for one in wanted(config, again.identity.digests)}
+        for config in (record["config"], again.parts.config, younger.parts.config)
+    )
+    assert old == same
+    assert not old & new
+
+
 def test_test_time_keys_may_change(runs_dir, finished):
     again, record = opened(
         runs_dir,
