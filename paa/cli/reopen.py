@@ -82,7 +82,8 @@ def _move(cfg: DictConfig, runs_dir: Path) -> None:
 def _age(cfg: DictConfig) -> None:
     """Gives a run that is older than a key of `postprocess` that key, at the value that means "as before"."""
     for key, before in INERT.items():
-        if key.startswith("postprocess.") and OmegaConf.select(cfg, key) is None:
+        group = isinstance(before, dict)  # which is chosen, and not set
+        if key.startswith("postprocess.") and not group and OmegaConf.select(cfg, key) is None:
             OmegaConf.update(cfg, key, before)
 
 
