@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs a command with SLURM_CONF set to the test cluster, which is started for it and stopped after it in any case.
 # One that was started by hand (up.sh) stays up; one that a killed run of this script left behind is stopped first.
-#   PAA_SLURM_LIMIT_S  seconds that the command may take (default 480); longer, it is ended, and the exit code is 124,
+#   PAA_SLURM_LIMIT_S  seconds that the command may take (default 600); longer, it is ended, and the exit code is 124,
 #                      or 137 where it did not end when told to
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 . "$here/cluster.sh"
 [ $# -gt 0 ] || die "needs a command to run on the cluster"
-LIMIT_S=${PAA_SLURM_LIMIT_S:-480}
+LIMIT_S=${PAA_SLURM_LIMIT_S:-600}
 
 exec 9>"${LAB%/}.user.lock"   # no child has it, or a daemon would keep it
 flock -n 9 || die "another with_cluster.sh of this machine is using the cluster in $LAB; wait for its end"
