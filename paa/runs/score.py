@@ -91,6 +91,8 @@ def enter(
 
 
 def _find(runs_dir: Path, name: str) -> tuple[RunPaths, EvaluationRecord]:
+    if not runs_dir.is_dir():
+        raise BadScore(f"--runs-dir {runs_dir}: must be the folder that the evaluated run lies in; there is none")
     uploaded = [(run, one) for run in runs(runs_dir) for one in evaluations(run) if one.upload is not None]
     meant = [(r, e) for r, e in uploaded if r.train_id.startswith(name) or e.eval_id.startswith(name)]
     if name and len(meant) == 1:

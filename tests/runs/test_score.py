@@ -133,3 +133,13 @@ def test_only_one_upload_may_be_meant_and_nothing_else(uploads, tmp_path, capsys
     assert main(["--runs-dir", str(tmp_path / "runs"), "score", "e0000000002", str(answer), "--date", "today"]) == 1
     assert "--date today: must be a day" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in uploads.evals.iterdir()} == before
+
+
+def test_a_folder_of_runs_is_taken_in_either_form_and_a_wrong_one_is_named(uploads, tmp_path, capsys):
+    answer = tmp_path / "scores.json"
+    answer.write_text(FORMS["json"])
+    assert main(["score", "e0000000003", str(answer), f"runs_dir={tmp_path / 'runs'}"]) == 0
+    assert main(["score", "e0000000003", str(answer), f"runs_dir={tmp_path / 'absent'}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"--runs-dir {tmp_path / 'absent'}: must be the folder")
+    assert said.count("\n") == 1
