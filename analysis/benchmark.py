@@ -2,11 +2,11 @@
 
 python analysis/benchmark.py [--rounds 7] [--threads N] [--small] [--format text|md|csv]
 
-The inputs are random scenes of COCO's size: 800 x 1088 pixels, 80 classes, 7 ground truths an image. Both ways get the
-same input; what they return is compared too, for a faster computation of something else is worth nothing. A ratio is
-the plain way's time divided by ours, the median over rounds in which both run one after the other. Ratios, not times,
-are to be quoted, and with nothing else running. Freed memory is kept, as in a training. The mixture of the plain way is
-scikit-learn's, which `.[dev]` installs.
+The inputs are random scenes of COCO's size, 800 x 1088 pixels, 80 classes, 7 ground truths an image, and records of
+runs made up in a folder that is removed. Both ways get the same input; what they return is compared too, for a faster
+computation of something else is worth nothing. A ratio is the plain way's time divided by ours, the median over rounds
+in which both run one after the other. Ratios, not times, are to be quoted, and with nothing else running. Freed memory
+is kept, as in a training. The mixture of the plain way is scikit-learn's, which `.[dev]` installs.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
@@ -31,7 +34,13 @@ from paa.assign.boundary import C
 from paa.assign.mixture import fit
 from paa.assign.paa import PAA
 from paa.engine.memory import keep_freed_memory
+from paa.evaluation.coco import NUMBERS
 from paa.losses import focal_loss
+from paa.runs import collect
+from paa.runs.columns import COLUMNS
+from paa.runs.frame import scan
+from paa.runs.paths import RunPaths
+from paa.runs.record import EvaluationRecord, TrainingRecord
 from paa.runs.text import FORMATS, written
 from paa.structures import Anchors, Predictions, Targets
 from paa.voting import score_voting
@@ -74,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     torch.set_num_threads(options.threads)
     try:
-        rows = [measured(case, options.rounds) for case in cases(options.small)]
+        with tempfile.TemporaryDirectory() as folder:
+            rows = [measured(case, options.rounds) for case in cases(options.small, Path(folder))]
     finally:
         torch.set_num_threads(threads)
     title = f"{options.rounds} rounds, {options.threads} threads, torch {torch.__version__}, CPU."
@@ -100,8 +110,8 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def cases(small: bool) -> list[Case]:
-    """What is compared."""
+def cases(small: bool, folder: Path) -> list[Case]:
+    """What is compared; records of runs are written to the empty `folder`."""
     images, size = (2, (128, 160)) if small else (16, (800, 1088))
     scene = Scene.random(images, size, 7)
     ours, plain = assigner(C()), assigner(ScikitLearnC())
@@ -109,6 +119,7 @@ def cases(small: bool) -> list[Case]:
     scores, valid = score_sets(sets, most)
     detections = voters(*((10, 60) if small else (100, 1000)))
     one_by_one = [scene.image(i) for i in range(images)]
+    records = record_runs(folder, 5 if small else 1000)
     return [
         Case(
             "fit of the mixtures",
@@ -149,6 +160,14 @@ def cases(small: bool) -> list[Case]:
             lambda: score_voting(*detections),
             lambda: voted(*detections),
             lambda a, b: f"{(a - b).abs().max():.0e} px",
+        ),
+        Case(
+            "collecting records",
+            f"{records} trainings with an evaluation each",
+            "a pandas frame for each, concatenated",
+            lambda: collect(folder),
+            lambda: framed(folder),
+            lambda a, b: f"{int((a.astype(object).fillna('-') != b.astype(object).fillna('-')).sum().sum())} cells",
         ),
     ]
 
@@ -277,6 +296,35 @@ def voted(kept: Tensor, labels: Tensor, every: Tensor, every_labels: Tensor, sco
         weight = torch.exp(-((1 - iou[near]) ** 2) / 0.025) * scores[same][near]
         found.append((weight.unsqueeze(1) * others[near]).sum(0) / weight.sum())
     return torch.stack(found).float()
+
+
+def record_runs(folder: Path, count: int) -> int:
+    """Records of `count` trainings with an evaluation each, in `folder`; how many trainings."""
+    config = {"recipe": {"name": "mini"}, "assign": {"_target_": "paa.assign.PAA", "topk": 9}, "seed": 0}
+    for number in range(count):
+        paths, alike = RunPaths(folder, f"t{number:010d}"), {"weights_sha256": "0" * 64, "origin": {}, "wall_s": 1.0}
+        digests = {"data.train": "0"}
+        TrainingRecord(
+            paths.train_id, config, [], digests, seed=0, threads=1, device="cpu", steps=30, started=0.0, **alike
+        ).write(paths.record)
+        EvaluationRecord(
+            *("e0000000000", paths.train_id, "val", False, {}, digests),
+            numbers=dict.fromkeys(NUMBERS, float(number)),
+            per_class={f"class {label}": 0.0 for label in range(80)},
+            iou_error=None,
+            images=1,
+            detections=1,
+            matched=1,
+            **alike,
+        ).write(paths.evaluation("e0000000000"))
+    return count
+
+
+def framed(folder: Path) -> pd.DataFrame:
+    """The frame of `collect`, but for the types of its columns, with a frame for each row."""
+    names = [column.name for column in COLUMNS]
+    rows = ([c.value(training, one) for c in COLUMNS] for _, training, every in scan(folder) for one in every)
+    return pd.concat([pd.DataFrame([row], columns=names, dtype=object) for row in rows], ignore_index=True)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ def benchmark():
     del sys.modules[spec.name]
 
 
-def test_both_ways_compute_the_same(benchmark):
-    fit, mixtures, at_once, focal, voting = benchmark.cases(small=True)
+def test_both_ways_compute_the_same(benchmark, tmp_path):
+    fit, mixtures, at_once, focal, voting, records = benchmark.cases(small=True, folder=tmp_path)
     assert (fit.ours() - fit.plain()).abs().max() < 1e-9
     for case in (mixtures, at_once):
         ours, plain = case.ours(), case.plain()
@@ -33,6 +33,10 @@ def test_both_ways_compute_the_same(benchmark):
     assert torch.allclose(focal.ours(), focal.plain(), rtol=1e-5, atol=1e-7)
     assert (voting.ours() - voting.plain()).abs().max() < 1e-3
     assert (voting.ours() - benchmark.voters(10, 60)[0]).abs().max() > 0.1  # it moves boxes at all
+    frame = records.ours()
+    assert frame["AP"].tolist() == [0, 1, 2, 3, 4]
+    assert records.differ(frame, records.plain()) == "0 cells"
+    assert records.differ(frame, frame.assign(AP=-1.0)) == "5 cells"
 
 
 @pytest.mark.parametrize("kind", ["text", "md", "csv"])

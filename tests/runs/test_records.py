@@ -1,11 +1,11 @@
-"""Paths, records, the frame of them, and how fast ten thousand are read."""
+"""Paths, records, the frame of them, and what of reading ten thousand must not be done twice."""
 
 import json
 import os
 import subprocess
 import sys
-import time
 import warnings
+from collections import Counter
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -160,13 +160,40 @@ def test_torn_and_foreign_files_are_named_and_left_out(tmp_path):
     assert len(said) == 5
 
 
-def test_records_are_read_at_a_thousand_a_second(tmp_path, monkeypatch):
+def test_collecting_reads_each_record_once_and_makes_one_frame(tmp_path, monkeypatch):
+    """What ten thousand records rest on; analysis/benchmark.py measures it."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    for i in range(500):
-        write_run(tmp_path, i, evaluations=1)
-    began = time.process_time()  # not the wall: other tests may run beside
-    assert len(collect(tmp_path)) == 500
-    assert time.process_time() - began < 1
+    runs_dir = tmp_path / "runs"
+    written = [write_run(runs_dir, number, evaluations=2) for number in range(20)]
+    read, frames = Counter(), Counter()
+    read_json, frame, series = files.read_json, pd.DataFrame.__init__, pd.Series.__init__
+
+    def counted(path):
+        read[path] += 1
+        return read_json(path)
+
+    monkeypatch.setattr(files, "read_json", counted)
+    for kind, made in ((pd.DataFrame, frame), (pd.Series, series)):
+        monkeypatch.setattr(
+            kind, "__init__", lambda *a, kind=kind, made=made, **k: (frames.update([kind]), made(*a, **k))[1]
+        )
+    found = collect(runs_dir)
+    of_forty = Counter(frames)
+    frames.clear()
+    collect(runs_dir / "none")
+    monkeypatch.undo()
+    assert len(found) == 40
+    assert frames == of_forty  # none for a row
+    assert read == Counter([p for paths in written for p in (paths.record, *paths.evals.glob("*.json"))])
+    assert of_forty[pd.DataFrame] == 1
+
+
+def test_collecting_composes_nothing(tmp_path):
+    write_run(tmp_path, 1)
+    code = "import sys; from paa.runs import collect; assert len(collect(sys.argv[1])) == 2\n"
+    code += "print([m for m in ('torch', 'hydra', 'omegaconf', 'yaml') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
 
 
 def test_scan_gives_records(tmp_path):
