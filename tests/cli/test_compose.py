@@ -253,8 +253,11 @@ MESSAGES = {
     "runs_dir=null": "runs_dir=None: must be the path of a folder",
     "optim.lr=nan": "optim.lr=nan: must be a number above 0 to 1",
     "postprocess.voting=1": "postprocess.voting=1: must be true, false or both",
+    "tracking.images=1": "tracking.images: holds keys and is no value itself. Keys of tracking.images: count, steps",
+    "tracking.images=[1]": "tracking.images: holds keys and is no value itself. Keys of tracking.images: count, steps",
+    "tracking=wandb tracking.images=2": "tracking.images=2: holds keys and is no value itself: steps, count",
     "criterion=null": "criterion: holds keys and is no value itself. Keys of criterion: "
-    "alpha, average, epsilon, gamma, giou, normaliser, roundtrip, zero_weights",
+    "alpha, average, epsilon, floor, gamma, giou, normaliser, roundtrip, zero_weights",
     "detector.fpn=3": "detector.fpn: holds keys and is no value itself. Keys of detector.fpn: channels, init, p7_relu",
     "assign._target_=paa.assign.Nope": "assign._target_=paa.assign.Nope: cannot be imported "
     "(module 'paa.assign' has no attribute 'Nope')",
