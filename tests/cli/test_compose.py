@@ -152,7 +152,8 @@ READ = "values with brackets or spaces want quotes"
 MESSAGES = {
     # keys that are not there
     "assign.topkk=3": f"assign.topkk: no such key. Keys of assign: {ASSIGN_KEYS}. Did you mean assign.topk?",
-    "train.lr=3": "train.lr: no such key. Keys of train: accumulate, batch_size, clip_norm, groups. Did you mean optim.lr?",
+    "train.lr=3": "train.lr: no such key. Keys of train: accumulate, batch_size, clip_norm, groups. "
+    "Did you mean optim.lr?",
     "assign.bondary.n=4": f"assign.bondary.n: no such key. Keys of assign: {ASSIGN_KEYS}. "
     "Did you mean assign.boundary.n?",
     "assign.boundary.n=4": "assign.boundary.n: no such key. Keys of assign.boundary: "
