@@ -105,11 +105,27 @@ def explain_stranger(cfg: DictConfig, default: DictConfig, path: str = "") -> st
         if not isinstance(known, DictConfig) or known._is_none() or name == "hydra":
             continue
         if not isinstance(node, DictConfig) or node._is_none():
-            inner = [str(key) for key in known if not str(key).startswith("_")]
-            return f"{key}: holds keys and is no value itself. Keys of {key}: {listed(inner)}"
-        problem = None if "_target_" in known else explain_stranger(node, known, key)
+            return no_value(key, known)
+        problem = _value_within(node, known, key) if "_target_" in known else explain_stranger(node, known, key)
         if problem:
             return problem
+    return None
+
+
+def no_value(key: str, node: DictConfig) -> str:
+    """What to say where a value was given to `node`, which holds keys."""
+    inner = [str(name) for name in node if not str(name).startswith("_")]
+    return f"{key}: holds keys and is no value itself. Keys of {key}: {listed(inner)}"
+
+
+def _value_within(node: DictConfig, known: DictConfig, path: str) -> str | None:
+    """The same as `explain_stranger` of arguments that are nodes, where both have the one target."""
+    if node.get("_target_") != known.get("_target_"):
+        return None
+    for name, inner in known.items_ex(resolve=False):
+        given = node._get_node(name)
+        if isinstance(inner, DictConfig) and len(inner) and given is not None and not isinstance(given, DictConfig):
+            return no_value(f"{path}.{name!s}", inner)
     return None
 
 
@@ -133,6 +149,8 @@ def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str |
         node = node._get_node(name)
         if OmegaConf.is_missing(cfg, ".".join(path[: depth + 1])):
             node = None
+    if isinstance(node, DictConfig) and len(node) and isinstance(override.value(), list):  # Hydra cannot merge it
+        return no_value(override.key_or_group, node)
     return None
 
 

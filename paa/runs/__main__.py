@@ -35,10 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if completes("paa-runs", words, _IDS | dict.fromkeys(_tables(), 0)):
         return 0
-    if any(_names_table(word) for word in words):
-        options = _table_parser().parse_args(words)
-    else:  # the other programs say runs_dir=DIR, and so may whoever comes from them
-        options = _parser().parse_args([re.sub("^runs_dir=", "--runs-dir=", word) for word in words])
+    table = any(_names_table(word) for word in words)
+    if not table:  # as the other commands have it
+        folders = [word.partition("=")[2] for word in words if word.startswith("runs_dir=")]
+        words = [f"--runs-dir={one}" for one in folders] + [w for w in words if not w.startswith("runs_dir=")]
+    parser = _table_parser() if table else _parser()
+    options = parser.parse_args(words)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)

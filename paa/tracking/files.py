@@ -19,6 +19,8 @@ class Files:
 
     def __init__(self, log_every: int = 20, images: PictureSettings | None = None) -> None:
         self.log_every = checks.integer("log_every", log_every, low=1)
+        if images is not None and not isinstance(images, PictureSettings):
+            raise checks.OutOfRange("images", f"={images}: holds keys and is no value itself: steps, count")
         self.images = images or PictureSettings()
 
     def tracker(self, run: RunInfo) -> Silent:

@@ -152,13 +152,14 @@ READ = "values with brackets or spaces want quotes"
 MESSAGES = {
     # keys that are not there
     "assign.topkk=3": f"assign.topkk: no such key. Keys of assign: {ASSIGN_KEYS}. Did you mean assign.topk?",
-    "train.lr=3": "train.lr: no such key. Keys of train: accumulate, batch_size, clip_norm. Did you mean optim.lr?",
+    "train.lr=3": "train.lr: no such key. Keys of train: accumulate, batch_size, clip_norm, groups. "
+    "Did you mean optim.lr?",
     "assign.bondary.n=4": f"assign.bondary.n: no such key. Keys of assign: {ASSIGN_KEYS}. "
     "Did you mean assign.boundary.n?",
     "assign.boundary.n=4": "assign.boundary.n: no such key. Keys of assign.boundary: "
     "em_dtype, empty_foreground, pos_peak, single.",
     "assign.topk.x=3": "assign.topk.x: no such key. assign.topk is a value, not a group of keys",
-    "+train.foo=1": "train.foo: no such key. Keys of train: accumulate, batch_size, clip_norm.",
+    "+train.foo=1": "train.foo: no such key. Keys of train: accumulate, batch_size, clip_norm, groups.",
     "+assign.zzz=3": "assign.zzz: paa.assign.PAA has no such argument. It has: "
     "alpha, boundary, coder, gamma, giou, iou_floor, lambda_score, legacy, low_quality, low_quality_at_zero, "
     "roundtrip, topk.",
@@ -253,8 +254,11 @@ MESSAGES = {
     "runs_dir=null": "runs_dir=None: must be the path of a folder",
     "optim.lr=nan": "optim.lr=nan: must be a number above 0 to 1",
     "postprocess.voting=1": "postprocess.voting=1: must be true, false or both",
+    "tracking.images=1": "tracking.images: holds keys and is no value itself. Keys of tracking.images: count, steps",
+    "tracking.images=[1]": "tracking.images: holds keys and is no value itself. Keys of tracking.images: count, steps",
+    "tracking=wandb tracking.images=2": "tracking.images=2: holds keys and is no value itself: steps, count",
     "criterion=null": "criterion: holds keys and is no value itself. Keys of criterion: "
-    "alpha, average, epsilon, gamma, giou, normaliser, roundtrip, zero_weights",
+    "alpha, average, epsilon, floor, gamma, giou, normaliser, roundtrip, zero_weights",
     "detector.fpn=3": "detector.fpn: holds keys and is no value itself. Keys of detector.fpn: channels, init, p7_relu",
     "assign._target_=paa.assign.Nope": "assign._target_=paa.assign.Nope: cannot be imported "
     "(module 'paa.assign' has no attribute 'Nope')",

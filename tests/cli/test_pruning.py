@@ -100,7 +100,7 @@ def test_weights_that_another_run_starts_from_or_that_cannot_be_judged_stay(rows
 def test_the_command_asks_before_it_removes(rows, here, capsys, monkeypatch):
     paths = rows["atss_none"].paths
     monkeypatch.setattr("paa.cli.pruning.tables", lambda compose: [SOME])
-    assert main(["prune"]) == 0
+    assert main(["prune", "runs_dir=runs"]) == 0
     assert capsys.readouterr().out == "Nothing can go. --weights looks at final weights, too.\n"
     assert main(["prune", "--weights"]) == 0
     out = capsys.readouterr().out

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 from coco_files import content, write
 from PIL import Image
@@ -20,3 +22,12 @@ def test_sheet_shows_boxes_and_appears_whole(tmp_path):
 def test_sheet_takes_as_many_as_asked(tmp_path):
     index = CocoIndex.read(write(tmp_path, content()), tmp_path / "images")
     assert Image.open(sheet(index, tmp_path / "s.png", 1, columns=1, tile=50)).size == (54, 54)
+
+
+def test_a_box_may_reach_any_number_of_pixels_over_the_edge(tmp_path):
+    data = content()
+    data["annotations"][0]["bbox"] = [1, 1, 1e299, 1e299]
+    index = CocoIndex.read(write(tmp_path, data), tmp_path / "images")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sheet(index, tmp_path / "s.png", 4, tile=50)
