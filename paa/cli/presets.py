@@ -52,7 +52,7 @@ A preset is chosen as a whole, and any line of it is changed alone, so that what
 The last is two evaluations of one training: what acts at test time alone trains nothing again. The second column says
 which keys read a line; `compat.legacy` is read in several places, and each can be set by itself. A link is the file of
 the authors' code or of MMDetection that a value is from, and *as official* that the paper says nothing. The `coco_*`
-recipes set `compat.input=weights`, since Caffe's weights are not for download.
+recipes set `compat.input=weights` and `compat.bn_eps=null`, since Caffe's weights are not for download.
 """
 
 AGREED: tuple[tuple[str, str], ...] = (

@@ -42,7 +42,8 @@ class ResNet(Pretrained):
                      "auto": what they say of themselves, else torchvision's; from scratch what `expects` says.
     stride_in_1x1    where a bottleneck halves its map: in the first 1x1 convolution or in the 3x3. None: in the 1x1 for
                      Caffe's ResNet-50, -101 and -152, in the 3x3 for all else (authors' code).
-    bn_eps           epsilon of the frozen BatchNorm; authors' code: 0.
+    bn_eps           epsilon of the frozen BatchNorm; None: the one that the weights were trained with, Caffe's 0 (as in
+                     the authors' code), torchvision's 1e-5.
     groups, width_per_group  of a ResNeXt: 32 and 8 for 32x8d; 1 and 64 for a ResNet.
     dcn_stages       stages (2 to 5, for C2 to C5) whose 3x3 convolutions are deformable, of a basic block the second
                      alone, which never halves the map; names `conv2.offset.weight`. Weights may lack the offsets;
@@ -65,7 +66,7 @@ class ResNet(Pretrained):
         frozen_stages: int | None = None,
         convention: str = AUTO,
         stride_in_1x1: bool | None = None,
-        bn_eps: float = 1e-5,
+        bn_eps: float | None = 1e-5,
         groups: int = 1,
         width_per_group: int = 64,
         dcn_stages: Sequence[int] = (),
@@ -75,7 +76,8 @@ class ResNet(Pretrained):
     ) -> None:
         super().__init__(weights, norm, frozen_stages)
         checks.choice("depth", depth, tuple(LAYERS))
-        checks.number("bn_eps", bn_eps, low=0)
+        if bn_eps is not None:
+            checks.number("bn_eps", bn_eps, low=0)
         checks.choice("dcn_init", dcn_init, STARTS)
         self._check_form(depth, groups, width_per_group, dcn_stages)
         name = PUBLISHED.get((depth, groups, width_per_group))
@@ -91,7 +93,9 @@ class ResNet(Pretrained):
             stride_in_1x1 = convention == "caffe" and depth >= 50 and groups == 1
         elif checks.flag("stride_in_1x1", stride_in_1x1) and depth < 50:
             raise checks.OutOfRange("stride_in_1x1", f"=True: ResNet-{depth} has no 1x1 convolution to halve in")
-        self.settled = {"convention": convention, "stride_in_1x1": stride_in_1x1}
+        if bn_eps is None:
+            bn_eps = 0.0 if convention == "caffe" else 1e-5
+        self.settled = {"convention": convention, "stride_in_1x1": stride_in_1x1, "bn_eps": bn_eps}
 
         trunk = torchvision.models.ResNet(
             Bottleneck if depth >= 50 else BasicBlock,
