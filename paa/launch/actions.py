@@ -53,6 +53,8 @@ def watch(runs_dir: Path, every_s: float = WATCH_S, sleep: Callable[[float], Non
             before = head, body
         if not any(row.status.active for row in found):
             return
+        if not queue.available():
+            raise NothingToDo("--watch: there is no squeue here; say it on a machine of the cluster")
         sleep(max(every_s, 10 * (time.monotonic() - started)))
 
 
@@ -79,12 +81,15 @@ def resubmit(runs_dir: Path, kind: str) -> None:
     found = [row for row in rows(runs_dir) if row.status.kind in KINDS[kind]]
     if not found:
         raise NothingToDo(f"--resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
+    problems = []
     for sweep in {row.sweep.folder: row.sweep for row in found}.values():
         numbers = sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder)
         try:
             submit(sweep, numbers, print)
         except Refused as error:
-            raise NothingToDo(f"{sweep.name}: {error}") from error
+            problems.append(f"{sweep.name}: {error}")
+    if problems:
+        raise NothingToDo("\n".join(problems))
 
 
 def _meant(every: list[Row], what: str) -> list[Row]:

@@ -126,7 +126,9 @@ def run(
         return {number: Status("done") for number in range(len(jobs))}
     adopted = _adopt(sweep, runs_dir, left)
     if adopted:
-        say(f"{len(adopted)} of {len(jobs)} runs are in the queue already")
+        ids = sweep.ids()
+        known = ", ".join(dict.fromkeys(ids[number] for number in sorted(adopted)))
+        say(f"{len(adopted)} of {len(jobs)} runs are in the queue already: {known}")
     try:
         if len(adopted) < len(left):
             submit(sweep, [number for number in left if number not in adopted], say)

@@ -8,6 +8,17 @@ from typing import Any
 
 from paa import checks
 
+_OWN = {
+    "signal": "signal_delay_s says when a run is told to save",
+    "time": "timeout_min is its key",
+    "array": "array_parallelism and max_array are its keys",
+    "requeue": "a job always goes back to the queue; max_num_timeout and max_num_kills bound how often",
+    "output": "logs lie in the sweep's folder",
+    "error": "logs lie in the sweep's folder",
+    "open_mode": "a log goes on where it was",
+}
+"""Options of sbatch that are ours to set, and what to say to who sets them."""
+
 
 @dataclass(frozen=True)
 class SlurmSettings:
@@ -63,6 +74,9 @@ class SlurmSettings:
             raise checks.OutOfRange(
                 "additional_parameters", f"={self.additional_parameters}: must hold sbatch's options"
             )
+        for name in self.additional_parameters:
+            if (own := _OWN.get(str(name).replace("-", "_"))) is not None:
+                raise checks.OutOfRange("additional_parameters", f".{name}: would undo what keeps a run safe; {own}")
 
     @property
     def tasks(self) -> int:

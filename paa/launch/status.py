@@ -101,13 +101,13 @@ def _status(logs: Path, name: str | None, jobs: Mapping[str, Job]) -> Status:
     job, log = jobs.get(name), _log(logs, name)
     if job is not None and not job.over:
         return Status(of_job(job), str(job), name, log, job)
+    if job is not None and job.state in ("CANCELLED", "PREEMPTED"):  # whatever an earlier attempt has left
+        return Status("cancelled", "" if job.state == "CANCELLED" else "preempted", name, log, job)
     error = error_of(logs, name)
     if error is not None:
         return Status("failed", error, name, log, job)
     if job is None:
         return Status("missing", f"SLURM knows no job {name} any more", name, log)
-    if job.state == "CANCELLED":
-        return Status("cancelled", "", name, log, job)
     if job.state == "COMPLETED":
         return Status("ended", "left to another process, see its log", name, log, job)
     last = last_line(log)
@@ -115,8 +115,11 @@ def _status(logs: Path, name: str | None, jobs: Mapping[str, Job]) -> Status:
 
 
 def error_of(logs: Path, name: str) -> str | None:
-    """The last line of the error that a job ended with; None where it left none."""
-    for path in sorted(logs.glob(f"{name}_*_result.pkl")):  # one for each process of the job
+    """The last line of the error that a job ended with; None where it left none.
+
+    Each process of a job leaves one. The first in time is the cause: the others' are of its silence.
+    """
+    for path in sorted(logs.glob(f"{name}_*_result.pkl"), key=_written):
         try:
             outcome, value = pickle.loads(path.read_bytes())
         except Exception:  # cut off in the writing: the log says more
@@ -125,6 +128,13 @@ def error_of(logs: Path, name: str) -> str | None:
             lines = [line for line in str(value).splitlines() if line.strip()]
             return _told(lines[-1]) if lines else "failed"
     return None
+
+
+def _written(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except OSError:  # removed since it was listed
+        return 0, path.name
 
 
 def last_line(log: Path | None) -> str:

@@ -29,6 +29,9 @@ class Refused(Exception):  # noqa: N818
 
 def submit(sweep: Sweep, numbers: Sequence[int], say: Callable[[str], None]) -> list[Array]:
     """Submits these entries of a sweep, each training as one job, in as few arrays as the cluster takes. Refused."""
+    strange = sorted(set(sweep.settings) - set(SlurmSettings.__dataclass_fields__))
+    if strange:
+        raise Refused(f"{sweep.folder}: noted by another version of paa ({', '.join(strange)}); give its command again")
     settings = SlurmSettings(**sweep.settings)
     if os.environ.get(_SIGNAL, "USR2") != "USR2":
         raise Refused(f"{_SIGNAL}={os.environ[_SIGNAL]}: runs save at USR2 alone; unset it")

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from paa.launch import ranks
@@ -34,6 +35,7 @@ class Task:
         import submitit
 
         job = submitit.JobEnvironment()
+        forget_result(job)
         ranks.join(job, os.environ)
         from paa.cli.own import look_here
         from paa.engine.distributed import leave
@@ -57,6 +59,15 @@ class Task:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def forget_result(job: Any) -> None:
+    """Removes what an earlier attempt of this job left as its outcome: an error of a process whose job was then put
+    back would be taken for the end of this attempt, should it be cancelled.
+    """
+    if "SUBMITIT_FOLDER" in os.environ:
+        with suppress(OSError):
+            job.paths.result_pickle.unlink(missing_ok=True)
 
 
 def run_all(

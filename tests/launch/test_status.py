@@ -1,4 +1,6 @@
 import json
+import os
+import pickle
 
 import pytest
 from fakes import FakeSlurm, finish, result, slurm, sweep  # noqa: F401
@@ -82,6 +84,22 @@ def test_a_job_that_is_put_back_after_an_error_is_not_failed(slurm, made, runs_d
     slurm.queue(("70_0", "PENDING"))
     result(made, "70_0", "error", "boom")
     assert kinds(made, runs_dir)[0] == "pending"
+
+
+def test_a_job_that_is_cancelled_after_an_error_of_an_earlier_attempt_is_cancelled(slurm, made, runs_dir):  # noqa: F811
+    slurm.queue(("70_0", "CANCELLED"), ("70_1", "PREEMPTED"))
+    for name in ("70_0", "70_1"):
+        result(made, name, "error", "connection closed by peer")
+    assert kinds(made, runs_dir)[:2] == ["cancelled", "cancelled"]
+
+
+def test_of_several_processes_the_first_error_in_time_is_told(slurm, made, runs_dir):  # noqa: F811
+    slurm.queue(("70_0", "FAILED"))
+    result(made, "70_0", "error", "connection closed by peer")
+    cause = made.logs / "70_0_3_result.pkl"
+    cause.write_bytes(pickle.dumps(("error", "the loss of step 7 is not finite")))
+    os.utime(cause, (1, 1))
+    assert str(statuses(made, runs_dir)[0]) == "failed: the loss of step 7 is not finite"
 
 
 def test_an_array_that_nobody_noted_is_found_by_its_name(slurm, tmp_path, runs_dir):  # noqa: F811
@@ -204,6 +222,12 @@ def test_watching_ends_when_nothing_goes_on(slurm, made, runs_dir, capsys):  # n
     assert len(looks) == 1
     assert "3 runs: 1 running, 1 failed, 1 pending" in out
     assert "3 runs: 2 failed, 1 cancelled" in out
+
+
+def test_watching_where_there_is_no_slurm_ends_with_a_line(made, runs_dir, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NothingToDo, match="--watch: there is no squeue here"):
+        watch(runs_dir, sleep=lambda seconds: pytest.fail("it looks again"))
 
 
 def test_a_look_at_a_thousand_is_one_call(slurm, runs_dir):  # noqa: F811

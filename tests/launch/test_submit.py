@@ -129,6 +129,17 @@ def test_what_sbatch_says_is_told(slurm, tmp_path):  # noqa: F811
     assert made.ids() == {}
 
 
+def test_a_sweep_that_another_version_noted_is_refused_by_name(slurm, tmp_path):  # noqa: F811
+    with pytest.raises(Refused, match=r"noted by another version of paa \(old_key\); give its command again"):
+        submit(sweep(tmp_path / "s", old_key=1), [0], lambda text: None)
+
+
+@pytest.mark.parametrize("name", ["signal", "requeue", "open-mode"])
+def test_what_keeps_a_run_safe_cannot_be_undone(name):
+    with pytest.raises(OutOfRange, match=rf"\.{name}: would undo what keeps a run safe; "):
+        SlurmSettings(additional_parameters={name: "x"})
+
+
 def test_another_signal_than_ours_is_refused(slurm, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SUBMITIT_PREEMPT_SIGNAL", "USR1")
     with pytest.raises(Refused, match="SUBMITIT_PREEMPT_SIGNAL=USR1: runs save at USR2 alone"):

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from fakes import sweep
@@ -96,6 +97,18 @@ def test_a_child_made_by_fork_takes_no_part(submitits):
             os.kill(os.getpid(), signal.SIGUSR2)
             os._exit(len(calls))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_the_outcome_of_an_earlier_attempt_is_forgotten(tmp_path, monkeypatch):
+    left = tmp_path / "7_0_result.pkl"
+    job = SimpleNamespace(paths=SimpleNamespace(result_pickle=left))
+    left.touch()
+    task.forget_result(job)
+    assert left.exists(), "no job of submitit's"
+    monkeypatch.setenv("SUBMITIT_FOLDER", str(tmp_path))
+    task.forget_result(job)
+    task.forget_result(job)
+    assert not left.exists()
 
 
 def content():
