@@ -34,9 +34,10 @@ def _tile(index: CocoIndex, i: int, tile: int) -> Image.Image:
     image = decode(index, i)
     factor = tile / max(image.size)
     picture = scaled(image, factor)
-    boxes = np.clip(index.boxes, 0, [*image.size, *image.size])  # one may reach any number of pixels over the edge
-    for at in range(index.offsets[i], index.offsets[i + 1]):
+    own = range(index.offsets[i], index.offsets[i + 1])
+    boxes = np.clip(index.boxes[own.start : own.stop], 0, [*image.size, *image.size])  # some reach far beyond
+    for at, box in zip(own, boxes, strict=True):
         label, crowd = int(index.labels[at]), bool(index.crowd[at])
         name = index.category_names[label] + (" (crowd)" if crowd else "")
-        paint_box(picture, boxes[at] * factor, name, WHITE if crowd else colour(label), 10)
+        paint_box(picture, box * factor, name, WHITE if crowd else colour(label), 10)
     return picture
