@@ -30,8 +30,8 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 
 docs: $(INSTALLED)
-	$(BIN)/python -m paa.cli.reference docs/configuration.md
-	$(BIN)/python -m paa.cli.presets docs/compat.md
+	$(BIN)/python -m docs.generate.reference docs/configuration.md
+	$(BIN)/python -m docs.generate.presets docs/compat.md
 
 mmdet: $(MMDET)/.installed
 

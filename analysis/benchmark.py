@@ -37,11 +37,11 @@ from paa.engine.memory import keep_freed_memory
 from paa.evaluation.coco import NUMBERS
 from paa.losses import focal_loss
 from paa.runs import collect
-from paa.runs.columns import COLUMNS
-from paa.runs.frame import scan
-from paa.runs.paths import RunPaths
-from paa.runs.record import EvaluationRecord, TrainingRecord
-from paa.runs.text import FORMATS, written
+from paa.store.columns import COLUMNS
+from paa.store.frame import scan
+from paa.store.paths import RunPaths
+from paa.store.record import EvaluationRecord, TrainingRecord
+from paa.store.text_table import FORMATS, written
 from paa.structures import Anchors, Predictions, Targets
 from paa.voting import score_voting
 
@@ -276,9 +276,9 @@ def score_sets(sets: int, most: int) -> tuple[Tensor, Tensor]:
 def voters(kept: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """What voting is called with: `kept` of `count` boxes that lie in groups, in 10 classes."""
     draw = torch.Generator().manual_seed(SEED)
-    centre = torch.rand(kept, 2, generator=draw) * 800
+    center = torch.rand(kept, 2, generator=draw) * 800
     of = torch.arange(count) % kept
-    middle = centre[of] + torch.randn(count, 2, generator=draw) * 6
+    middle = center[of] + torch.randn(count, 2, generator=draw) * 6
     half = 30 + torch.rand(count, 2, generator=draw) * 20
     every = torch.cat((middle - half, middle + half), 1)
     labels = of % 10

@@ -10,12 +10,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from paa.cli.tabling import deliver, hint, nothing_run, parsed, parser, warning_on_stderr
-from paa.runs.paths import runs
+from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser, warning_on_stderr
+from paa.store.paths import runs
+from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings
-from paa.tables.claims_sheet import claims_csv, claims_sheet
+from paa.tables.claims_table import claims_csv, claims_sheet
 from paa.tables.formats import WRITERS
-from paa.tables.paired import Bootstrap
 
 GROUPS = ("table1", "table2", "table2_right", "table4")
 
@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warning_on_stderr():
         if not any(paths.finished for paths in runs(options.runs_dir)):
             return nothing_run(options.runs_dir)
-        from paa.cli.entries import found, known
-        from paa.cli.own import look_here
-        from paa.cli.simple import refusing
+        from paa.commands.options import refusing
+        from paa.config.user_code import look_here
+        from paa.planning.collect import found, known
 
         look_here()  # for classes of one's own
         with refusing("claims", 2):

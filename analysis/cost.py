@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from paa.cli.assemble import assemble
-from paa.cli.compose import Composer, composer, resolved
-from paa.data.transforms import Transform, target_size
+from paa.config.compose import Composer, composer, resolved
+from paa.datasets.transforms import Transform, target_size
 from paa.engine.effort import count_flops
-from paa.runs.text import FORMATS, written
+from paa.experiment.parts import assemble
+from paa.store.text_table import FORMATS, written
 
 TFLOPS = 6.0
 """Assumed rate, 1e12 FLOP/s: a V100 in FP32. MMDetection gives 50.76 ms an image for ATSS, which is this network, with

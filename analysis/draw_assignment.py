@@ -2,7 +2,7 @@
 
     python analysis/draw_assignment.py ID [--image N] [--out FILE]
 
-Left, the image with its ground truths and, at the centres of their anchors, what each anchor became. Right, the sorted
+Left, the image with its ground truths and, at the centers of their anchors, what each anchor became. Right, the sorted
 candidate scores of each ground truth: best to the left, positives filled.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from paa.assignment_picture import Drawn, counted_handles, look, paint
-from paa.cli.compose import composer
-from paa.cli.opened import opened
-from paa.cli.own import look_here
-from paa.cli.simple import refusing
+from paa.commands.options import refusing
+from paa.config.compose import composer
+from paa.config.user_code import look_here
+from paa.drawing.assignment import Drawn, counted_handles, look, paint
+from paa.experiment.finished_run import opened
 from paa.figures.style import PAGE, page, printed, save
 from paa.structures import Assignment
 
@@ -40,15 +40,15 @@ def draw(drawn: Drawn, found: Assignment, out: Path) -> None:
 
 def _scores(axis: Axes, found: Assignment, names: Sequence[str]) -> None:
     for g, name in enumerate(names):
-        (colour, mark), valid = look(g), found.extras["candidate_valid"][0, g]
+        (color, mark), valid = look(g), found.extras["candidate_valid"][0, g]
         scores = found.extras["candidate_scores"][0, g][valid].numpy()
         positive = found.extras["candidate_labels"][0, g][valid].numpy() == 1
         place = range(1, len(scores) + 1)
         style = {"marker": mark, "edgecolor": "black", "linewidth": 0.4}
-        axis.plot(place, scores, color=colour, linewidth=1, zorder=1)
+        axis.plot(place, scores, color=color, linewidth=1, zorder=1)
         axis.scatter(*_at(place, scores, ~positive), s=10, facecolor="white", **style, zorder=2)
         label = f"{name}: {int(positive.sum())} of {len(scores)}"
-        axis.scatter(*_at(place, scores, positive), s=22, color=colour, **style, zorder=3, label=label)
+        axis.scatter(*_at(place, scores, positive), s=22, color=color, **style, zorder=3, label=label)
     axis.set(xlabel="candidate, best first", ylabel="score: focal + GIoU loss", title="candidates of each ground truth")
     axis.legend(title="positives of\ncandidates", title_fontsize=6.5, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 

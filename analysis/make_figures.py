@@ -12,14 +12,14 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from paa.cli.compose import composer
-from paa.cli.figures import FIGURES, OTHER_NAMES, Shown, choose
-from paa.cli.messages import EXPECTED
-from paa.cli.own import look_here
+from paa.commands.figures import FIGURES, OTHER_NAMES, Shown, choose
+from paa.config.compose import composer
+from paa.config.messages import EXPECTED
+from paa.config.user_code import look_here
 from paa.figures.detections import SCORE
 from paa.figures.positives import Scheme
 from paa.figures.style import FORMATS, printed, save
-from paa.runs.frame import UnreadableRecord
+from paa.store.frame import UnreadableRecord
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,18 +14,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paa.cli.tabling import deliver, hint, nothing_run, parsed, parser, several, warning_on_stderr
+from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser, several, warning_on_stderr
 from paa.runs import collect
-from paa.runs.paths import runs
+from paa.store.paths import runs
 from paa.tables import records
+from paa.tables.bootstrap import Bootstrap
 from paa.tables.formats import WRITERS
 from paa.tables.formats.long import comma_separated
 from paa.tables.layout import GROUPS, LAYOUTS
 from paa.tables.measure import measure
-from paa.tables.paired import Bootstrap
+from paa.tables.model import Table
 from paa.tables.published import Published
 from paa.tables.sheet import sheet
-from paa.tables.structure import Table
 
 TABLES = ("1", "2", "3", "4")
 PUBLISHED = Path(__file__).resolve().parent / "published.csv"
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tables(options: argparse.Namespace) -> list[Table]:
     """The tables that are asked for, or those of which a row has been begun."""
     # Rows are composed and built, which takes torch; all records, --help and mistakes are there without.
-    from paa.cli.entries import found, known
-    from paa.cli.own import look_here
-    from paa.cli.simple import refusing
+    from paa.commands.options import refusing
+    from paa.config.user_code import look_here
+    from paa.planning.collect import found, known
 
     published, tables, begun = Published.read(PUBLISHED), [], False
     look_here()  # for classes of one's own

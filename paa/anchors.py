@@ -21,9 +21,9 @@ class AnchorGrid:
 
     scale    side of an anchor in strides of its level (Table 4 varies it).
     strides  of the pyramid levels, pixels, fine to coarse.
-    centre   where in its cell an anchor is centred, in strides: 0.5 (authors' code), 0 (MMDetection, torchvision).
-    legacy   sides of scale * stride in the inclusive-pixel convention: centre +- (side - 1) / 2 (authors' code).
-    padding  which anchors over the padding of an image take part in its training: "out": those whose centre lies in
+    center   where in its cell an anchor is centerd, in strides: 0.5 (authors' code), 0 (MMDetection, torchvision).
+    legacy   sides of scale * stride in the inclusive-pixel convention: center +- (side - 1) / 2 (authors' code).
+    padding  which anchors over the padding of an image take part in its training: "out": those whose center lies in
              the image; "negative": all (authors' code); "out_32": on each level the cells that cover the image's size
              rounded up to 32 (MMDetection).
     """
@@ -32,7 +32,7 @@ class AnchorGrid:
         self,
         scale: float = 8.0,
         strides: Sequence[int] = (8, 16, 32, 64, 128),
-        centre: float = 0.5,
+        center: float = 0.5,
         legacy: bool = False,
         padding: str = "out",
     ) -> None:
@@ -41,7 +41,7 @@ class AnchorGrid:
         self.strides = tuple(checks.integer(f"strides[{i}]", s, low=1) for i, s in enumerate(strides))
         if not self.strides or list(self.strides) != sorted(set(self.strides)):
             raise checks.OutOfRange("strides", f"={list(strides)}: must be one or more integers that ascend")
-        self.centre = checks.number("centre", centre, low=0, high=1)
+        self.center = checks.number("center", center, low=0, high=1)
         self.legacy = checks.flag("legacy", legacy)
         self.padding = checks.choice("padding", padding, ("out", "negative", "out_32"))
         self._cached: dict[tuple[Shapes, torch.device], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
@@ -81,7 +81,7 @@ class AnchorGrid:
             for (rows, columns), stride in zip(shapes, self.strides, strict=True):
                 y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
                 cell = torch.stack((y, x), -1).view(-1, 2)
-                middle = (cell.flip(-1).float() + self.centre) * stride
+                middle = (cell.flip(-1).float() + self.center) * stride
                 half = (self.scale * stride - (1 if self.legacy else 0)) / 2
                 boxes.append(torch.cat((middle - half, middle + half), -1))
                 cells.append(cell)
@@ -100,6 +100,6 @@ class AnchorGrid:
             return torch.ones((), dtype=torch.bool, device=cells.device).expand(len(sizes), len(cells))
         sizes, stride = sizes.unsqueeze(1), stride.unsqueeze(-1)
         if self.padding == "out":
-            return ((cells + self.centre) * stride < sizes).all(-1)
+            return ((cells + self.center) * stride < sizes).all(-1)
         rounded = torch.div(sizes + 31, 32, rounding_mode="floor") * 32
         return (cells * stride < rounded).all(-1)

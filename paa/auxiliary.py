@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from paa import checks
-from paa.boxes import centres, iou_pairs
+from paa.boxes import centers, iou_pairs
 
 
 class Auxiliary(ABC):
@@ -80,14 +80,14 @@ class IoUPrediction(Auxiliary):
 
 
 class Centerness(Auxiliary):
-    """Predicts how central the anchor's centre lies in its GT (FCOS; on anchors and with these lambdas: ATSS)."""
+    """Predicts how central the anchor's center lies in its GT (FCOS; on anchors and with these lambdas: ATSS)."""
 
     def __init__(self, lambda_1: float = 2.0, lambda_2: float = 1.0) -> None:
         super().__init__(lambda_1, lambda_2)
 
     def target(self, decoded: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
-        """Centerness [...] of the centres of anchors [..., 4] in GTs [..., 4]; 0 on the edge and outside."""
-        points = centres(anchors)
+        """Centerness [...] of the centers of anchors [..., 4] in GTs [..., 4]; 0 on the edge and outside."""
+        points = centers(anchors)
         near, far = points - boxes[..., :2], boxes[..., 2:] - points
         ratio = torch.minimum(near, far).clamp(min=0) / torch.maximum(near, far).clamp(min=1e-6)
         return ratio.prod(-1).sqrt()

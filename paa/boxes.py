@@ -26,12 +26,12 @@ def sides(boxes: Tensor, legacy: bool = False) -> Tensor:
     return wh + 1 if legacy else wh
 
 
-def centres(boxes: Tensor) -> Tensor:
-    """Centre (x, y) [..., 2] of boxes [..., 4]; the same in both conventions."""
+def centers(boxes: Tensor) -> Tensor:
+    """Center (x, y) [..., 2] of boxes [..., 4]; the same in both conventions."""
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
-def centre_inside(points: Tensor, boxes: Tensor, margin: float = 0.01) -> Tensor:
+def center_inside(points: Tensor, boxes: Tensor, margin: float = 0.01) -> Tensor:
     """Whether points [..., 2] lie more than `margin` pixels inside of boxes [..., 4] -> bool [...] (authors' code)."""
     return torch.cat((points - boxes[..., :2], boxes[..., 2:] - points), -1).amin(-1) > margin
 
@@ -90,7 +90,7 @@ def clip(boxes: Tensor, sizes: Tensor, legacy: bool = False) -> Tensor:
 
 
 class BoxCoder:
-    """Deltas (dx, dy, dw, dh) of a box relative to an anchor, scaled by `weights` (Faster R-CNN's parametrisation).
+    """Deltas (dx, dy, dw, dh) of a box relative to an anchor, scaled by `weights` (Faster R-CNN's parametrization).
 
     legacy  inclusive-pixel sides.
     clamp   "upper": dw and dh are cut at ln(1000 / 16) before exp; "both": at minus that, too (MMDetection).
@@ -109,7 +109,7 @@ class BoxCoder:
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Deltas [..., 4] that take anchors [..., 4] to boxes [..., 4]; -inf for a side of 0, which decodes to 0."""
         size = sides(anchors, self.legacy)
-        shift = (centres(boxes) - centres(anchors)) / size
+        shift = (centers(boxes) - centers(anchors)) / size
         ratio = torch.log(sides(boxes, self.legacy) / size)
         return torch.cat((shift, ratio), -1) * self._weights(anchors.device)
 
@@ -120,8 +120,8 @@ class BoxCoder:
         low = -MAX_LOG_RATIO if self.clamp == "both" else None
         wh = deltas[..., 2:].clamp(min=low, max=MAX_LOG_RATIO).exp() * size
         half = 0.5 * (wh - 1) if self.legacy else 0.5 * wh
-        centre = deltas[..., :2] * size + centres(anchors)
-        return torch.cat((centre - half, centre + half), -1)
+        center = deltas[..., :2] * size + centers(anchors)
+        return torch.cat((center - half, center + half), -1)
 
     def _weights(self, device: torch.device) -> Tensor:
         """The weights on the device, brought there once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from paa.cli.completion import completes
+from paa.config.completion import completes
 
 USAGE = """\
 usage: python -m paa.convert IN OUT [key=value ...]
@@ -16,7 +16,7 @@ is executed.
   IN    a checkpoint of the authors' release or of MMDetection's PAA or ATSS (.pth); of torchvision's RetinaNet or FCOS,
         of which the parts are taken that are the same here (.pth); or Detectron's ImageNet weights (.pkl)
   OUT   the folder of runs: the run becomes OUT/ID, and ID begins with x where that of a training begins with t.
-        Or a file, FILE.pth: weights under paa's names to start a training from, init.weights=FILE.pth, and of
+        Or a file, FILE.pth: weights under paa's names to start a training from, finetune.from=FILE.pth, and of
         ImageNet weights backbone.weights=FILE.pth
 
   data.root=DIR             where COCO lies; evaluate takes it as well
@@ -34,11 +34,11 @@ def main() -> None:
     """Exit codes: 0, 2 refused."""
     if completes("paa-convert", sys.argv[1:]):
         return  # before torch is imported: a person waits for it
-    from paa.cli.compose import composer
-    from paa.cli.converting import convert
-    from paa.cli.messages import ConfigError
-    from paa.cli.own import look_here
-    from paa.cli.simple import command_line, refusing
+    from paa.commands.convert import convert
+    from paa.commands.options import command_line, refusing
+    from paa.config.compose import composer
+    from paa.config.messages import ConfigError
+    from paa.config.user_code import look_here
     from paa.engine.progress import print_line
 
     words, multirun, config_dir = command_line(USAGE, sys.argv[1:])

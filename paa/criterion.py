@@ -17,7 +17,7 @@ from paa.boxes import BoxCoder, giou_loss
 from paa.losses import focal_loss, quality_loss
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
-NORMALISERS = ("modern", "official", "mmdet", "mmdet_atss")
+NORMALIZERS = ("modern", "official", "mmdet", "mmdet_atss")
 ZERO_WEIGHTS = ("keep", "unweighted", "floor")
 BEFORE: dict[str, tuple[str, float]] = {
     "modern": ("keep", 0.0),
@@ -25,7 +25,7 @@ BEFORE: dict[str, tuple[str, float]] = {
     "mmdet": ("floor", 1.1920929e-07),
     "mmdet_atss": ("keep", 1.1920929e-07),
 }
-"""zero_weights and epsilon of each normaliser where they are left out: what it brought with it before they were
+"""zero_weights and epsilon of each normalizer where they are left out: what it brought with it before they were
 arguments of their own, or what the implementation does that it is from."""
 
 _FLOOR = 1e-12  # of MMDetection's weights, paa_head.py
@@ -44,14 +44,14 @@ class _Matched:
 
 
 class Criterion:
-    """Loss parts of a batch, normalised over a whole optimiser step.
+    """Loss parts of a batch, normalized over a whole optimizer step.
 
     coder        decodes the predicted deltas.
     auxiliary    the auxiliary task: its target, the weights of the localisation loss, lambda_1 and lambda_2.
     alpha, gamma of the focal loss.
     giou         see `boxes.giou_loss`.
     roundtrip    GTs pass encode and decode before the GIoU loss and the auxiliary target (authors' code).
-    normaliser   of the three sums; P positives, W the sum of the localisation weights, N images:
+    normalizer   of the three sums; P positives, W the sum of the localisation weights, N images:
                  "modern"    L_cls, L_IoUP by max(P, 1); L_IoU by max(W, 1).
                  "official"  the same, but L_IoU by W without a floor. Without a head L_IoU by max(P, 1).
                  "mmdet"     L_cls by max(P, N), L_IoUP by P, L_IoU by W (MMDetection's PAAHead).
@@ -63,8 +63,8 @@ class Criterion:
     zero_weights where W is 0: "keep" the weights, so that L_IoU is 0; "unweighted" (authors' code): its elements count
                  1 and their sum is divided by max(P, 1) (there by 0); "floor" (MMDetection): every weight is at least
                  1e-12, at any W.
-                 Left out, these two are as `BEFORE` says of `normaliser`.
-    average      "processes": P, W and N are of all processes together; "local": each process has its own. The caller
+                 Left out, these two are as `BEFORE` says of `normalizer`.
+    normalizer_sync  "global": P, W and N are of all processes together; "per_process": each process has its own. The caller
                  acts on it, by what it passes as `statistics`.
     """
 
@@ -76,8 +76,8 @@ class Criterion:
         gamma: float = 2.0,
         giou: str = "add",
         roundtrip: bool = False,
-        normaliser: str = "modern",
-        average: str = "processes",
+        normalizer: str = "modern",
+        normalizer_sync: str = "global",
         zero_weights: str | None = None,
         epsilon: float | None = None,
         floor: float = 1,
@@ -88,10 +88,10 @@ class Criterion:
         self.gamma = checks.number("gamma", gamma, low=0)
         self.giou = checks.choice("giou", giou, ("add", "max"))
         self.roundtrip = checks.flag("roundtrip", roundtrip)
-        self.normaliser = checks.choice("normaliser", normaliser, NORMALISERS)
-        self.average = checks.choice("average", average, ("processes", "local"))
+        self.normalizer = checks.choice("normalizer", normalizer, NORMALIZERS)
+        self.normalizer_sync = checks.choice("normalizer_sync", normalizer_sync, ("global", "per_process"))
         self.floor = checks.number("floor", floor, low=1)
-        before = BEFORE[normaliser]
+        before = BEFORE[normalizer]
         self.zero_weights = (
             before[0] if zero_weights is None else checks.choice("zero_weights", zero_weights, ZERO_WEIGHTS)
         )
@@ -101,10 +101,10 @@ class Criterion:
     def statistics(
         self, predictions: Predictions, anchors: Anchors, targets: Targets, assignment: Assignment
     ) -> Tensor:
-        """Statistics [3] float32: positives (as the normaliser counts them), sum of the localisation weights, images.
+        """Statistics [3] float32: positives (as the normalizer counts them), sum of the localisation weights, images.
 
-        Summed over an optimiser step they normalise it. The sum is the caller's: over the micro-batches of gradient
-        accumulation, and over processes (`average`).
+        Summed over an optimizer step they normalize it. The sum is the caller's: over the micro-batches of gradient
+        accumulation, and over processes (`normalizer_sync`).
         """
         return self._count(self._match(predictions, anchors, targets, assignment))
 
@@ -118,13 +118,13 @@ class Criterion:
     ) -> dict[str, Tensor]:
         """Loss parts "cls", "box" and, with a head, "aux": scalars with lambda_1 and lambda_2 in, to be added.
 
-        statistics  of the whole step (see `statistics`); None: of this batch. Floors of the normalisers act on these,
+        statistics  of the whole step (see `statistics`); None: of this batch. Floors of the normalizers act on these,
                     and so on the whole step, however many processes share it.
         """
         found = self._match(predictions, anchors, targets, assignment)
         counts = self._count(found) if statistics is None else statistics
         weights = assignment.weights
-        by_class, by_box, by_aux = self._normalisers(counts)
+        by_class, by_box, by_aux = self._normalizers(counts)
 
         classification = focal_loss(predictions.logits, found.labels, self.alpha, self.gamma).sum(-1)
         trained = assignment.gt_index != IGNORED
@@ -157,17 +157,17 @@ class Criterion:
         weight = found.weight.where(positive, 0).sum()
         images = torch.full_like(weight, len(positive))
         of_image = positive.sum(1)
-        if self.normaliser == "mmdet_atss":
+        if self.normalizer == "mmdet_atss":
             of_image = of_image.clamp(min=1)
         return torch.stack((of_image.sum().to(weight.dtype), weight, images))
 
-    def _normalisers(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _normalizers(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Divisors of the class, box and auxiliary sums, from the statistics of the step."""
         positives, weight, images = counts.unbind()
         floored = positives.clamp(min=self.floor)
-        if self.normaliser == "mmdet":
+        if self.normalizer == "mmdet":
             by_class, by_box, by_aux = torch.maximum(positives, images), weight, positives
-        elif self.normaliser == "official" and self.auxiliary.has_head:
+        elif self.normalizer == "official" and self.auxiliary.has_head:
             by_class, by_box, by_aux = floored, weight, floored
         else:
             by_class, by_box, by_aux = floored, weight.clamp(min=self.floor), floored

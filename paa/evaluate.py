@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paa.cli.completion import completes
+from paa.config.completion import completes
 
 if TYPE_CHECKING:
-    from paa.cli.experiment import Experiment
+    from paa.experiment.experiment import Experiment
 
 USAGE = """\
 usage: python -m paa.evaluate run=ID [key=value ...]
@@ -38,15 +38,15 @@ def main() -> None:
     """Exit codes: 0, 1 failed, 2 refused, 130 and 143 stopped."""
     if completes("paa-evaluate", sys.argv[1:]):
         return  # before torch is imported: a person waits for it
-    from paa.cli.compose import composer
-    from paa.cli.jobs import report_failure
-    from paa.cli.messages import EXPECTED
-    from paa.cli.own import look_here
-    from paa.cli.reopen import not_trained, reopen, settings
-    from paa.cli.report import table
-    from paa.cli.simple import command_line, refusing, required
+    from paa.commands.options import command_line, refusing, required
+    from paa.commands.report import table
+    from paa.config.compose import composer
+    from paa.config.messages import EXPECTED
+    from paa.config.user_code import look_here
     from paa.engine.distributed import current, leave
     from paa.engine.progress import print_line
+    from paa.experiment.job import report_failure
+    from paa.experiment.reopen import not_trained, reopen, settings
 
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
     look_here()

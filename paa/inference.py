@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from paa.anchors import AnchorGrid
 from paa.auxiliary import Auxiliary
-from paa.data.loader import ScaledBatch
+from paa.datasets.loader import ScaledBatch
 from paa.evaluation import Results
 from paa.multiscale import MultiScale, mirror_images
 from paa.postprocess import PostProcess, to_original

@@ -1,4 +1,4 @@
-"""Element-wise losses of the network's logits; nothing here is reduced or normalised. The box loss is in `boxes`."""
+"""Element-wise losses of the network's logits; nothing here is reduced or normalized. The box loss is in `boxes`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.nn import functional as F
 def focal_loss(logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
     """Sigmoid focal loss of logits [..., C] against labels [...] int64 (a class, or -1: none of them) -> [..., C].
 
-    With z the logit, negated for the labelled class, it is weight * sigmoid(z)^gamma * softplus(z), weight alpha for
-    the labelled class and 1 - alpha for the others (Lin et al., "Focal loss for dense object detection", Eq. 5). That
+    With z the logit, negated for the labeled class, it is weight * sigmoid(z)^gamma * softplus(z), weight alpha for
+    the labeled class and 1 - alpha for the others (Lin et al., "Focal loss for dense object detection", Eq. 5). That
     form is finite at any logit and needs no dense targets, unlike torchvision's (analysis/benchmark.py compares them).
     """
     logits = logits.float()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from paa.cli.completion import completes
+from paa.config.completion import completes
 
 USAGE = """\
 usage: python -m paa.predict run=ID images=DIR out=DIR [key=value ...]
@@ -31,13 +31,13 @@ def main() -> None:
     if completes("paa-predict", sys.argv[1:]):
         return  # before torch is imported: a person waits for it
     from paa import checks
-    from paa.cli.compose import composer
-    from paa.cli.messages import ConfigError
-    from paa.cli.own import look_here
-    from paa.cli.predicting import predict
-    from paa.cli.reopen import not_trained, reopen, settings
-    from paa.cli.simple import command_line, refusing, required
+    from paa.commands.options import command_line, refusing, required
+    from paa.commands.predict import predict
+    from paa.config.compose import composer
+    from paa.config.messages import ConfigError
+    from paa.config.user_code import look_here
     from paa.engine.progress import print_line
+    from paa.experiment.reopen import not_trained, reopen, settings
 
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
     look_here()

@@ -107,7 +107,7 @@ class Assignment:
 class Batch:
     """A training or test batch.
 
-    images       [B, 3, H, W] float32, normalised, zero-padded to a multiple of 32 (after normalisation).
+    images       [B, 3, H, W] float32, normalized, zero-padded to a multiple of 32 (after normalization).
     sizes        [B, 2] int64 (h, w) of each image inside its padding.
     original     [B, 2] int64 (h, w) of the image as stored: detections are scaled back to it.
     targets      crowds left out.

@@ -8,12 +8,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from paa.cli.folders import HYDRA_VERSION, conf_dir
+from paa.config.paths import HYDRA_VERSION, conf_dir
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION)
 def _job(cfg: DictConfig) -> None:
-    from paa.cli.sweep import run_job
+    from paa.commands.train import run_job
 
     run_job(cfg, HydraConfig.get())
 
@@ -23,9 +23,9 @@ def main() -> None:
     if {"-sc", "--shell-completion"} & set(sys.argv):
         _job()  # a person waits for it at each press of a key, and importing torch takes seconds
         return
-    from paa.cli.compose import flags_first
-    from paa.cli.own import look_here
-    from paa.cli.sweep import checked, finish
+    from paa.commands.train import checked, finish
+    from paa.config.compose import flags_first
+    from paa.config.user_code import look_here
     from paa.engine.distributed import current, leave
 
     look_here()

@@ -39,7 +39,7 @@ def score_voting(
     legacy                       inclusive-pixel IoU.
     largest                      most pairs at once; more detections go in several rounds.
 
-    A box without a neighbour (one of no area) stays as it is. Sums run in float64: with hundreds of neighbours at
+    A box without a neighbor (one of no area) stays as it is. Sums run in float64: with hundreds of neighbors at
     coordinates above 1000 float32 loses more than the 1e-3 px that tell one implementation from another.
     """
     checks.choice("voting_weight", voting_weight, WEIGHTS)
@@ -48,8 +48,8 @@ def score_voting(
     voted = []
     for some, of in zip(boxes.double().split(rounds), labels.split(rounds), strict=True):
         overlap = iou_matrix(some, every, legacy)
-        neighbour = (overlap > voting_iou) & (of.unsqueeze(1) == candidate_labels)
-        weights = overlap.sub_(1).square_().div_(-sigma_t).exp_().mul_(neighbour)
+        neighbor = (overlap > voting_iou) & (of.unsqueeze(1) == candidate_labels)
+        weights = overlap.sub_(1).square_().div_(-sigma_t).exp_().mul_(neighbor)
         if voting_weight == "ps":
             weights = weights.mul_(scores)
         total = weights.sum(1, keepdim=True)

@@ -22,7 +22,7 @@ from running import configuration
 
 import paa
 from paa import files
-from paa.cli.experiment import Experiment
+from paa.experiment.experiment import Experiment
 
 FILE = Path(__file__).with_suffix(".json")
 COMMAND = "python tests/golden_training.py"

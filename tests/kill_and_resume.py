@@ -22,11 +22,11 @@ import torch
 from running import experiment
 
 from paa import files
-from paa.cli.experiment import Experiment
 from paa.engine import checkpoint
 from paa.engine.metrics import read
 from paa.engine.progress import TrainProgress
-from paa.runs.record import TrainingRecord
+from paa.experiment.experiment import Experiment
+from paa.store.record import TrainingRecord
 
 STEPS = 60
 KEYS = (

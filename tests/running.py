@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from paa.cli.assemble import assemble
-from paa.cli.compose import composer, resolved
-from paa.cli.evaluating import Wanted
-from paa.cli.experiment import Experiment, final_detector
-from paa.data.sources import Shapes
+from paa.config.compose import composer, resolved
+from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector
 from paa.evaluation.coco import NUMBERS
-from paa.runs.origin import hardware
-from paa.runs.paths import RunPaths, runs
-from paa.runs.record import EvaluationRecord, TrainingRecord
+from paa.experiment.evaluation import Wanted
+from paa.experiment.experiment import Experiment, final_detector
+from paa.experiment.parts import assemble
+from paa.store.paths import RunPaths, runs
+from paa.store.provenance import hardware
+from paa.store.record import EvaluationRecord, TrainingRecord
 
 TINY = (
     "recipe=smoke",
@@ -67,10 +67,10 @@ def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
     code: Any = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"{module.split('.')[-1]}.py", *args])
-        patch.setattr("paa.cli.sweep._FAILED", {})
-        patch.setattr("paa.cli.sweep._COMMAND", [])
-        patch.setattr("paa.cli.sweep._JOBS", [])
-        patch.setattr("paa.cli.sweep._CHECKED", {})
+        patch.setattr("paa.commands.train._FAILED", {})
+        patch.setattr("paa.commands.train._COMMAND", [])
+        patch.setattr("paa.commands.train._JOBS", [])
+        patch.setattr("paa.commands.train._CHECKED", {})
         capsys.readouterr()
         try:
             main()

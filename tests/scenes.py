@@ -31,8 +31,8 @@ def boxes_of(kind: str, count: int, size: tuple[int, int], draw: torch.Generator
     if kind == "crowded":
         near = near * 0.3 + extent * 0.2
     if kind == "nested":
-        centre, shrink = extent / 2, torch.linspace(0.9, 0.1, count).unsqueeze(1)
-        near, wh = centre * (1 - shrink), extent * shrink
+        center, shrink = extent / 2, torch.linspace(0.9, 0.1, count).unsqueeze(1)
+        near, wh = center * (1 - shrink), extent * shrink
     if kind == "aligned":  # corners on the anchors' own grid: exactly equal IoUs everywhere
         near, wh = (near / 16).round() * 16, (wh / 16).round().clamp(min=1) * 16
     boxes = torch.cat((near, torch.minimum(near + wh, extent)), 1)

@@ -20,15 +20,15 @@ def test_grid_by_hand() -> None:
     assert anchors.boxes[9].tolist() == [96 - 64, 32 - 64, 96 + 64, 32 + 64]
 
 
-def test_centre_and_legacy_sides() -> None:
-    corner = anchors_of([(64, 64)], (64, 64), strides=(32,), scale=8.0, centre=0.0)
+def test_center_and_legacy_sides() -> None:
+    corner = anchors_of([(64, 64)], (64, 64), strides=(32,), scale=8.0, center=0.0)
     assert corner.boxes[3].tolist() == [32 - 128, 32 - 128, 32 + 128, 32 + 128]
     legacy = anchors_of([(64, 64)], (64, 64), strides=(32,), scale=8.0, legacy=True)
     assert legacy.boxes[0].tolist() == [16 - 127.5, 16 - 127.5, 16 + 127.5, 16 + 127.5]
 
 
 def test_padding_policies() -> None:
-    # 40 x 70 in 64 x 128: rows of centres 16, 48; columns of centres 16, 48, 80, 112
+    # 40 x 70 in 64 x 128: rows of centers 16, 48; columns of centers 16, 48, 80, 112
     sizes = [(40, 70), (64, 128)]
     out = anchors_of(sizes, (64, 128), strides=(32,), padding="out").inside
     assert out[0].view(2, 4).tolist() == [[True, True, False, False], [False] * 4]
@@ -42,7 +42,7 @@ def test_padding_policies() -> None:
     assert coarse[0].view(2, 4).tolist() == [[True, True, False, False], [False] * 4]
 
 
-def test_a_centre_on_the_edge_is_outside() -> None:
+def test_a_center_on_the_edge_is_outside() -> None:
     on_edge = anchors_of([(16, 17)], (64, 64), strides=(32,), padding="out").inside
     assert not on_edge.any()
     assert anchors_of([(17, 17)], (64, 64), strides=(32,), padding="out").inside.sum() == 1
@@ -85,7 +85,7 @@ def test_levels_that_do_not_fit_the_input_are_refused() -> None:
         ({"scale": 0}, "scale=0 is out of range: must be a number above 0"),
         ({"strides": (16, 8)}, "must be one or more integers that ascend"),
         ({"strides": ()}, "must be one or more integers that ascend"),
-        ({"centre": 2}, "centre=2 is out of range: must be a number from 0 to 1"),
+        ({"center": 2}, "center=2 is out of range: must be a number from 0 to 1"),
         ({"padding": "in"}, "must be one of out, negative, out_32"),
     ],
 )

@@ -10,7 +10,7 @@ BOX = torch.tensor([[0.0, 0, 10, 20]])
 
 def test_centerness_by_hand() -> None:
     task = Centerness()
-    # centre (2, 5): left 2, right 8, top 5, bottom 15
+    # center (2, 5): left 2, right 8, top 5, bottom 15
     target = task.target(BOX, BOX, torch.tensor([[-2.0, 1, 6, 9]]))
     assert target.tolist() == pytest.approx([(2 / 8 * 5 / 15) ** 0.5])
     assert task.target(BOX, BOX, torch.tensor([[1.0, 6, 9, 14]])).tolist() == [1]

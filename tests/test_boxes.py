@@ -7,7 +7,7 @@ import torch
 from torchvision.models.detection._utils import BoxCoder as TorchvisionCoder
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
-from paa.boxes import MAX_LOG_RATIO, BoxCoder, centre_inside, centres, clip, giou_loss, iou_matrix, iou_pairs, sides
+from paa.boxes import MAX_LOG_RATIO, BoxCoder, center_inside, centers, clip, giou_loss, iou_matrix, iou_pairs, sides
 
 
 def _boxes(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -103,7 +103,7 @@ def test_coder_by_hand() -> None:
     anchor, box = torch.tensor([[10.0, 20, 30, 60]]), torch.tensor([[20.0, 20, 40, 100]])
     right = [10 * 10 / 20, 10 * 20 / 40, 0, 5 * math.log(2)]
     assert BoxCoder().encode(box, anchor)[0].tolist() == pytest.approx(right)
-    # legacy sides are 21 and 41, and 21 and 81; decoding gives back x1 = centre - (w - 1) / 2
+    # legacy sides are 21 and 41, and 21 and 81; decoding gives back x1 = center - (w - 1) / 2
     right = [10 * 10 / 21, 10 * 20 / 41, 0, 5 * math.log(81 / 41)]
     assert BoxCoder(legacy=True).encode(box, anchor)[0].tolist() == pytest.approx(right)
     assert BoxCoder(legacy=True).decode(torch.zeros(1, 4), anchor)[0].tolist() == [10, 20, 30, 60]
@@ -144,11 +144,11 @@ def test_clip_to_each_image() -> None:
     assert clip(boxes[0], sizes[1]).tolist() == clip(boxes, sizes)[1].tolist()
 
 
-def test_centres_and_centre_inside() -> None:
-    assert centres(torch.tensor([0.0, 2, 4, 10])).tolist() == [2, 6]
+def test_centers_and_center_inside() -> None:
+    assert centers(torch.tensor([0.0, 2, 4, 10])).tolist() == [2, 6]
     box = torch.tensor([0.0, 0, 10, 10])
     points = torch.tensor([[5.0, 5], [0.01, 5], [0.02, 5], [5, 9.995], [-1, 5]])
-    assert centre_inside(points, box).tolist() == [True, False, True, False, False]
+    assert center_inside(points, box).tolist() == [True, False, True, False, False]
 
 
 @pytest.mark.parametrize(

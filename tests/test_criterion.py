@@ -11,7 +11,7 @@ from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_los
 from paa.assign import PAA, C
 from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary
 from paa.boxes import BoxCoder
-from paa.criterion import BEFORE, NORMALISERS, ZERO_WEIGHTS, Criterion
+from paa.criterion import BEFORE, NORMALIZERS, ZERO_WEIGHTS, Criterion
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
 TASKS = (NoAuxiliary(), Centerness(), IoUPrediction())
@@ -38,7 +38,7 @@ def _image(step: Step, images: slice) -> Step:
     )
 
 
-def _literal(step: Step, task: Auxiliary, normaliser: str) -> dict[str, float]:
+def _literal(step: Step, task: Auxiliary, normalizer: str) -> dict[str, float]:
     """The loss from torchvision's functions, positive by positive."""
     predictions, anchors, targets, assignment = step
     assert predictions.auxiliary is not None
@@ -64,32 +64,32 @@ def _literal(step: Step, task: Auxiliary, normaliser: str) -> dict[str, float]:
         cls += sigmoid_focal_loss(predictions.logits[b][kept], wanted[kept], 0.25, 2.0, "sum").item()
     weighted = sum(w * x for w, x in zip(weights, boxes, strict=True))
     by_class, by_box = max(positives, 1), max(sum(weights), 1)
-    if normaliser == "official":
+    if normalizer == "official":
         by_box = sum(weights)
     by_aux = positives
-    if normaliser == "mmdet":
+    if normalizer == "mmdet":
         by_class, by_box = max(positives, images), sum(weights)
-    if normaliser == "mmdet_atss":
+    if normalizer == "mmdet_atss":
         by_class = by_aux = sum(max(int((of_image >= 0).sum()), 1) for of_image in assignment.gt_index)
     losses = {"cls": cls / by_class, "box": task.lambda_1 * weighted / by_box}
     return losses | ({"aux": task.lambda_2 * sum(aux) / by_aux} if task.has_head else {})
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
-@pytest.mark.parametrize("normaliser", NORMALISERS)
-def test_loss_is_the_literal_one(task: Auxiliary, normaliser: str) -> None:
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_loss_is_the_literal_one(task: Auxiliary, normalizer: str) -> None:
     for seed, kind in enumerate(("random", "huge", "nested")):
         step = _step(seed, kind)
-        criterion = Criterion(BoxCoder(), task, normaliser=normaliser)
+        criterion = Criterion(BoxCoder(), task, normalizer=normalizer)
         losses = criterion(*step)
-        assert {k: v.item() for k, v in losses.items()} == pytest.approx(_literal(step, task, normaliser), rel=1e-5)
+        assert {k: v.item() for k, v in losses.items()} == pytest.approx(_literal(step, task, normalizer), rel=1e-5)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
-@pytest.mark.parametrize("normaliser", NORMALISERS)
-def test_micro_batches_add_up_to_the_joint_batch(task: Auxiliary, normaliser: str) -> None:
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_micro_batches_add_up_to_the_joint_batch(task: Auxiliary, normalizer: str) -> None:
     step = _step(5)
-    criterion = Criterion(BoxCoder(), task, normaliser=normaliser)
+    criterion = Criterion(BoxCoder(), task, normalizer=normalizer)
     joint = criterion(*step)
     parts = [_image(step, s) for s in (slice(0, 1), slice(1, 2), slice(2, 4))]
     statistics = sum(criterion.statistics(*part) for part in parts)
@@ -124,7 +124,7 @@ def test_an_image_without_a_positive_counts_as_one_with_mmdet_atss() -> None:
     step = _step(2, counts=(3, 0, 4, 0))
     of_image = step[3].positive.sum(1).tolist()
     assert min(of_image) == 0
-    plain, floored = (Criterion(BoxCoder(), Centerness(), normaliser=n) for n in ("modern", "mmdet_atss"))
+    plain, floored = (Criterion(BoxCoder(), Centerness(), normalizer=n) for n in ("modern", "mmdet_atss"))
     counts = floored.statistics(*step)
     assert counts[0] == sum(max(n, 1) for n in of_image) == plain.statistics(*step)[0] + of_image.count(0)
     ours, usual = floored(*step), plain(*step)
@@ -133,10 +133,10 @@ def test_an_image_without_a_positive_counts_as_one_with_mmdet_atss() -> None:
     torch.testing.assert_close(ours["box"], usual["box"])
 
 
-def test_the_statistics_of_a_step_normalise_each_part_of_it() -> None:
+def test_the_statistics_of_a_step_normalize_each_part_of_it() -> None:
     step = _step(3)
-    for normaliser in NORMALISERS:
-        criterion = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser)
+    for normalizer in NORMALIZERS:
+        criterion = Criterion(BoxCoder(), IoUPrediction(), normalizer=normalizer)
         alone, own = criterion(*step), criterion.statistics(*step)
         part = criterion(*step, statistics=13 * own)  # the rest of the step has twelve times as much
         for key in alone:
@@ -144,7 +144,7 @@ def test_the_statistics_of_a_step_normalise_each_part_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("normaliser", "task", "divisors"),
+    ("normalizer", "task", "divisors"),
     [
         ("modern", IoUPrediction(), (1, 1, 1)),
         ("official", IoUPrediction(), (1, 0.1, 1)),
@@ -153,9 +153,9 @@ def test_the_statistics_of_a_step_normalise_each_part_of_it() -> None:
         ("mmdet_atss", IoUPrediction(), (1, 1, 1)),
     ],
 )
-def test_floors_of_the_normalisers(normaliser: str, task: Auxiliary, divisors: tuple[float, ...]) -> None:
+def test_floors_of_the_normalizers(normalizer: str, task: Auxiliary, divisors: tuple[float, ...]) -> None:
     step = _step(4)
-    criterion = Criterion(BoxCoder(), task, normaliser=normaliser)
+    criterion = Criterion(BoxCoder(), task, normalizer=normalizer)
     few, many = torch.tensor([0.5, 0.1, 0.75]), torch.tensor([1024.0, 1024.0, 1024.0])
     ours, scale = criterion(*step, statistics=few), criterion(*step, statistics=many)
     for key, divisor in zip(ours, divisors, strict=False):
@@ -171,26 +171,26 @@ def _without_overlap(step: Step) -> Step:
 
 def test_weights_that_sum_to_0() -> None:
     step = _without_overlap(_step(6))
-    losses = {n: Criterion(BoxCoder(), IoUPrediction(), normaliser=n)(*step)["box"] for n in NORMALISERS}
+    losses = {n: Criterion(BoxCoder(), IoUPrediction(), normalizer=n)(*step)["box"] for n in NORMALIZERS}
     unweighted = Criterion(BoxCoder(), NoAuxiliary())(*step)["box"]
     assert losses["modern"] == 0
     torch.testing.assert_close(losses["official"], unweighted)
-    # weights of 1e-12 over a normaliser of 1.19e-7
+    # weights of 1e-12 over a normalizer of 1.19e-7
     positives = int(step[3].positive.sum())
     assert losses["mmdet"].item() == pytest.approx(unweighted.item() * positives * 1e-12 / 1.19209290e-07, rel=1e-4)
 
 
-@pytest.mark.parametrize("normaliser", NORMALISERS)
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
 @pytest.mark.parametrize("epsilon", [0.0, 0.25])
-def test_what_becomes_of_weights_that_sum_to_0_is_a_choice_of_its_own(normaliser: str, epsilon: float) -> None:
-    step, epsilon_and = _without_overlap(_step(6)), {"normaliser": normaliser, "epsilon": epsilon}
+def test_what_becomes_of_weights_that_sum_to_0_is_a_choice_of_its_own(normalizer: str, epsilon: float) -> None:
+    step, epsilon_and = _without_overlap(_step(6)), {"normalizer": normalizer, "epsilon": epsilon}
     box = {z: Criterion(BoxCoder(), IoUPrediction(), zero_weights=z, **epsilon_and)(*step)["box"] for z in ZERO_WEIGHTS}
     unweighted = Criterion(BoxCoder(), NoAuxiliary())(*step)["box"]
     positives = int(step[3].positive.sum())
-    counted = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser).statistics(*step)[0]
+    counted = Criterion(BoxCoder(), IoUPrediction(), normalizer=normalizer).statistics(*step)[0]
     assert box["keep"] == 0
     torch.testing.assert_close(box["unweighted"] * counted, unweighted * positives)
-    divisor = 1 + epsilon if normaliser in ("modern", "mmdet_atss") else epsilon or positives
+    divisor = 1 + epsilon if normalizer in ("modern", "mmdet_atss") else epsilon or positives
     assert box["floor"].item() == pytest.approx(unweighted.item() * positives * 1e-12 / divisor, rel=1e-4)
 
 
@@ -200,7 +200,7 @@ def test_a_floor_of_weights_leaves_a_sum_above_0() -> None:
     torch.testing.assert_close(plain, floored)
 
 
-def test_epsilon_is_added_to_each_normaliser() -> None:
+def test_epsilon_is_added_to_each_normalizer() -> None:
     step = _step(4)
     counts = torch.tensor([8.0, 4.0, 2.0])
     without, within = (Criterion(BoxCoder(), IoUPrediction(), epsilon=e)(*step, statistics=counts) for e in (0.0, 0.5))
@@ -208,16 +208,16 @@ def test_epsilon_is_added_to_each_normaliser() -> None:
         torch.testing.assert_close(within[key] * (divisor + 0.5), without[key] * divisor)
 
 
-def test_without_a_word_they_are_what_the_normaliser_brought_before() -> None:
-    for normaliser, (zero_weights, epsilon) in BEFORE.items():
-        criterion = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser)
+def test_without_a_word_they_are_what_the_normalizer_brought_before() -> None:
+    for normalizer, (zero_weights, epsilon) in BEFORE.items():
+        criterion = Criterion(BoxCoder(), IoUPrediction(), normalizer=normalizer)
         assert (criterion.zero_weights, criterion.epsilon) == (zero_weights, epsilon)
 
 
-@pytest.mark.parametrize("normaliser", NORMALISERS)
-def test_a_batch_without_positives_trains_its_negatives(normaliser: str) -> None:
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_a_batch_without_positives_trains_its_negatives(normalizer: str) -> None:
     step = _step(0, counts=(0, 0))
-    losses = Criterion(BoxCoder(), IoUPrediction(), normaliser=normaliser)(*step)
+    losses = Criterion(BoxCoder(), IoUPrediction(), normalizer=normalizer)(*step)
     assert losses["cls"] > 0
     assert losses["box"] == 0
     assert losses["aux"] == 0
@@ -265,8 +265,8 @@ def test_iou_weights_and_targets_carry_no_gradient() -> None:
     one_gt = (assignment.gt_index == 0) & (torch.arange(4).view(-1, 1) == 0)
     only = Assignment(torch.where(one_gt.cumsum(1).eq(1) & one_gt, 0, -1))
     assert only.positive.sum() == 1
-    weighted = Criterion(BoxCoder(), IoUPrediction(), normaliser="official")(predictions, anchors, targets, only)["box"]
-    plain = Criterion(BoxCoder(), NoAuxiliary(), normaliser="official")(predictions, anchors, targets, only)["box"]
+    weighted = Criterion(BoxCoder(), IoUPrediction(), normalizer="official")(predictions, anchors, targets, only)["box"]
+    plain = Criterion(BoxCoder(), NoAuxiliary(), normalizer="official")(predictions, anchors, targets, only)["box"]
     ours, right = (torch.autograd.grad(loss, predictions.deltas)[0] for loss in (weighted, plain))
     torch.testing.assert_close(ours, right)  # one positive: its weight cancels, in the gradient as well
 
@@ -279,7 +279,7 @@ def test_ground_truths_may_pass_the_coder_first() -> None:
     label = torch.tensor([1])
     losses = []
     for box, roundtrip in ((small, True), (coded, False), (small, False)):
-        criterion = Criterion(BoxCoder(clamp="both"), IoUPrediction(), roundtrip=roundtrip, normaliser="official")
+        criterion = Criterion(BoxCoder(clamp="both"), IoUPrediction(), roundtrip=roundtrip, normalizer="official")
         losses.append(criterion(predictions, anchors, Targets.pad([box], [label]), last))
     for key, loss in losses[0].items():
         torch.testing.assert_close(loss, losses[1][key], rtol=1e-4, atol=1e-6)
@@ -297,8 +297,8 @@ def test_a_missing_head_is_said() -> None:
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("normaliser", "sum"),
-        ("average", "all"),
+        ("normalizer", "sum"),
+        ("normalizer_sync", "all"),
         ("alpha", 2),
         ("gamma", -1),
         ("giou", "diou"),

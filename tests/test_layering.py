@@ -7,29 +7,29 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "paa"
 
 ROOMS = (
-    {"checks", "files", "tags", "structures"},
-    {"boxes", "anchors", "losses", "drawing"},
-    {"assign", "auxiliary", "voting", "assignment_picture"},
-    {"criterion", "data", "detector", "multiscale", "postprocess"},
+    {"checks", "files", "structures"},
+    {"boxes", "anchors", "losses"},
+    {"assign", "auxiliary", "voting"},
+    {"drawing"},
+    {"criterion", "datasets", "detector", "multiscale", "postprocess"},
     {"engine", "evaluation"},
-    {"conversion", "inference", "runs"},
+    {"conversion", "inference", "store"},
     {"tracking", "tables", "figures"},
+    {"config"},
+    {"experiment"},
     {"launch"},
-    {"cli"},
-    {"train", "evaluate", "predict", "convert", "__main__"},
+    {"planning"},
+    {"commands"},
+    {"train", "evaluate", "predict", "convert", "runs", "data"},
 )
-"""From the bottom to the rim; rooms of one line do not know each other. `__main__` is that of any room: a command."""
+"""From the bottom to the entry points; packages of one line do not know each other."""
 
 HYDRA = {"hydra", "omegaconf"}
-RIM = {"cli", "train"}
-"""The rooms that may know Hydra."""
+RIM = {"config"}
+"""The package that may know Hydra."""
 
-EXCEPTIONS = {
-    ("launch/driver.py", "cli"): "submits jobs of the command line, and asks which of their evaluations are missing",
-    ("launch/task.py", "cli"): "runs one job of the command line in a process of its own, on another machine",
-    ("launch/local.py", "cli"): "starts jobs of the command line as processes on this machine",
-}
-"""{(file, room that it imports from above): why}."""
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+"""{(file, package that it imports from above): why}."""
 
 _LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
@@ -49,7 +49,7 @@ def imports(file: Path) -> Iterator[str]:
 
 def room_of(file: Path) -> str:
     parts = file.relative_to(PACKAGE).with_suffix("").parts
-    return "__main__" if parts[-1] == "__main__" else parts[0]
+    return parts[0]
 
 
 def upward(file: Path) -> set[str]:

@@ -13,12 +13,12 @@ import torch
 from literal_merge import merge as literal_merge
 from running import TINY, call, configuration, only_run, rows, train
 
-from paa.cli.evaluating import Evaluator, wanted
-from paa.cli.experiment import Experiment, final_detector
-from paa.data.coco import CocoIndex
-from paa.data.images import decode
-from paa.data.transforms import Transform, pad
-from paa.runs.record import TrainingRecord
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.images import decode
+from paa.datasets.transforms import Transform, pad
+from paa.experiment.evaluation import Evaluator, wanted
+from paa.experiment.experiment import Experiment, final_detector
+from paa.store.record import TrainingRecord
 from paa.structures import Detections
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_tiny100"
@@ -165,7 +165,7 @@ def test_the_commands(here, capsys):
 
     again = train(capsys, threshold, "postprocess.voting=true", *keys)
     assert "is finished: nothing to do" in again.out
-    listed = call(capsys, "paa.runs.__main__", "--runs-dir", "runs")
+    listed = call(capsys, "paa.commands.runs", "--runs-dir", "runs")
     assert "val+voting+scales " in listed.out
     (here / "photos").mkdir()
     torch.manual_seed(0)

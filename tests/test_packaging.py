@@ -13,7 +13,7 @@ REPO = Path(__file__).resolve().parents[1]
 COMPOSE = """
 import json, sys
 import paa
-from paa.cli.compose import composer, resolved
+from paa.config.compose import composer, resolved
 with composer() as compose:
     config = resolved(compose.compose(["table1=fnp_5"]))
     rows = compose.jobs(["table1=glob(*)"], multirun=True)

@@ -144,7 +144,7 @@ def test_voting_moves_boxes_and_nothing_else() -> None:
     assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(again, plain, strict=True))
 
 
-def test_an_image_does_not_hang_on_its_neighbours() -> None:
+def test_an_image_does_not_hang_on_its_neighbors() -> None:
     predictions, anchors = inputs(6, ties=False)
     postprocess = PostProcess(pre_nms=20)
     together = postprocess(predictions, anchors, SIZES, IoUPrediction())

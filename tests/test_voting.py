@@ -24,7 +24,7 @@ def literal_iou(a: list[float], b: list[float], one: float) -> float:
 
 
 def literal(kept, labels, all_boxes, all_labels, all_scores, sigma_t, threshold, weight, legacy):  # type: ignore[no-untyped-def]
-    """One box, one neighbour, one coordinate at a time, as section 3.3 of the paper reads."""
+    """One box, one neighbor, one coordinate at a time, as section 3.3 of the paper reads."""
     out = []
     for b, c in zip(kept.tolist(), labels.tolist(), strict=True):
         above, below = [0.0] * 4, 0.0
@@ -58,7 +58,7 @@ def test_against_a_literal_loop(seed: int, weight: str, legacy: bool, sigma_t: f
 
 
 def test_worked_by_hand() -> None:
-    """IoU 0.5 with one neighbour of the same class; a better one of another class has no vote."""
+    """IoU 0.5 with one neighbor of the same class; a better one of another class has no vote."""
     boxes = torch.tensor([[0.0, 0, 10, 10], [0.0, 0, 10, 5], [0.0, 0, 9, 10]])
     labels, scores = torch.tensor([1, 1, 0]), torch.tensor([0.8, 0.4, 0.9])
     p = math.exp(-0.25 / 0.025)

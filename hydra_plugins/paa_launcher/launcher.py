@@ -24,8 +24,8 @@ class _Launcher(Launcher):
         self._config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Runs the jobs elsewhere. What became of each is told by `paa.cli.sweep.finish`, not by what is returned."""
-        from paa.cli.launching import launch
+        """Runs the jobs elsewhere. What became of each is told by `paa.commands.train.finish`, not by what is returned."""
+        from paa.commands.launching import launch
 
         launch(type(self).__name__, self._settings, Path(str(self._config.hydra.sweep.dir)), job_overrides)
         return [JobReturn(overrides=list(one), status=JobStatus.COMPLETED) for one in job_overrides]

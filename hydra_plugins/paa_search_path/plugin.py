@@ -3,7 +3,7 @@
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from paa.cli.folders import conf_dir, experiments_dir
+from paa.config.paths import conf_dir, experiments_dir
 
 
 class PaaSearchPath(SearchPathPlugin):

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 
 class PaaSweeper(BasicSweeper):
-    """Takes the jobs as `paa.cli.sweep.checked` left them, and gives the launcher those that are not finished.
+    """Takes the jobs as `paa.commands.train.checked` left them, and gives the launcher those that are not finished.
 
     max_batch_size  jobs that go to the launcher at a time; None: all.
     """
@@ -20,10 +20,10 @@ class PaaSweeper(BasicSweeper):
         super().__init__(max_batch_size)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Runs the jobs of the command line. What became of each is told by `paa.cli.sweep.finish`."""
+        """Runs the jobs of the command line. What became of each is told by `paa.commands.train.finish`."""
         # Here and not above: Hydra imports every plugin for a press of the TAB key, too.
-        from paa.cli.sweep import checked_jobs
-        from paa.cli.sweeping import run_all
+        from paa.commands.sweeping import run_all
+        from paa.commands.train import checked_jobs
 
         jobs = checked_jobs()
         if not jobs:  # of another program that has chosen this sweeper

@@ -8,14 +8,14 @@ from torch import Tensor
 from paa import checks
 from paa.assign.candidates import order_key
 from paa.assign.matching import non_empty
-from paa.boxes import centre_inside, centres, iou_pairs
+from paa.boxes import center_inside, centers, iou_pairs
 from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Predictions, Targets
 
 
 class ATSS:
-    """Positive: of the `topk` anchors of each level nearest to a GT's centre, those whose IoU reaches mean + deviation.
+    """Positive: of the `topk` anchors of each level nearest to a GT's center, those whose IoU reaches mean + deviation.
 
-    The centre of a positive also lies in its GT. An anchor that several GTs want goes to the one that it overlaps most.
+    The center of a positive also lies in its GT. An anchor that several GTs want goes to the one that it overlaps most.
     legacy: inclusive-pixel IoU.
     """
 
@@ -32,14 +32,14 @@ class ATSS:
         extras: candidates, candidate_ious, candidate_valid [B, G, M] and thresholds [B, G].
         """
         targets = non_empty(targets)
-        points = centres(anchors.boxes)
+        points = centers(anchors.boxes)
         index = self._nearest(points, targets.boxes, anchors)
         inside = anchors.inside.gather(1, index.flatten(1)).view_as(index)
         valid = inside & targets.valid.unsqueeze(-1)
         boxes = targets.boxes.unsqueeze(2)
         ious = iou_pairs(anchors.boxes[index], boxes, self.legacy)
         threshold = _mean_plus_deviation(ious, valid)
-        positive = valid & (ious >= threshold.unsqueeze(-1)) & centre_inside(points[index], boxes)
+        positive = valid & (ious >= threshold.unsqueeze(-1)) & center_inside(points[index], boxes)
         gt_index = _highest_iou(index, ious, positive, points.shape[0])
         extras = {"candidates": index, "candidate_ious": ious, "candidate_valid": valid, "thresholds": threshold}
         return Assignment(gt_index.where(anchors.inside, IGNORED), extras=extras)
@@ -49,7 +49,7 @@ class ATSS:
 
         Anchors outside of the image come last.
         """
-        gap_x, gap_y = (points - centres(boxes).unsqueeze(2)).unbind(-1)
+        gap_x, gap_y = (points - centers(boxes).unsqueeze(2)).unbind(-1)
         distance = (gap_x.square() + gap_y.square()).masked_fill_(~anchors.inside.unsqueeze(1), torch.inf)
         # the place goes into the low bits, since topk leaves the order of ties open
         key = order_key(distance) * 2**32 + torch.arange(len(points), device=points.device)

@@ -19,7 +19,7 @@ def check_boundary(boundary: Boundary, *, every_gt_positive: bool = True) -> Non
     """Tries `boundary` on ordinary, degenerate and padded candidates; BoundaryError says the first thing that is wrong.
 
     What a boundary promises (`paa.assign.boundary`): a `scope`; labels int8 of the shape of the scores, 1, 0 or -1, and
-    0 in the padding; its inputs stay as they are; each ground truth is labelled for itself, however many others there
+    0 in the padding; its inputs stay as they are; each ground truth is labeled for itself, however many others there
     are and however wide the padding is (not asked of a boundary that draws at random); no exception on equal scores, on
     a single candidate or on none.
 

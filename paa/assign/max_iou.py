@@ -6,7 +6,7 @@ import torch
 
 from paa import checks
 from paa.assign.matching import LOW_QUALITY, gather_targets, match, non_empty
-from paa.boxes import centre_inside, centres
+from paa.boxes import center_inside, centers
 from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Predictions, Targets
 
 
@@ -14,7 +14,7 @@ class MaxIoU:
     """Positive at positive_iou or more, negative below negative_iou, ignored between.
 
     low_quality    "own", "claimed" or "none"; low_quality_at_zero: see `matching.match`. Such a match is positive.
-    centre_inside  a positive whose centre is not more than 0.01 pixels inside of its GT is ignored instead
+    center_inside  a positive whose center is not more than 0.01 pixels inside of its GT is ignored instead
                    (the authors' code, for training with centerness).
     legacy         inclusive-pixel IoU.
     """
@@ -25,14 +25,14 @@ class MaxIoU:
         negative_iou: float = 0.4,
         low_quality: str = "own",
         low_quality_at_zero: bool = False,
-        centre_inside: bool = False,
+        center_inside: bool = False,
         legacy: bool = False,
     ) -> None:
         self.positive_iou = checks.number("positive_iou", positive_iou, above=0, high=1)
         self.negative_iou = checks.number("negative_iou", negative_iou, low=0, high=positive_iou)
         self.low_quality = checks.choice("low_quality", low_quality, LOW_QUALITY)
         self.low_quality_at_zero = checks.flag("low_quality_at_zero", low_quality_at_zero)
-        self.centre_inside = checks.flag("centre_inside", centre_inside)
+        self.center_inside = checks.flag("center_inside", center_inside)
         self.legacy = checks.flag("legacy", legacy)
 
     @torch.no_grad()
@@ -44,9 +44,9 @@ class MaxIoU:
         found = match(anchors, targets, self.low_quality, self.low_quality_at_zero, self.legacy)
         positive = (found.iou >= self.positive_iou) | found.low
         between = found.iou >= self.negative_iou
-        if self.centre_inside:
+        if self.center_inside:
             boxes, _ = gather_targets(targets, found.gt)
-            far = positive & ~centre_inside(centres(anchors.boxes), boxes)
+            far = positive & ~center_inside(centers(anchors.boxes), boxes)
             positive, between = positive & ~far, between | far
         gt_index = torch.where(positive, found.gt, torch.where(between, IGNORED, NEGATIVE))
         return Assignment(gt_index.where(anchors.inside, IGNORED), extras={"iou": found.iou})

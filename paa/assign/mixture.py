@@ -1,6 +1,6 @@
 """Two-component Gaussian mixtures of one variable, fitted by EM to many score sets at once.
 
-Paper, section 3.1 (Eq. 4) and Procedure 1: the candidates' scores of each ground truth are modelled by a mixture of
+Paper, section 3.1 (Eq. 4) and Procedure 1: the candidates' scores of each ground truth are modeled by a mixture of
 two Gaussians, one for the good anchors (component 0) and one for the bad (component 1). The authors' code and
 MMDetection fit one scikit-learn `GaussianMixture` a ground truth, on the CPU; here all ground truths of a batch are
 one tensor problem on the device, with the same start, steps and stopping rule.
@@ -145,7 +145,7 @@ class _Columns:
     def step(self, tol: float) -> None:
         """One E-step and M-step; columns that have stopped keep what they had."""
         bound = self._expectation()
-        self._maximisation()
+        self._maximization()
         self.kept = torch.where(self.active, torch.stack((self.mean, self.variance, self.weight)), self.kept)
         self.iterations = self.iterations + self.active
         self.active = self.active & ((bound - self.bound).abs_() >= tol)
@@ -155,7 +155,7 @@ class _Columns:
         """Fills `share` [2, rows, n] with the posteriors, 0 in the padding; returns the mean log-likelihood [n].
 
         Without the constant log(2 pi) / 2, which cancels both in the posteriors and in the bound's change. The sum of
-        the log normalisers is taken as the log of their product, block by block: far fewer logarithms.
+        the log normalizers is taken as the log of their product, block by block: far fewer logarithms.
         """
         offset = self.weight.log().sub_(self.variance.log(), alpha=0.5)
         torch.addcmul(offset, self.variance.reciprocal().mul_(-0.5), self.square, out=self.share)
@@ -169,7 +169,7 @@ class _Columns:
         blocks = self.norm.add_(self.pad).view(rows // ROWS, ROWS, n)
         return likelihood.sub_(blocks.prod(1).log_().sum(0)).div_(self.count)
 
-    def _maximisation(self) -> None:
+    def _maximization(self) -> None:
         """Moments of the posteriors; the squares are kept, since the next E-step is in the same distances."""
         mass = self.share.sum(1, keepdim=True).add_(EMPTY)
         self.weight = mass / mass.sum(0)

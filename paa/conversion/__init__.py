@@ -8,5 +8,5 @@ anatomy      depth, width, deformable parts of a network, from the shapes of its
 classes      which of their outputs is which class of ours.
 fitting      what is missing, of another shape, or left over.
 
-Nothing here knows configurations: `paa.cli.converting` makes runs of it.
+Nothing here knows configurations: `paa.commands.convert` makes runs of it.
 """

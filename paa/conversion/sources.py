@@ -32,7 +32,7 @@ def convert(found: Found) -> Foreign:
 
 def _unknown(names: Collection[str]) -> str:
     if any(name.startswith("fpn.lateral.") for name in names):
-        return "has paa's own names already; init.weights=FILE starts a training from it"
+        return "has paa's own names already; finetune.from=FILE starts a training from it"
     if {"conv1.weight", "layer1.0.conv1.weight"} <= set(names):
         return "holds a backbone alone, under torchvision's names; backbone.weights=FILE takes it as it is"
     first = ", ".join(sorted(names)[:3])

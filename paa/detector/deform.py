@@ -13,7 +13,7 @@ STARTS = ("random", "zero")
 class DeformConv2d(nn.Conv2d):
     """A convolution that samples where a second one, `offset`, says, each sample weighted by a mask in (0, 1).
 
-    Arguments are nn.Conv2d's, with an odd kernel; `padding` k // 2 keeps the grid centred. `offset` has a bias, the
+    Arguments are nn.Conv2d's, with an odd kernel; `padding` k // 2 keeps the grid centerd. `offset` has a bias, the
     same kernel, stride and padding, and 3 k^2 channels: first (dy, dx) of each kernel position, row-major, in pixels of
     the input, then the logits of the mask. One group of offsets serves all channels (authors' code). Samples outside of
     the map are zero, between its cells bilinear.

@@ -56,7 +56,7 @@ class Block(nn.Module):
     """Inverted residual (Sandler et al. 2018): expand, depthwise, project; ReLU6, no squeeze-and-excite (Lite).
 
     The shortcut is there where input and output have one shape. Stochastic depth is left out: with frozen statistics
-    and a detector's short schedules it has nothing to regularise.
+    and a detector's short schedules it has nothing to regularize.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, norm: str) -> None:

@@ -41,7 +41,7 @@ class FPN(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Initialises as `init` says."""
+        """Initializes as `init` says."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 if self.init == "kaiming":

@@ -1,4 +1,4 @@
-"""Normalisation layers: BatchNorm in its three degrees of freedom, and group normalisation for any width."""
+"""Normalization layers: BatchNorm in its three degrees of freedom, and group normalization for any width."""
 
 from __future__ import annotations
 

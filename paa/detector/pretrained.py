@@ -1,4 +1,4 @@
-"""What backbones with published weights have in common: their normalisation, and which stages are not trained."""
+"""What backbones with published weights have in common: their normalization, and which stages are not trained."""
 
 from __future__ import annotations
 

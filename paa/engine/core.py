@@ -1,4 +1,4 @@
-"""One optimiser step: network, assignment, losses, gradients. Nothing here leaves the device."""
+"""One optimizer step: network, assignment, losses, gradients. Nothing here leaves the device."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def without_positive(assignment: Assignment, targets: Targets) -> Tensor:
 class TrainingCore:
     """Detector, anchors, assigner and criterion, joined.
 
-    accumulate  parts of a batch that pass through the network one after another. The normalisers are those of the whole
+    accumulate  parts of a batch that pass through the network one after another. The normalizers are those of the whole
                 step, so the gradients are those of the whole batch; it costs one more forward pass without gradients.
     precision   of the network's forward pass; predictions leave it as float32.
     world       the processes that share the step: each has its share of the batch, padded as the whole batch is.
@@ -109,16 +109,16 @@ class TrainingCore:
         return torch.stack(numbers).sum(0)
 
     def _of_step(self, own: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The statistics that normalise this process's losses, and the factor of these losses in the step's, or None.
+        """The statistics that normalize this process's losses, and the factor of these losses in the step's, or None.
 
         Gradients are added up over processes. With the statistics of the whole batch that is the gradient of the whole
-        batch, on any number of processes; the floors of the normalisers are then those of the batch, too. With its own
-        statistics (average=local) each process has a mean, which counts by its share of the images.
+        batch, on any number of processes; the floors of the normalizers are then those of the batch, too. With its own
+        statistics (normalizer_sync=per_process) each process has a mean, which counts by its share of the images.
         """
         if self.world.size == 1:
             return own, None
         every = self.world.add(own.clone())
-        if self.criterion.average == "local":
+        if self.criterion.normalizer_sync == "per_process":
             return own, own[2] / every[2]
         return every, None
 

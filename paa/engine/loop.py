@@ -82,7 +82,7 @@ class Loop:
     """
 
     core: TrainingCore
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     schedule: Schedule
     settings: LoopSettings
     checkpoints: Checkpoints
@@ -107,7 +107,7 @@ class Loop:
         state = {
             "step": step,
             "model": self.core.detector.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "schedule": {"steps": self.schedule.steps, "next_factor": self.schedule.factor(step)},
             "sampler": {"next_step": step},
             "window": [numbers.cpu() for _, _, numbers in self._pending],  # steps since the last logged line
@@ -122,7 +122,7 @@ class Loop:
     def restore(self, state: dict[str, Any]) -> None:
         """Goes back to what `state` gave."""
         self.core.detector.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.precision.restore(state.get("precision", {}))
         # Only a network or an assigner that draws needs the states; one that another number of processes left goes on
         # with the main one's.
@@ -197,19 +197,19 @@ class Loop:
 
     def _step(self, step: int, batch: Batch) -> None:
         factor = self.schedule.factor(step)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         numbers = self.core.losses(batch, step / self.schedule.steps)
         self._pending.append((step, batch.image_ids, numbers))
         if self.device.type == "cpu":
             # Elsewhere reading a number would wait for the device: there it waits for the next log line or checkpoint.
             self._check_finite()
         if self.settings.clip_norm is not None:
-            self.precision.unscale(self.optimiser)
-            parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+            self.precision.unscale(self.optimizer)
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm, foreach=True)
-        self.precision.step(self.optimiser)
+        self.precision.step(self.optimizer)
 
     def _check_finite(self) -> None:
         if not self._pending:
@@ -241,7 +241,7 @@ class Loop:
         values["positives"] = named["positives"]
         values["positives_per_gt"] = named["positives"] / max(named["ground_truths"], 1e-9)
         values["without_positive"] = named["without_positive"]
-        values["lr"] = self.optimiser.param_groups[0]["lr"]
+        values["lr"] = self.optimizer.param_groups[0]["lr"]
         if self.precision.scale is not None:
             values["loss_scale"] = self.precision.scale
         if self.metrics is not None:

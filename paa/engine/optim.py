@@ -1,4 +1,4 @@
-"""Optimisers. Biases have a learning rate and a decay of their own (authors' code, solver/build.py)."""
+"""Optimizers. Biases have a learning rate and a decay of their own (authors' code, solver/build.py)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SGD:
         _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of the model's trainable parameters."""
+        """The optimizer of the model's trainable parameters."""
         groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
         return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=True)
 
@@ -64,7 +64,7 @@ class AdamW:
         _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of the model's trainable parameters."""
+        """The optimizer of the model's trainable parameters."""
         groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
         first, second = self.betas
         return torch.optim.AdamW(groups, lr=self.lr, betas=(first, second), fused=True)

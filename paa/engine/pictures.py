@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from paa import checks
-from paa.data.coco import CocoIndex
-from paa.data.draws import ORDER, Draws
-from paa.data.images import decode
-from paa.data.loader import test_batches
-from paa.data.targets import TrainingBoxes, training_boxes
-from paa.data.transforms import Transform
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.images import decode
+from paa.datasets.loader import test_batches
+from paa.datasets.rng import ORDER, Draws
+from paa.datasets.targets import TrainingBoxes, training_boxes
+from paa.datasets.transforms import Transform
 
 if TYPE_CHECKING:
     from paa.engine.core import TrainingCore
@@ -121,7 +121,7 @@ class Pictures:
         self.made(step, paths)
 
     def _draw(self, step: int, position: int, path: Path) -> None:
-        from paa.assignment_picture import Drawn, save_picture  # matplotlib is for those who want pictures
+        from paa.drawing.assignment import Drawn, save_picture  # matplotlib is for those who want pictures
 
         index = self.subjects.index.subset(np.array([position]))
         truths = training_boxes(index, legacy=self.subjects.legacy, rule=self.subjects.rule)
@@ -154,7 +154,7 @@ def drawn_pictures(folder: Path) -> dict[int, list[Path]]:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; afterwards each part is in the mode that it had, frozen parts too."""
+    """Evaluation mode within; afterward each part is in the mode that it had, frozen parts too."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

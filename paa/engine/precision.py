@@ -52,17 +52,17 @@ class Precision:
         """Adds the gradients of `loss`, scaled in fp16."""
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
 
-    def unscale(self, optimiser: torch.optim.Optimizer) -> None:
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
         """Takes the scale out of the gradients, for whoever looks at them before the step."""
         if self._scaler is not None:
-            self._scaler.unscale_(optimiser)
+            self._scaler.unscale_(optimizer)
 
-    def step(self, optimiser: torch.optim.Optimizer) -> None:
-        """The optimiser's step; in fp16 without effect where a gradient is not finite. Nothing leaves the device."""
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """The optimizer's step; in fp16 without effect where a gradient is not finite. Nothing leaves the device."""
         if self._scaler is None:
-            optimiser.step()
+            optimizer.step()
         else:
-            self._scaler.step(optimiser)
+            self._scaler.step(optimizer)
             self._scaler.update()
 
     @property

@@ -11,11 +11,11 @@ from paa import checks
 
 
 class Schedule(Protocol):
-    """`steps` optimiser steps; `factor(step)` multiplies the learning rate at a step counted from 0."""
+    """`steps` optimizer steps; `factor(step)` multiplies the learning rate at a step counted from 0."""
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the whole training."""
+        """Optimizer steps of the whole training."""
 
     def factor(self, step: int) -> float:
         """Multiplier of the learning rate at `step`."""
@@ -32,7 +32,7 @@ _EPOCH = 7330
 
 
 def in_epochs(steps: int, count: str) -> int:
-    """Optimiser steps of a training of `steps` steps in the paper, for MMDetection's schedule with count="epochs".
+    """Optimizer steps of a training of `steps` steps in the paper, for MMDetection's schedule with count="epochs".
 
     90k, 135k and 180k become 12, 18 and 24 epochs. MMDetection has no counterpart of another length: it stays.
     """

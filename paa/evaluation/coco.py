@@ -18,7 +18,7 @@ from pycocotools.cocoeval import COCOeval
 from paa.evaluation.matches import AREAS, THRESHOLDS, Array, Matches, mean
 
 if TYPE_CHECKING:
-    from paa.data.coco import CocoIndex
+    from paa.datasets.formats.coco_index import CocoIndex
 
 NUMBERS = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
 """The twelve COCO numbers, in pycocotools' order."""

@@ -66,7 +66,7 @@ class Matches:
 
         Scores are stored as float32 where that is exact (it is for whatever came out of a float32 network), so that no
         two scores ever trade places or tie. The 40 bits of a detection are packed into 5 bytes, bit planes first:
-        one threshold's bits of neighbouring detections compress better than one detection's.
+        one threshold's bits of neighboring detections compress better than one detection's.
         """
         single = self.score.astype(np.float32)
         exact = np.array_equal(single.astype(np.float64), self.score.astype(np.float64))

@@ -19,7 +19,7 @@ from paa import files
 from paa.evaluation.coco import Results, check
 
 if TYPE_CHECKING:
-    from paa.data.coco import CocoIndex
+    from paa.datasets.formats.coco_index import CocoIndex
 
 PER_IMAGE = 100
 """Detections of an image that the server takes; of more, those with the highest scores."""

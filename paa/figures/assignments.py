@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from paa.assignment_picture import Drawn
+from paa.drawing.assignment import Drawn
 from paa.figures.panels import assignments
 
 RUNS = 4

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paa.figures.names import method
-from paa.runs.columns import name_of, value_at
-from paa.runs.record import TrainingRecord
+from paa.store.columns import name_of, value_at
+from paa.store.record import TrainingRecord
 
 MIXTURES = ("paa", "a", "b", "b_2020", "d")
 """Boundaries that make a run of assign=paa a PAA run: they separate by the mixture. FNP and FSR are its rivals."""

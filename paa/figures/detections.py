@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from paa.assignment_picture import LETTERS
-from paa.data.coco import CocoIndex
-from paa.data.images import decode
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.images import decode
+from paa.drawing.assignment import LETTERS
+from paa.drawing.labels import put_tags
 from paa.evaluation import Results
 from paa.figures.panels import Panel, panels
 from paa.figures.style import BLUE, GREEN, SKY, VERMILION
-from paa.tags import put_tags
 
 SCORE, BEST = 0.5, 10
 """Detections are shown from this score on; of an image its best so many, or as many as it has ground truths."""
@@ -31,7 +31,7 @@ PAIRS = 2
 MATCHED, ALONE, CROWD = "matched", "alone", "crowd"
 """What became of a box: it has its counterpart at IoU 0.5, it has none, or it is or matches a crowd."""
 
-_LOOKS: dict[str, tuple[str, str, Any]] = {  # colour, a pale one for letters to stand on, line
+_LOOKS: dict[str, tuple[str, str, Any]] = {  # color, a pale one for letters to stand on, line
     MATCHED: (BLUE, SKY, "solid"),
     ALONE: (VERMILION, "#F2A86F", (0, (3, 2))),
     CROWD: (GREEN, "#8FD0BC", (0, (1, 1))),
@@ -123,10 +123,10 @@ def _boxes(panel: Panel, pixels: np.ndarray, boxes: np.ndarray, texts: list[str]
     axis, (height, width) = panel.axis, pixels.shape[:2]
     axis.imshow(pixels, interpolation="nearest")
     for (x1, y1, x2, y2), kind in list(zip(boxes, kinds, strict=True))[::-1]:  # the best on top
-        colour, _, line = _LOOKS[kind]
+        color, _, line = _LOOKS[kind]
         box = {"xy": (x1, y1), "width": x2 - x1, "height": y2 - y1, "fill": False}
         axis.add_patch(Rectangle(**box, edgecolor="white", linewidth=1.8, zorder=1.9))
-        axis.add_patch(Rectangle(**box, edgecolor=colour, linewidth=1.0, linestyle=line, zorder=2))
+        axis.add_patch(Rectangle(**box, edgecolor=color, linewidth=1.0, linestyle=line, zorder=2))
     tints = [_LOOKS[kind][1] for kind in kinds]
     put_tags(axis, boxes, texts, tints, shape=(height, width), inches=panel.inches, points=LETTERS)
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paa.runs.columns import name_of, value_at
+from paa.store.columns import name_of, value_at
 
 _ASSIGNERS = {"max_iou": "IoU", "atss": "ATSS"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paa.assignment_picture import Drawn, legend_handles, paint
+from paa.drawing.assignment import Drawn, legend_handles, paint
 from paa.figures.style import PAGE, page
 
 GAP, TITLE, LINE, EDGE = 0.06, 0.17, 0.17, 0.02
@@ -66,7 +66,7 @@ def assignments(cells: Sequence[Sequence[tuple[str, Drawn]]]) -> Figure:
     every = [drawn for row in cells for _, drawn in row]
     without = any(not (drawn.gt_index == g).any() for drawn in every for g in range(len(drawn.boxes)))
     handles = legend_handles(
-        "positive, in colour and mark of its ground truth",
+        "positive, in color and mark of its ground truth",
         "ignored",
         " / ".join(dict.fromkeys(drawn.what for drawn in every)),
         "ground truth: class, number of positives",

@@ -35,7 +35,7 @@ class Counted:
 
     @property
     def smooth(self) -> np.ndarray:
-        """The values averaged over SMOOTHED of the schedule around each; towards the ends over as much as there is."""
+        """The values averaged over SMOOTHED of the schedule around each; toward the ends over as much as there is."""
         half = SMOOTHED / 2 * self.total
         low = np.searchsorted(self.steps, self.steps - half, "left")
         high = np.searchsorted(self.steps, self.steps + half, "right")
@@ -60,14 +60,14 @@ def draw(curves: Mapping[str, Counted], schemes: Sequence[Scheme]) -> Figure:
     axis = figure.subplots()
     total = max(counted.total for counted in curves.values())
     for i, (name, counted) in enumerate(curves.items()):
-        colour, mark = LINES[i % len(LINES)], LINE_MARKS[i % len(LINE_MARKS)]
-        axis.plot(counted.steps, counted.values, color=colour, linewidth=0.6, alpha=0.45, zorder=2)
+        color, mark = LINES[i % len(LINES)], LINE_MARKS[i % len(LINE_MARKS)]
+        axis.plot(counted.steps, counted.values, color=color, linewidth=0.6, alpha=0.45, zorder=2)
         every = max(1, len(counted.steps) // 8)
         start = (i * every) // max(len(curves), 1)  # else marks of curves that agree would hide one another
         axis.plot(
             counted.steps,
             counted.smooth,
-            color=colour,
+            color=color,
             marker=mark,
             markevery=(start, every),
             markeredgecolor="black",

@@ -110,11 +110,11 @@ def _grid(found: Separation, low: float, high: float) -> np.ndarray:
 def _densities(axis: Axes, found: Separation, low: float, high: float) -> None:
     x = _grid(found, low, high)
     parts = np.exp(found.log_components(x))
-    for k, (colour, dash, name) in enumerate(((BLUE, "--", "good anchors"), (VERMILION, "-.", "bad anchors"))):
+    for k, (color, dash, name) in enumerate(((BLUE, "--", "good anchors"), (VERMILION, "-.", "bad anchors"))):
         numbers = (found.weights[k], found.means[k], math.sqrt(found.variances[k]))
         label = "component {}, {}: weight {:.2f}, mean {:.2f}, sd {:.2g}".format(k, name, *numbers)
-        axis.plot(x, parts[k], color=colour, linestyle=dash, label=label, zorder=3)
-        axis.fill_between(x, parts[k], color=colour, alpha=0.12, linewidth=0)
+        axis.plot(x, parts[k], color=color, linestyle=dash, label=label, zorder=3)
+        axis.fill_between(x, parts[k], color=color, alpha=0.12, linewidth=0)
     axis.plot(x, parts.sum(0), color="black", linewidth=0.9, label="mixture", zorder=2)
     peaks = [peak for peak in (found.pos_peak, found.neg_peak) if peak >= 0]
     stars = found.scores[peaks], found.density[peaks]

@@ -1,4 +1,4 @@
-"""What all figures share: sizes of a page, letters and lines that survive print, colours, files that appear whole."""
+"""What all figures share: sizes of a page, letters and lines that survive print, colors, files that appear whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from paa import checks, files
-from paa.assignment_picture import COLOURS
+from paa.drawing.assignment import COLORS
 
 PAGE, COLUMN = 6.5, 3.3
 """Inches: the width of a page's text, and of one of two columns."""
@@ -21,10 +21,10 @@ FORMATS = ("png", "pdf", "svg")
 
 DPI = 300
 
-ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLOURS
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLORS
 
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-"""Colours of lines on white paper, in the order in which they are given out; yellow is too pale for a line."""
+"""Colors of lines on white paper, in the order in which they are given out; yellow is too pale for a line."""
 
 LINE_MARKS = ("o", "s", "^", "D", "v", "P")
 """Marks of the same lines."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from paa.launch import queue
 from paa.launch.view import HEADER, Row, lines, rows, select, submissions
-from paa.runs.errors import RunError
-from paa.runs.frame import UnreadableRecord
-from paa.runs.text import show
+from paa.store.errors import RunError
+from paa.store.frame import UnreadableRecord
+from paa.store.text_table import show
 
 WATCH_S = 5.0
 """Seconds between two looks; more where a look takes long."""

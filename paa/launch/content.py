@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _FOLDERS = ("runs_dir", "data.root")
-_FILES = ("backbone.weights", "init.weights")  # which may also be a word or a run's id
+_FILES = ("backbone.weights", "finetune.from")  # which may also be a word or a run's id
 
 
 def content(

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from paa import files
-from paa.runs.errors import BadRecord
-from paa.runs.frame import UnreadableRecord
-from paa.runs.paths import RunPaths
+from paa.store.errors import BadRecord
+from paa.store.frame import UnreadableRecord
+from paa.store.paths import RunPaths
 
 SWEEPS = ".sweeps"
 """Folder of the sweeps below that of the runs."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paa.cli.jobs import Job
 from paa.engine.signals import StopRequest
+from paa.experiment.job import Job
 from paa.launch.ledger import Sweep
 from paa.launch.status import Status, last_line
 

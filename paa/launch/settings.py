@@ -12,7 +12,7 @@ _OWN = {
     "signal": "signal_delay_s says when a run is told to save",
     "time": "timeout_min is its key",
     "array": "array_parallelism and max_array are its keys",
-    "requeue": "a job always goes back to the queue; max_num_timeout and max_num_kills bound how often",
+    "requeue": "a job always goes back to the queue; max_num_timeout and max_requeues_after_kill bound how often",
     "output": "logs lie in the sweep's folder",
     "error": "logs lie in the sweep's folder",
     "open_mode": "a log goes on where it was",
@@ -36,7 +36,7 @@ class SlurmSettings:
     timeout_min: int = 1440
     signal_delay_s: int = 180
     max_num_timeout: int = 1000
-    max_num_kills: int = 10
+    max_requeues_after_kill: int = 10
     array_parallelism: int = 256
     max_array: int | None = None
     setup: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class SlurmSettings:
         for name in ("gpus_per_node", "cpus_per_task", "max_array"):
             if getattr(self, name) is not None:
                 checks.integer(name, getattr(self, name), low=0 if name == "gpus_per_node" else 1)
-        for name in ("max_num_timeout", "max_num_kills"):
+        for name in ("max_num_timeout", "max_requeues_after_kill"):
             checks.integer(name, getattr(self, name), low=0)
         if self.mem_gb is not None:
             checks.number("mem_gb", self.mem_gb, above=0)

@@ -148,7 +148,7 @@ def last_line(log: Path | None) -> str:
 
 def _told(line: str) -> str:
     """The message of the last line of a traceback; the name of our own wrapper says nothing."""
-    return line.removeprefix("paa.cli.jobs.JobFailed: ")
+    return line.removeprefix("paa.experiment.job.JobFailed: ")
 
 
 def _log(logs: Path, name: str | None) -> Path | None:

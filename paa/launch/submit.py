@@ -97,7 +97,7 @@ def parameters(settings: SlurmSettings, name: str, gpus: int, cpus: int, logs: P
         "array_parallelism": settings.array_parallelism,
         "stderr_to_stdout": True,
         "setup": list(settings.setup) or None,
-        "teardown": _put_back_if_killed(settings.max_num_kills, logs),
+        "teardown": _put_back_if_killed(settings.max_requeues_after_kill, logs),
         "additional_parameters": {"requeue": True, **settings.additional_parameters},
     }
     if gpus:

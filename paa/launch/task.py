@@ -37,7 +37,7 @@ class Task:
         job = submitit.JobEnvironment()
         forget_result(job)
         ranks.join(job, os.environ)
-        from paa.cli.own import look_here
+        from paa.config.user_code import look_here
         from paa.engine.distributed import leave
         from paa.engine.progress import print_line
         from paa.engine.signals import Interrupted
@@ -100,7 +100,7 @@ def run_all(
 
 
 def _attempt(content: dict[str, Any], watch: str) -> Exception | None:
-    from paa.cli.jobs import JobFailed, run_resolved
+    from paa.experiment.job import JobFailed, run_resolved
 
     try:
         run_resolved(
@@ -127,10 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m paa.launch.task FOLDER NUMBER...`: runs jobs of a submitted sweep in this process; their exit code."""
     from pathlib import Path
 
-    from paa.cli.jobs import JobFailed
-    from paa.cli.own import look_here
+    from paa.config.user_code import look_here
     from paa.engine.progress import print_line
     from paa.engine.signals import Interrupted
+    from paa.experiment.job import JobFailed
     from paa.launch.ledger import Sweep
 
     folder, *numbers = sys.argv[1:] if arguments is None else arguments

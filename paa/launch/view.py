@@ -9,8 +9,8 @@ from pathlib import Path
 
 from paa.launch.ledger import Entry, Sweep, sweeps
 from paa.launch.status import Status, look
-from paa.runs.paths import RunPaths
-from paa.runs.state import state
+from paa.store.paths import RunPaths
+from paa.store.state import state
 
 _ORDER = ("running", "failed", "unknown", "missing", "cancelled", "ended", "pending", "done")
 

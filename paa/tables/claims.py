@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import fmean
 
 from paa.engine.metrics import read
-from paa.runs.columns import name_of
-from paa.runs.paths import RunPaths
-from paa.runs.text import cell
+from paa.store.columns import name_of
+from paa.store.paths import RunPaths
+from paa.store.text_table import cell
+from paa.tables.bootstrap import Bootstrap
 from paa.tables.entries import Entry
-from paa.tables.judging import Check, Judge, Side, overall
 from paa.tables.layout import BOUNDARIES, backbone, rival
-from paa.tables.paired import Bootstrap
+from paa.tables.verdicts import Check, Judge, Side, overall
 
 Found = Mapping[str, Sequence[Entry]]
 """The entries of each group of rows: {"table1": ...}."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Protocol
 
-from paa.runs.columns import value_at
-from paa.runs.errors import BadRecord
-from paa.runs.frame import UnreadableRecord, refuse_other
-from paa.runs.paths import RunPaths
-from paa.runs.record import EvaluationRecord, TrainingRecord
-from paa.runs.state import state
+from paa.store.columns import value_at
+from paa.store.errors import BadRecord
+from paa.store.frame import UnreadableRecord, refuse_other
+from paa.store.paths import RunPaths
+from paa.store.record import EvaluationRecord, TrainingRecord
+from paa.store.state import state
 
 ERRORS = ("iou_error", "iou_error_positives")
 """Numbers of an evaluation that are not COCO's: errors of the predicted IoU."""
@@ -34,7 +34,7 @@ class _Evaluation(Protocol):
 
 
 class WantedRow(Protocol):
-    """A row of a table with one seed, as composing it gives it (`paa.cli.table.Row`)."""
+    """A row of a table with one seed, as composing it gives it (`paa.planning.rows.Row`)."""
 
     @property
     def table(self) -> str: ...  # noqa: D102

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from paa.runs.columns import name_of
-from paa.runs.text import cell
+from paa.store.columns import name_of
+from paa.store.text_table import cell
 from paa.tables.entries import Entry
+from paa.tables.model import AP, AP50, AP75, APL, APM, APS, Line, Metric, Part, Quote, Table
 from paa.tables.published import Published
-from paa.tables.structure import AP, AP50, AP75, APL, APM, APS, Line, Metric, Part, Quote, Table
 
 MINIVAL = "COCO 2017 val (minival), ResNet-50, 135k steps of 16 images"
 TEST_DEV = "COCO test-dev, 180k steps of 16 images (ResNeXt-152: 360k of 8), short side 640 to 800"

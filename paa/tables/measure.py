@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paa.tables.bootstrap import Bootstrap, Estimate, PairingError
 from paa.tables.entries import Summary
-from paa.tables.paired import Bootstrap, Estimate, PairingError
-from paa.tables.structure import Line, Part, Table
+from paa.tables.model import Line, Part, Table
 
 
 @dataclass(frozen=True)

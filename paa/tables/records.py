@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paa.evaluation.coco import NUMBERS
-from paa.runs.columns import COLUMNS
-from paa.runs.text import aligned, comma_separated, markdown
+from paa.store.columns import COLUMNS
+from paa.store.text_table import aligned, comma_separated, markdown
 
 if TYPE_CHECKING:
     import pandas as pd

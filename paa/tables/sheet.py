@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from paa.tables.bootstrap import LEVEL
+from paa.tables.captions import NOT_PUBLIC, remarks
 from paa.tables.entries import ERRORS, Summary
 from paa.tables.measure import Measured, is_reference
-from paa.tables.mixture import mixtures
-from paa.tables.paired import LEVEL
+from paa.tables.model import Line, Metric, Part, Quote, Table
+from paa.tables.provenance import mixtures
 from paa.tables.published import Published
-from paa.tables.remarks import NOT_PUBLIC, remarks
-from paa.tables.structure import Line, Metric, Part, Quote, Table
 
 
 @dataclass(frozen=True)

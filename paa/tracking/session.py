@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paa.runs.origin import commit
+from paa.store.provenance import commit
 from paa.tracking.stored import last_step
 from paa.tracking.tracker import RunInfo
 

@@ -24,7 +24,7 @@ from paa.tracking.tracker import RunInfo
 
 _WAITING = 10_000  # rows that may wait for the thread: hours of training
 _GRACE_S = 5.0  # beyond timeout_s, to end what was begun
-_UNTOLD = ("tracking", "runs_dir", "device", "threads", "workers", "checkpoint", "claim", "hydra")
+_UNTOLD = ("tracking", "runs_dir", "device", "threads", "workers", "checkpoint", "lock", "hydra")
 
 
 class Wandb(Files):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from paa.cli.compose import composer
-from paa.data.transforms import Transform
-from paa.runs.text import markdown
+from paa.config.compose import composer
+from paa.datasets.transforms import Transform
+from paa.store.text_table import markdown
 
 REPO = Path(__file__).resolve().parents[2]
 

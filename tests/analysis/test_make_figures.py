@@ -15,11 +15,11 @@ from running import experiment
 
 from paa.assign import PAA
 from paa.assign.boundary import A, B, C, D
-from paa.assignment_picture import Drawn
-from paa.cli.compose import composer
-from paa.cli.figures import FIGURES, Shown, choose
-from paa.cli.opened import Opened
+from paa.commands.figures import FIGURES, Shown, choose
+from paa.config.compose import composer
+from paa.drawing.assignment import Drawn
 from paa.engine import checkpoint
+from paa.experiment.finished_run import Opened
 from paa.figures.detections import ALONE, MATCHED
 from paa.figures.style import COLUMN, DPI, PAGE, printed
 
@@ -126,7 +126,7 @@ def test_figure_4a_shows_what_was_recorded(paa, shown):
     again, _ = trained.assigned(image)
     last = seen[image][-1]
     assert last.counts == again.counts
-    for name in ("boxes", "centres", "level", "gt_index"):
+    for name in ("boxes", "centers", "level", "gt_index"):
         assert np.array_equal(getattr(last, name), getattr(again, name)), name
     assert (last.names, last.what, last.others) == (again.names, again.what, again.others)
     assert np.array_equal(last.pixels, again.pixels)
@@ -147,7 +147,7 @@ def test_a_recording_comes_back_as_it_was(paa, tmp_path):
     back = Drawn.load(tmp_path / "one.npz", Image.fromarray(one.pixels))
     assert back.counts == one.counts
     assert back.names == one.names
-    for name in ("pixels", "boxes", "centres", "level", "gt_index"):
+    for name in ("pixels", "boxes", "centers", "level", "gt_index"):
         assert np.array_equal(getattr(back, name), getattr(one, name)), name
     (tmp_path / "one.npz").write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"one\.npz: not the assignment of an image"):
@@ -269,7 +269,7 @@ def _copies(runs_dir: Path, run: Opened, count: int) -> list[str]:
     """Records of so many runs."""
     from dataclasses import replace
 
-    from paa.runs.paths import RunPaths
+    from paa.store.paths import RunPaths
 
     names = [f"t{i:010x}" for i in range(count)]
     for name in names:

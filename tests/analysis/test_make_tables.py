@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from running import TINY, call
 
-from paa.cli.table import rows_of
-from paa.runs.columns import value_at
-from paa.runs.frame import scan
+from paa.planning.rows import rows_of
+from paa.store.columns import value_at
+from paa.store.frame import scan
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests" / "runs"))
@@ -160,7 +160,7 @@ def few(monkeypatch):
     def some(table, words, **more):
         return rows_of(f"{table}={rows[table]}", words, **more)
 
-    monkeypatch.setattr("paa.cli.entries.rows_of", some)
+    monkeypatch.setattr("paa.planning.collect.rows_of", some)
 
 
 @pytest.fixture

@@ -14,21 +14,21 @@ from paa.structures import IGNORED, NEGATIVE, Anchors, Predictions, Targets
 def _literal(anchors: Anchors, inside: list[bool], gts: list[list[float]], topk: int) -> tuple[list[int], set[int]]:
     """gt_index by loops, and the anchors whose IoU is too near to the threshold to ask for."""
     boxes, level = anchors.boxes.tolist(), anchors.level.tolist()
-    centre = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
+    center = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
     answer, best, doubtful = [NEGATIVE] * len(boxes), [-1.0] * len(boxes), set()
     for g, gt in enumerate(gts):
         x, y = (gt[0] + gt[2]) / 2, (gt[1] + gt[3]) / 2
         candidates: list[int] = []
         for this in sorted(set(level)):
             mine = [a for a in range(len(boxes)) if level[a] == this and inside[a]]
-            mine.sort(key=lambda a: ((centre[a][0] - x) ** 2 + (centre[a][1] - y) ** 2, a))
+            mine.sort(key=lambda a: ((center[a][0] - x) ** 2 + (center[a][1] - y) ** 2, a))
             candidates += mine[:topk]
         ious = [iou(boxes[a], gt) for a in candidates]
         if not ious:
             continue
         threshold = statistics.mean(ious) + (statistics.stdev(ious) if len(ious) > 1 else 0.0)
         for a, overlap in zip(candidates, ious, strict=True):
-            cx, cy = centre[a]
+            cx, cy = center[a]
             is_in = min(cx - gt[0], cy - gt[1], gt[2] - cx, gt[3] - cy) > 0.01
             if abs(overlap - threshold) < 1e-6:
                 doubtful.add(a)
@@ -57,7 +57,7 @@ def test_ties_of_distance_go_to_the_lowest_anchor() -> None:
     anchors = anchors_of([(128, 128)])
     targets = Targets.pad([torch.tensor([[32.0, 32.0, 96.0, 96.0]])], [torch.tensor([0])])
     answer = ATSS(topk=1)(anchors, None, targets, 0.0)  # type: ignore[arg-type]
-    # the centre of the box is a corner of four cells on every level but the coarsest
+    # the center of the box is a corner of four cells on every level but the coarsest
     lowest = [0 + 7 * 16 + 7, 256 + 3 * 8 + 3, 320 + 1 * 4 + 1, 336, 340]
     assert answer.extras["candidates"][0, 0].tolist() == lowest
 

@@ -58,10 +58,10 @@ def test_retinanet_of_torchvision_makes_a_step_on_our_assignment() -> None:
     targets = [{"boxes": b, "labels": c} for b, c in zip(boxes, labels, strict=True)]
     losses = model.head.compute_loss(targets, outputs, per_image, list(assignment.gt_index))
     before = model.head.classification_head.cls_logits.weight.detach().clone()
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     total = sum(losses.values())
     assert torch.isfinite(total)
     total.backward()
-    optimiser.step()
+    optimizer.step()
     assert not torch.equal(before, model.head.classification_head.cls_logits.weight)
     assert losses["bbox_regression"] > 0

@@ -34,10 +34,10 @@ def test_a_low_quality_match_stays_with_its_own_best_or_goes_to_who_claims_it() 
     assert _assign(MaxIoU(low_quality="claimed"), *gts) == [0, 1, -1, -1]
 
 
-def test_centre_inside_ignores_positives_whose_centre_is_not() -> None:
-    gt = (0, 0, 10, 5)  # the centre of anchor 0 lies on its edge
-    assert _assign(MaxIoU(centre_inside=True), gt) == [IGNORED, -1, -1, -1]
-    assert _assign(MaxIoU(centre_inside=True), (0, 0, 10, 5.02)) == [0, -1, -1, -1]
+def test_center_inside_ignores_positives_whose_center_is_not() -> None:
+    gt = (0, 0, 10, 5)  # the center of anchor 0 lies on its edge
+    assert _assign(MaxIoU(center_inside=True), gt) == [IGNORED, -1, -1, -1]
+    assert _assign(MaxIoU(center_inside=True), (0, 0, 10, 5.02)) == [0, -1, -1, -1]
 
 
 def test_thresholds_are_the_literal_ones() -> None:

@@ -13,7 +13,7 @@ from paa.criterion import Criterion
 from paa.structures import Anchors, Predictions, Targets
 
 ASSIGNERS = [PAA(boundary, BoxCoder(), roundtrip=True) for boundary in (A(), B(), C(), D(), FNP(3), FSR(0.2))]
-ASSIGNERS += [PAA(C(), BoxCoder(), low_quality="claimed"), MaxIoU(centre_inside=True), ATSS()]
+ASSIGNERS += [PAA(C(), BoxCoder(), low_quality="claimed"), MaxIoU(center_inside=True), ATSS()]
 
 
 def _meta(kind: str) -> tuple[Anchors, Predictions, Targets]:
@@ -50,11 +50,11 @@ def test_assigners_read_no_value(assigner: Assigner) -> None:
 
 
 @pytest.mark.parametrize("task", [NoAuxiliary(), Centerness(), IoUPrediction()], ids=lambda t: type(t).__name__)
-@pytest.mark.parametrize("normaliser", ["modern", "official", "mmdet"])
-def test_the_criterion_reads_no_value_forward_or_backward(task: Auxiliary, normaliser: str) -> None:
+@pytest.mark.parametrize("normalizer", ["modern", "official", "mmdet"])
+def test_the_criterion_reads_no_value_forward_or_backward(task: Auxiliary, normalizer: str) -> None:
     anchors, predictions, targets = _meta("random")
     assignment = MaxIoU()(anchors, predictions, targets)
-    criterion = Criterion(BoxCoder(), task, normaliser=normaliser, roundtrip=True)
+    criterion = Criterion(BoxCoder(), task, normalizer=normalizer, roundtrip=True)
     statistics = criterion.statistics(predictions, anchors, targets, assignment)
     losses = criterion(predictions, anchors, targets, assignment, statistics)
     sum(losses.values()).backward()  # type: ignore[union-attr]

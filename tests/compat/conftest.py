@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from paa.cli.assemble import Parts, assemble
-from paa.cli.compose import composer, resolved
+from paa.config.compose import composer, resolved
+from paa.experiment.parts import Parts, assemble
 
 WORDS = (
     "compat=official",

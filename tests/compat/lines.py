@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from paa.anchors import AnchorGrid
-from paa.cli.assemble import Parts
+from paa.experiment.parts import Parts
 from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
 ROW = torch.tensor([[0.0, 0, 10, 10], [10, 0, 20, 10], [20, 0, 30, 10], [30, 0, 40, 10]])

@@ -44,14 +44,14 @@ def test_roundtrip(build, value, wide):
 
 
 @pytest.mark.parametrize(("value", "middle"), [(0.5, 4.0), (0.0, 0.0)])
-def test_centre(build, value, middle):
-    first = grid(build("paa", centre=value).grid).boxes[0]
+def test_center(build, value, middle):
+    first = grid(build("paa", center=value).grid).boxes[0]
     assert ((first[:2] + first[2:]) / 2).tolist() == [middle, middle]
 
 
 @pytest.mark.parametrize(("value", "finest"), [("negative", 64), ("out_32", 16), ("out", 4)])
 def test_padding(build, value, finest):
-    """Of 8 x 8 cells on the finest level an image of 20 x 20 pixels has 2 x 2 centres, and 4 x 4 cells at 32 x 32."""
+    """Of 8 x 8 cells on the finest level an image of 20 x 20 pixels has 2 x 2 centers, and 4 x 4 cells at 32 x 32."""
     assert int(grid(build("paa", padding=value).grid, (20, 20)).inside[0, :64].sum()) == finest
 
 

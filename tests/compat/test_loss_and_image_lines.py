@@ -15,9 +15,9 @@ from PIL import Image
 from torch import nn
 
 from paa.boxes import giou_loss
-from paa.cli.messages import ConfigError
-from paa.data.coco import CocoIndex
-from paa.data.targets import training_boxes, training_images
+from paa.config.messages import ConfigError
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.targets import training_boxes, training_images
 
 NEAR, AWAY = [2.0, 0, 12, 10], [970.0, 0, 980, 10]
 
@@ -38,18 +38,18 @@ def test_giou(build):
 @pytest.mark.parametrize(
     ("value", "divisors"), [("modern", (1, 1, 1)), ("official", (1, 0.1, 1)), ("mmdet", (0.75, 0.1, 0.5))]
 )
-def test_normaliser(build, value, divisors):
+def test_normalizer(build, value, divisors):
     """Half a positive, weights of 0.1, three quarters of an image: the floors tell themselves apart."""
-    parts = build("paa", normaliser=value)
+    parts = build("paa", normalizer=value)
     few, many = losses(parts, NEAR, [0.5, 0.1, 0.75]), losses(parts, NEAR, [1024.0, 1024, 1024])
     for name, divisor in zip(("cls", "box", "aux"), divisors, strict=True):
         assert many[name] * 1024 / few[name] == pytest.approx(divisor, rel=1e-4)
 
 
-@pytest.mark.parametrize(("normaliser", "divisors"), [("modern", (8, 8, 8)), ("official", (8, 0.1, 8))])
-def test_the_floor_of_eight_devices(build, normaliser, divisors):
+@pytest.mark.parametrize(("normalizer", "divisors"), [("modern", (8, 8, 8)), ("official", (8, 0.1, 8))])
+def test_the_floor_of_eight_devices(build, normalizer, divisors):
     """Theirs: max(P / 8, 1) on each of 8 devices, whose gradients are averaged, is max(P, 8) of the whole step."""
-    parts = build("eight", normaliser=normaliser)
+    parts = build("eight", normalizer=normalizer)
     few, many = losses(parts, NEAR, [7.0, 0.1, 16]), losses(parts, NEAR, [1024.0, 1024, 1024])
     for name, divisor in zip(("cls", "box", "aux"), divisors, strict=True):
         assert many[name] * 1024 / few[name] == pytest.approx(divisor, rel=1e-4)
@@ -73,21 +73,21 @@ def test_average(build):
     """A second process has 3 times the positives, and as many images."""
     world = SimpleNamespace(size=2, add=lambda counts: counts + torch.tensor([6.0, 3.0, 4.0]))
     found = {}
-    for value in ("processes", "local"):
-        core = replace(build("paa", average=value).core(nn.Linear(1, 1)), world=world)
+    for value in ("global", "per_process"):
+        core = replace(build("paa", normalizer_sync=value).core(nn.Linear(1, 1)), world=world)
         found[value] = core._of_step(torch.tensor([2.0, 1.0, 4.0]))
     assert found["processes"][0].tolist() == [8, 4, 8]
     assert found["processes"][1] is None
-    assert found["local"][0].tolist() == [2, 1, 4]
-    assert found["local"][1] == 0.5
+    assert found["per_process"][0].tolist() == [2, 1, 4]
+    assert found["per_process"][1] == 0.5
 
 
-@pytest.mark.parametrize("line", ["normaliser", "zero_weights", "average"])
+@pytest.mark.parametrize("line", ["normalizer", "zero_weights", "normalizer_sync"])
 def test_lines_of_atss_stand_in_place_of_those_of_the_same_name(build, line):
     usual, other = {
-        "normaliser": ("mmdet", "mmdet_atss"),
+        "normalizer": ("mmdet", "mmdet_atss"),
         "zero_weights": ("floor", "keep"),
-        "average": ("local", "processes"),
+        "normalizer_sync": ("per_process", "global"),
     }[line]
     assert getattr(build("atss", **{line: usual}).criterion, line) == usual
     assert getattr(build("atss", **{line: usual, f"atss_{line}": other}).criterion, line) == other
@@ -115,7 +115,7 @@ def trained(parts, index: CocoIndex) -> dict[int, int]:
     node = parts.config["images"]
     truths = training_boxes(index, legacy=node["legacy"], rule=node["boxes"])
     chosen = training_images(
-        index, truths, empty_images=node["empty"], thin_images=node["thin"], min_side=node["min_side"]
+        index, truths, empty_images=node["empty"], degenerate_boxes=node["degenerate_boxes"], min_side=node["min_side"]
     )
     return dict(zip(chosen.tolist(), truths.counts[chosen].tolist(), strict=True))
 
@@ -128,14 +128,14 @@ def trained(parts, index: CocoIndex) -> dict[int, int]:
         ({"empty": "drop"}, {0: 1, 1: 1, 4: 1, 5: 1}),
         ({"empty": "unannotated"}, {0: 1, 1: 1, 2: 0, 4: 1, 5: 1}),
         ({"empty": "unannotated", "boxes": "mmdet"}, {0: 1, 1: 0, 2: 0, 4: 1, 5: 0}),
-        ({"thin": "drop"}, {0: 1, 2: 0, 3: 0, 4: 1, 5: 1}),
+        ({"degenerate_boxes": "drop"}, {0: 1, 2: 0, 3: 0, 4: 1, 5: 1}),
         ({"min_side": 32}, {0: 1, 1: 1, 2: 0, 3: 0, 5: 1}),
         ({"legacy": True}, {0: 1, 1: 0, 2: 0, 3: 0, 4: 1, 5: 1}),
     ],
     ids=lambda lines: "-".join(f"{k}={v}" for k, v in lines.items()),
 )
 def test_boxes_empty_thin_and_min_side(build, index, lines, left):
-    plain = {"legacy": False, "boxes": "clip", "empty": "keep", "thin": "keep", "min_side": 0}
+    plain = {"legacy": False, "boxes": "clip", "empty": "keep", "degenerate_boxes": "keep", "min_side": 0}
     assert trained(build("paa", **{**plain, **lines}), index) == left
 
 
@@ -178,6 +178,6 @@ def test_input(build, tmp_path, value, takes):
 def test_groups(build, value, together):
     """Of a wide, a square and a high image two are of one form, and in no batch with the third (none: all are)."""
     index = SimpleNamespace(heights=np.array([10, 10, 20]), widths=np.array([20, 10, 10]))
-    sampler = build("paa", groups=value).sampler(index, np.arange(3))
+    sampler = build("paa", aspect_grouping=value).sampler(index, np.arange(3))
     batches = [{image for _, image in batch} for batch in islice(sampler.iter_from(0), 40)]
     assert {frozenset(batch) for batch in batches if len(batch) > 1} == {frozenset(together)}

@@ -1,4 +1,4 @@
-"""Lines of the presets on test time, network, optimiser and schedule: every value gives what is expected of it."""
+"""Lines of the presets on test time, network, optimizer and schedule: every value gives what is expected of it."""
 
 from __future__ import annotations
 

@@ -174,16 +174,16 @@ def test_two_steps_of_training_and_a_test_pass(arguments: dict[str, Any]) -> Non
     backbone = ResNet(**arguments)
     head = Head(16, 3, depth=1, dcn="dcn_stages" in arguments)
     detector = Detector(backbone, FPN(backbone.out_channels, 16), head)
-    optimiser = torch.optim.SGD(detector.parameters(), lr=1e-4)
+    optimizer = torch.optim.SGD(detector.parameters(), lr=1e-4)
     x = torch.randn(1, 3, 64, 64)
     before = {name: value.clone() for name, value in detector.named_parameters()}
     for _ in range(2):
         found, _ = detector(x)
         assert found.auxiliary is not None
         loss: Tensor = found.logits.square().mean() + found.deltas.square().mean() + found.auxiliary.square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert torch.isfinite(loss)
     still = [n for n, p in detector.named_parameters() if p.grad is None or torch.equal(p, before[n])]
     assert [name for name in still if "offset" in name or name.endswith("conv2.weight")] == []

@@ -24,7 +24,7 @@ def installed() -> str:
 
 
 def drawn() -> Tensor:
-    """An image [1, 3, 64, 96] that is the same everywhere, normalised."""
+    """An image [1, 3, 64, 96] that is the same everywhere, normalized."""
     return ((torch.arange(3 * 64 * 96) * 7919 % 256).float().view(1, 3, 64, 96) - 127) / 128
 
 
@@ -103,14 +103,14 @@ def test_frozen_parts_do_not_move(installed: str, norm: str, frozen_stages: int)
     net = EfficientNetLite0(installed, norm=norm, frozen_stages=frozen_stages).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     trained = [p for p in net.parameters() if p.requires_grad]
-    optimiser = torch.optim.SGD(trained or [nn.Parameter(torch.ones(1))], lr=1e-3)
+    optimizer = torch.optim.SGD(trained or [nn.Parameter(torch.ones(1))], lr=1e-3)
     loss = sum(x.square().mean() for x in net(torch.cat([drawn(), drawn().flip(3)])))
     assert isinstance(loss, Tensor)
     if loss.requires_grad:
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
-    # A shift before a layer that is normalised over the batch has no effect, and so no gradient to speak of.
+    # A shift before a layer that is normalized over the batch has no effect, and so no gradient to speak of.
     moved |= {name for name, p in net.named_parameters() if p.requires_grad and name.endswith("bn2.bias")}
     frozen = tuple(f"{name}." for stage in net.parts[:frozen_stages] for name in stage)
     norms = {f"{name}." for name, m in net.named_modules() if isinstance(m, nn.BatchNorm2d | FrozenBatchNorm2d)}

@@ -63,14 +63,14 @@ def test_defaults_with_and_without_weights(file18: str) -> None:
 def test_frozen_parts_do_not_move(file18: str, norm: str, frozen_stages: int) -> None:
     net = ResNet(18, weights=file18, norm=norm, frozen_stages=frozen_stages).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [p for p in net.parameters() if p.requires_grad] or [nn.Parameter(torch.ones(1))], lr=0.1
     )
     loss = sum(x.square().mean() for x in net(torch.randn(2, 3, 64, 64)))
     assert isinstance(loss, torch.Tensor)
     if loss.requires_grad:
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
     stages = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
     frozen = tuple(f"{part}." for stage in stages[:frozen_stages] for part in stage)

@@ -30,8 +30,8 @@ from running import SHORT, TINY, call
 from trainings import ANY, SMALL_SCALES, check_training, made_by
 
 from paa.detector import weights
-from paa.runs.paths import runs
-from paa.runs.record import TrainingRecord
+from paa.store.paths import runs
+from paa.store.record import TrainingRecord
 
 CORE = tuple(word for word in TINY if not word.startswith("data."))
 SIZES = tuple(word for word in TINY if word.startswith("data."))
@@ -232,9 +232,9 @@ def test_a_command_of_the_documentation_is_one_that_works(command: Command, here
             check_call(module, arguments, capsys, "workers=0", *(SMALL_SCALES if "multiscale" in command.line else ()))
         elif module == "paa.convert":
             check_convert(arguments, here, capsys)
-        elif module in ("paa.runs", "paa.data", "paa.runs.__main__"):
+        elif module in ("paa.runs", "paa.data", "paa.commands.runs"):
             check_call(module if module.endswith("__main__") else f"{module}.__main__", arguments, capsys)
-        elif module == "paa.cli.reference":
+        elif module == "docs.generate.reference":
             check_call(module, [str(here / "page.md")], capsys)
         else:
             pytest.fail(f"no test knows how to check: {command}")

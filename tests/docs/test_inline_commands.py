@@ -6,7 +6,7 @@ import re
 import pytest
 from pages import PAGES, Command
 
-from paa.cli.compose import composer, resolved
+from paa.config.compose import composer, resolved
 
 _INLINE = re.compile(r"(?<!`)`((?:python -m paa\.|torchrun )[^`]+)`(?!`)")
 

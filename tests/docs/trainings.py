@@ -20,8 +20,8 @@ import torch
 import torchvision
 from running import TINY, call
 
-from paa.cli.assemble import assemble
-from paa.cli.compose import Composer, composer, flags_first, parse, resolved
+from paa.config.compose import Composer, composer, flags_first, parse, resolved
+from paa.experiment.parts import assemble
 
 ANY = tuple(word for word in TINY if not word.startswith(("data.", "backbone.", "recipe=")))
 """Of TINY what every recipe, backbone and all data take."""
@@ -93,15 +93,15 @@ def small(config: dict[str, Any], words: Sequence[str]) -> tuple[str, ...]:
     """Keys that make a training one of milliseconds a step; what the command itself says of images stays.
 
     The runs are made in a folder of their own: tables of the folder `runs` would compose every row to look for them.
-    One that starts from a run (init.weights=ID) is made beside it.
+    One that starts from a run (finetune.from=ID) is made beside it.
     """
     said, tiny = {word.split("=")[0] for word in words}, "widths" in config["backbone"]
     pictures = config["tracking"]["images"]["steps"]
     steps = max([2 if tiny else 1, *(step for step in pictures if isinstance(step, int))])
     more = ["workers=0", *ANY, f"schedule.steps={steps}"]
-    if "init.weights" not in said:
+    if "finetune.from" not in said:
         more.append("runs_dir=trained")
-    if config["data"]["_target_"] == "paa.data.Shapes":
+    if config["data"]["_target_"] == "paa.datasets.Shapes":
         more += [word for word in TINY if word.startswith("data.")]
     if tiny:
         more += [word for word in TINY if word.startswith("backbone.")]
@@ -125,7 +125,7 @@ def write_weights(words: Sequence[str], folder: Path) -> None:
         path = folder / value
         if key == "backbone.weights" and (name := re.fullmatch(r"(resnet\d+)\.pth", value)) and not path.exists():
             torch.save(torchvision.models.get_model(name[1]).state_dict(), path)
-        elif key == "init.weights" and value.endswith(".pth") and not path.exists():
+        elif key == "finetune.from" and value.endswith(".pth") and not path.exists():
             with composer(None) as compose:
                 parts = assemble(resolved(compose.compose([*(w for w in words if w != word), *ANY])))
             torch.save(parts.detector(3, load_weights=False).state_dict(), path)

@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from running import TINY, configuration, experiment
 
-from paa.cli.assemble import assemble
 from paa.engine import checkpoint, distributed
 from paa.engine.core import TrainingCore
-from paa.runs.claim import acquire
-from paa.runs.record import TrainingRecord
+from paa.experiment.parts import assemble
+from paa.store.lock import acquire
+from paa.store.record import TrainingRecord
 from paa.structures import Batch, Targets
 
 CORES = {
@@ -45,7 +45,7 @@ KEYS = (
     "train.batch_size=5",
     "images.train.short=[40,100]",  # every image draws a size of its own: shares would be padded otherwise
     "images.test.batch_size=1",
-    "claim.on_busy=leave",
+    "lock.if_locked=skip",
     "postprocess.score_threshold=0.001",
 )
 
@@ -85,14 +85,14 @@ def cores(world: distributed.World) -> dict[str, Any]:
         parts = assemble(configuration(*TINY, *overrides))
         detector = parts.detector(5)
         core = parts.core(detector, world=world)
-        optimiser = torch.optim.SGD(detector.parameters(), lr=0.01)
+        optimizer = torch.optim.SGD(detector.parameters(), lr=0.01)
         rows = []
         for whole in BATCHES:
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             numbers = core.losses(part(whole, distributed.share(world.rank, world.size, len(whole.image_ids))), 0.5)
             grads = {n: p.grad.clone() for n, p in detector.named_parameters() if p.grad is not None}
             rows.append((numbers.tolist(), grads))
-            optimiser.step()
+            optimizer.step()
         out[name] = rows, checkpoint.weights_digest(detector)
     return out
 
@@ -123,7 +123,7 @@ def primitives(world: distributed.World) -> dict[str, Any]:
 
 
 def halves(world: distributed.World) -> list[list[float]]:
-    """Numbers of the two halves of the first batch, each normalised by its own statistics (average=local)."""
+    """Numbers of the two halves of the first batch, each normalized by its own statistics (normalizer_sync=per_process)."""
     parts = assemble(configuration(*TINY, *CORES["local"]))
     return [parts.core(parts.detector(5)).losses(part(BATCHES[0], s), 0.5).tolist() for s in (slice(2), slice(2, 4))]
 

@@ -28,15 +28,15 @@ def test_every_random_generator_goes_back(tmp_path):
 
 def test_a_state_survives_the_disk_without_pickled_code(tmp_path):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    optimiser = torch.optim.AdamW(model.parameters())
+    optimizer = torch.optim.AdamW(model.parameters())
     model(torch.rand(2, 3, 8, 8)).sum().backward()
-    optimiser.step()
-    state = {"step": 3, "model": model.state_dict(), "optimiser": optimiser.state_dict(), "random": random_states()}
+    optimizer.step()
+    state = {"step": 3, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random_states()}
     checkpoint.save(tmp_path / "a.pt", state)
     loaded = torch.load(tmp_path / "a.pt", weights_only=True)  # what `load` does: nothing in the file is executed
     assert loaded["step"] == 3
     assert all(torch.equal(loaded["model"][k], v) for k, v in model.state_dict().items())
-    assert torch.equal(loaded["optimiser"]["state"][0]["exp_avg"], optimiser.state_dict()["state"][0]["exp_avg"])
+    assert torch.equal(loaded["optimizer"]["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"])
 
 
 class Payload:

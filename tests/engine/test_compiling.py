@@ -7,10 +7,10 @@ import torch
 from running import TINY, configuration, experiment
 from test_precision import batch
 
-from paa.cli.assemble import assemble
-from paa.cli.messages import ConfigError
+from paa.config.messages import ConfigError
 from paa.engine import checkpoint, compiling
-from paa.runs.record import TrainingRecord
+from paa.experiment.parts import assemble
+from paa.store.record import TrainingRecord
 
 EAGER = functools.partial(torch.compile, backend="eager")
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from paa.checks import OutOfRange
-from paa.data.coco import CocoIndex
-from paa.data.loader import train_batches
-from paa.data.sampler import TrainSampler
-from paa.data.sources import Shapes
-from paa.data.transforms import Transform
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.formats.sources import Shapes
+from paa.datasets.loader import train_batches
+from paa.datasets.sampler import TrainSampler
+from paa.datasets.transforms import Transform
 from paa.engine import distributed
 from paa.engine.distributed import ALONE, PeerFailed, World, share
 
@@ -60,7 +60,7 @@ def test_a_batch_gives_the_same_losses_and_gradients_on_two_processes(told, name
     assert alone[name][0][1][0][4] == 6  # the second batch has ground truths, in its first half alone
 
 
-def test_local_normalisers_give_the_mean_over_processes(told):
+def test_local_normalizers_give_the_mean_over_processes(told):
     """MMDetection's: each process has a mean of its own, which counts by its share of the images."""
     (halves,), (shared, _) = one_of(told, "halves"), one_of(told, "cores 2")
     losses, counts = shared["local"][0][0][0][:3], shared["local"][0][0][0][3:]
@@ -99,7 +99,7 @@ def test_an_evaluation_is_the_same_on_two_processes(told):
 
 
 def test_a_stop_of_any_process_stops_all_at_one_step_and_resumes_bit_for_bit(told):
-    """The second process alone was signalled."""
+    """The second process alone was signaled."""
     assert one_of(told, "stopped") == [("Interrupted", "stopped by SIGTERM after step 3; everything is saved")] * 2
     whole, resumed = one_of(told, "whole 2")[0], one_of(told, "resumed")[0]
     assert resumed["record"].weights_sha256 == whole["record"].weights_sha256
@@ -115,13 +115,13 @@ def test_what_one_process_began_two_go_on_with(told):
     assert one_of(told, "grown")[0]["record"].world_size == 2
 
 
-def test_with_local_normalisers_only_as_many_processes_go_on(told):
+def test_with_local_normalizers_only_as_many_processes_go_on(told):
     assert one_of(told, "stopped local")[0][0] == "Interrupted"
     ((kind, text),) = one_of(told, "shrunk local")
     assert kind == "ConfigError"
     assert re.fullmatch(
-        r"criterion\.average=local: t\w{10} is of 2 processes, which matters to its numbers, and not of 1; "
-        r"start 2, or say another runs_dir or compat\.average=processes",
+        r"criterion\.normalizer_sync=per_process: t\w{10} is of 2 processes, which matters to its numbers, and not of 1; "
+        r"start 2, or say another runs_dir or compat\.normalizer_sync=global",
         text,
     )
     assert one_of(told, "resumed local")[0]["record"].world_size == 2

@@ -7,12 +7,12 @@ import torch
 from running import TINY, call, configuration
 from torch import nn
 
-from paa.cli import feasible
-from paa.cli.assemble import assemble
-from paa.cli.feasible import too_long
 from paa.detector.deform import DeformConv2d
 from paa.engine import effort
 from paa.engine.effort import count_flops, cpu_rate, step_flops, surely_below
+from paa.experiment import cost as feasible
+from paa.experiment.cost import too_long
+from paa.experiment.parts import assemble
 
 
 @pytest.fixture(autouse=True)

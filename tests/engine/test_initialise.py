@@ -7,7 +7,7 @@ import torch
 
 from paa.checks import OutOfRange
 from paa.detector import FPN, Detector, Head, Tiny
-from paa.engine.initialise import initialise
+from paa.engine.initialize import initialize
 
 
 def build(classes: int = 3, auxiliary: bool = True, depth: int = 1, seed: int = 0, width: int = 16) -> Detector:
@@ -26,7 +26,7 @@ def taken_from(detector: Detector, source: Detector) -> set[str]:
 
 def test_the_same_form_is_taken_whole() -> None:
     source, detector = build(seed=1), build(seed=2)
-    assert initialise(detector, source.state_dict(), "here") == ([], [])
+    assert initialize(detector, source.state_dict(), "here") == ([], [])
     assert taken_from(detector, source) == set(source.state_dict())
 
 
@@ -37,7 +37,7 @@ def test_logits_of_other_classes_start_fresh(classes: int, same: bool | None) ->
         source.head.cls_logits.bias.add_(1)  # type: ignore[operator, union-attr]
     fresh = {name: value.clone() for name, value in detector.head.cls_logits.state_dict().items()}  # type: ignore[union-attr]
     logits = ["head.cls_logits.bias", "head.cls_logits.weight"]
-    assert initialise(detector, source.state_dict(), "here", same) == (logits, [])
+    assert initialize(detector, source.state_dict(), "here", same) == (logits, [])
     assert taken_from(detector, source) == set(source.state_dict()) - set(logits)
     for name, value in detector.head.cls_logits.state_dict().items():  # type: ignore[union-attr]
         assert torch.equal(value, fresh[name])
@@ -46,29 +46,29 @@ def test_logits_of_other_classes_start_fresh(classes: int, same: bool | None) ->
 def test_the_auxiliary_branch_may_be_there_on_one_side() -> None:
     branch = ["head.iou_pred.bias", "head.iou_pred.weight"]
     with_it, without = build(seed=1), build(auxiliary=False, seed=2)
-    assert initialise(without, with_it.state_dict(), "here") == ([], branch)
-    assert initialise(build(seed=3), without.state_dict(), "here") == (branch, [])
+    assert initialize(without, with_it.state_dict(), "here") == ([], branch)
+    assert initialize(build(seed=3), without.state_dict(), "here") == (branch, [])
 
 
 def test_everything_else_is_refused_by_name() -> None:
     state = build(depth=2).state_dict()
     with pytest.raises(OutOfRange) as caught:
-        initialise(build(depth=1), state, "here")
+        initialize(build(depth=1), state, "here")
     assert caught.value.name == "weights"
     assert caught.value.problem.startswith("=here: not the weights of this detector; surplus: head.bbox_tower.3.bias, ")
     del state["head.scales"]
     with pytest.raises(OutOfRange, match=r"; missing: head\.scales$"):
-        initialise(build(depth=2), state, "here")
+        initialize(build(depth=2), state, "here")
     with pytest.raises(OutOfRange, match=r"; of another shape: .*fpn.lateral.0.bias, .* and [0-9]+ more$"):
-        initialise(build(width=32), build(width=16).state_dict(), "here")
+        initialize(build(width=32), build(width=16).state_dict(), "here")
     bare = {name: value for name, value in build().state_dict().items() if name.startswith("backbone.")}
     with pytest.raises(OutOfRange, match=r"missing: fpn\.lateral\.0\.bias, .*more, head.cls_logits|missing: fpn"):
-        initialise(build(), bare, "here")
+        initialize(build(), bare, "here")
 
 
 def test_a_refusal_leaves_the_detector_alone() -> None:
     detector, source = build(depth=1, seed=2), build(depth=2, seed=1)
     before = {name: value.clone() for name, value in detector.state_dict().items()}
     with pytest.raises(OutOfRange):
-        initialise(detector, source.state_dict(), "here")
+        initialize(detector, source.state_dict(), "here")
     assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())

@@ -15,7 +15,6 @@ import torch
 from running import TINY, configuration
 
 from paa.checks import OutOfRange
-from paa.cli.assemble import assemble
 from paa.engine import checkpoint
 from paa.engine.checkpoint import Checkpoints, weights_digest
 from paa.engine.core import NUMBERS, split, without_positive
@@ -23,6 +22,7 @@ from paa.engine.loop import Loop, LoopSettings, NonFiniteLoss
 from paa.engine.metrics import Metrics, read
 from paa.engine.progress import TrainProgress
 from paa.engine.signals import Interrupted, StopRequest
+from paa.experiment.parts import assemble
 from paa.structures import IGNORED, NEGATIVE, Assignment, Batch, Targets
 
 CLASSES = 5
@@ -61,7 +61,7 @@ def loop(tmp_path, parts, start=0, **changes):
     state = changes.pop("state", None)
     made = Loop(
         core=changes.pop("core", None) or parts.core(detector),
-        optimiser=parts.optim.build(detector),
+        optimizer=parts.optim.build(detector),
         schedule=parts.schedule,
         settings=LoopSettings(**settings),
         checkpoints=Checkpoints(tmp_path / "checkpoints", keep=2),
@@ -120,7 +120,7 @@ def test_the_learning_rate_follows_the_schedule_in_both_groups(tmp_path, parts):
     changed = parts("compat.bias_lr_factor=2.0")
     made = loop(tmp_path, changed)
     seen = []
-    made.checkpoints.save = lambda step, state: seen.append((step, [g["lr"] for g in made.optimiser.param_groups]))
+    made.checkpoints.save = lambda step, state: seen.append((step, [g["lr"] for g in made.optimizer.param_groups]))
     made.run(batches())
     for step, rates in seen:
         rate = changed.optim.lr * changed.schedule.factor(step - 1)
@@ -130,7 +130,7 @@ def test_the_learning_rate_follows_the_schedule_in_both_groups(tmp_path, parts):
 def test_the_gradient_is_clipped(tmp_path, parts):
     made = loop(tmp_path, parts(), settings={"clip_norm": 1e-3})
     norms = []
-    made.optimiser.step = lambda: norms.append(
+    made.optimizer.step = lambda: norms.append(
         math.sqrt(sum(float(p.grad.norm()) ** 2 for p in made.core.detector.parameters()))
     )
     made.run(batches())
@@ -172,7 +172,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_move(tmp_path, parts
 def test_weights_that_are_not_finite_reach_no_checkpoint(tmp_path, parts):
     """An infinite gradient of a finite loss: found before the next checkpoint is written."""
     made = loop(tmp_path, parts(), settings={"clip_norm": None})
-    step = made.optimiser.step
+    step = made.optimizer.step
     taken = itertools.count(1)
 
     def poisoned():
@@ -180,7 +180,7 @@ def test_weights_that_are_not_finite_reach_no_checkpoint(tmp_path, parts):
             next(made.core.detector.parameters()).grad.fill_(math.inf)
         step()
 
-    made.optimiser.step = poisoned
+    made.optimizer.step = poisoned
     with pytest.raises(NonFiniteLoss, match="step 6 made weights that are not finite; image ids 500, 501, 502, 503"):
         made.run(batches())
     assert checkpoint.load(made.checkpoints.latest)["step"] == 3

@@ -44,12 +44,12 @@ def test_sgd_steps_as_momentum_and_decay_say():
     with torch.no_grad():
         module.weight.fill_(1.0)
         module.bias.fill_(1.0)
-    optimiser = SGD(lr=0.1, momentum=0.5, weight_decay=0.1).build(module)
+    optimizer = SGD(lr=0.1, momentum=0.5, weight_decay=0.1).build(module)
     weight, bias, v_weight, v_bias = 1.0, 1.0, 0.0, 0.0
     for _ in range(2):
         for p in module.parameters():
             p.grad = torch.ones_like(p)
-        optimiser.step()
+        optimizer.step()
         v_weight, v_bias = 0.5 * v_weight + 1 + 0.1 * weight, 0.5 * v_bias + 1
         weight, bias = weight - 0.1 * v_weight, bias - 0.2 * v_bias
     assert module.weight.item() == pytest.approx(weight)
@@ -57,9 +57,9 @@ def test_sgd_steps_as_momentum_and_decay_say():
 
 
 def test_adamw_is_torch_s_with_the_same_groups():
-    optimiser = AdamW(lr=0.002, betas=[0.8, 0.99], weight_decay=0.05, bias_lr_factor=2.0).build(model())
-    assert isinstance(optimiser, torch.optim.AdamW)
-    plain, biases = optimiser.param_groups
+    optimizer = AdamW(lr=0.002, betas=[0.8, 0.99], weight_decay=0.05, bias_lr_factor=2.0).build(model())
+    assert isinstance(optimizer, torch.optim.AdamW)
+    plain, biases = optimizer.param_groups
     assert (plain["lr"], biases["lr"], plain["weight_decay"], biases["weight_decay"]) == (0.002, 0.004, 0.05, 0.0)
     assert plain["betas"] == biases["betas"] == (0.8, 0.99)
 

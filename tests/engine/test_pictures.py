@@ -10,11 +10,11 @@ from running import experiment
 from torch import nn
 
 from paa import checks
-from paa.assignment_picture import Drawn, save_picture
-from paa.cli.messages import ConfigError
+from paa.config.messages import ConfigError
+from paa.drawing.assignment import Drawn, save_picture
 from paa.engine import checkpoint
 from paa.engine.pictures import PictureSettings, drawn_pictures, evaluating
-from paa.runs.record import TrainingRecord
+from paa.store.record import TrainingRecord
 from paa.structures import NEGATIVE, Anchors, Assignment, Batch, Targets
 
 KEYS = ("schedule.steps=6", "tracking.log_every=2", "evaluate.splits=[]")
@@ -78,7 +78,7 @@ def test_what_is_drawn_is_not_drawn_again_and_a_folder_that_cannot_be_written_is
     other = experiment(runs_dir, *KEYS, *IMAGES, "seed=1")
     drawn = []
     plain = save_picture
-    monkeypatch.setattr("paa.assignment_picture.save_picture", lambda *a: (drawn.append(a[2]), plain(*a)))
+    monkeypatch.setattr("paa.drawing.assignment.save_picture", lambda *a: (drawn.append(a[2]), plain(*a)))
     other.run(lambda _: None)
     assert len(drawn) == 8
     drawn.clear()
@@ -105,9 +105,9 @@ def test_modes_are_put_back_and_nothing_random_is_drawn(runs_dir):
 
 
 def scene() -> tuple[Batch, Anchors]:
-    centres = torch.tensor([[8.0, 8], [24, 8], [8, 24], [24, 24], [40, 8]])
+    centers = torch.tensor([[8.0, 8], [24, 8], [8, 24], [24, 24], [40, 8]])
     anchors = Anchors(
-        torch.cat([centres - 8, centres + 8], 1), torch.tensor([0, 0, 0, 0, 1]),
+        torch.cat([centers - 8, centers + 8], 1), torch.tensor([0, 0, 0, 0, 1]),
         torch.tensor([[True, True, True, True, False]]), ((2, 2), (1, 1)), (16, 32),
     )  # fmt: skip
     targets = Targets.pad([torch.tensor([[0.0, 0, 16, 16], [16, 16, 32, 32]])], [torch.tensor([1, 0])])
@@ -126,11 +126,11 @@ def test_what_is_drawn_of_an_assignment(tmp_path):
     assert drawn.names == ["dog", "cat"]
     assert drawn.counts == {"positive": 1, "ignored": 1, "negative candidates": 1, "other negatives": 1}
     assert drawn.boxes.tolist() == [[0, 0, 32, 32], [32, 32, 64, 64]]  # in pixels of the picture
-    assert drawn.centres[drawn.gt_index == NEGATIVE].tolist() == [[48, 16]]
+    assert drawn.centers[drawn.gt_index == NEGATIVE].tolist() == [[48, 16]]
     plain = Drawn.of(np.zeros((64, 64, 3), np.uint8), ["cat", "dog"], batch, anchors, Assignment(found.gt_index))
     assert plain.counts["negatives of IoU 0.1 and above"] == 0
     save_picture(drawn, "a title", tmp_path / "out" / "a.png")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
     pixels = np.asarray(Image.open(tmp_path / "out" / "a.png").convert("RGB")).reshape(-1, 3)
-    colours = {tuple(c) for c in np.unique(pixels, axis=0).tolist()}
-    assert {(0xE6, 0x9F, 0x00), (0x56, 0xB4, 0xE9)} <= colours  # the colours of the two ground truths
+    colors = {tuple(c) for c in np.unique(pixels, axis=0).tolist()}
+    assert {(0xE6, 0x9F, 0x00), (0x56, 0xB4, 0xE9)} <= colors  # the colors of the two ground truths

@@ -11,7 +11,6 @@ import torch
 from running import TINY, configuration
 
 from paa.checks import OutOfRange
-from paa.cli.assemble import assemble
 from paa.engine import checkpoint
 from paa.engine.checkpoint import Checkpoints, weights_digest
 from paa.engine.loop import Loop, LoopSettings, NonFiniteLoss
@@ -19,6 +18,7 @@ from paa.engine.metrics import Metrics, read
 from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
 from paa.engine.signals import StopRequest
+from paa.experiment.parts import assemble
 from paa.structures import Batch, Targets
 
 STEPS = 6
@@ -46,7 +46,7 @@ def loop(folder, parts, name, state=None, clip_norm=None):
     detector, precision = parts.detector(5), Precision(name)
     made = Loop(
         core=parts.core(detector, precision),
-        optimiser=parts.optim.build(detector),
+        optimizer=parts.optim.build(detector),
         schedule=parts.schedule,
         settings=LoopSettings(log_every=1, checkpoint_every=3, clip_norm=clip_norm),
         checkpoints=Checkpoints(folder / "checkpoints", keep=9),

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from paa.data.coco import CocoIndex
+from paa.datasets.formats.coco_index import CocoIndex
 from paa.evaluation import Results, evaluate
 from paa.evaluation.coco import matched
 from paa.figures import detections

@@ -8,7 +8,7 @@ import pytest
 import torch
 from running import configuration
 
-from paa.cli.assemble import assemble
+from paa.experiment.parts import assemble
 from paa.figures import architecture
 from paa.figures.architecture import dims, number
 from paa.figures.network import Network, made, trace

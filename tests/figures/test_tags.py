@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from paa.tags import places
+from paa.drawing.labels import places
 
 SHAPE, LINE = (100, 120), 10.0
 

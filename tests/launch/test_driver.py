@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeSlurm, result, slurm  # noqa: F401
 from running import SHORT, call
 
-from paa.cli.jobs import Job, JobFailed
+from paa.experiment.job import Job, JobFailed
 from paa.launch.ledger import Sweep, sweeps
 from paa.launch.task import run_all
 from paa.launch.waiting import wait
@@ -61,7 +61,7 @@ def test_ctrl_c_ends_the_waiting_alone(here, capsys, cluster, monkeypatch):
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("paa.launch.driver.wait", interrupted)
+    monkeypatch.setattr("paa.launch.sweep.wait", interrupted)
     ended = call(capsys, "paa.train", *WORDS)
     assert ended.code == 130
     assert "nobody waits any more; what was submitted goes on." in ended.out
@@ -76,10 +76,10 @@ def test_the_end_tells_of_every_run(here, capsys, cluster, monkeypatch):
 
     def leave(self: Sweep, array: object, job: str) -> None:
         plain(self, array, job)  # type: ignore[arg-type]
-        result(self, "70_0", "error", "Traceback ...\npaa.cli.jobs.JobFailed: the loss of step 3 is not finite")
+        result(self, "70_0", "error", "Traceback ...\npaa.experiment.job.JobFailed: the loss of step 3 is not finite")
 
     monkeypatch.setattr(Sweep, "submitted", leave)
-    monkeypatch.setattr("paa.launch.driver.wait", partial(wait, settle_s=0))
+    monkeypatch.setattr("paa.launch.sweep.wait", partial(wait, settle_s=0))
     ended = call(capsys, "paa.train", *WORDS)
     assert ended.code == 1
     log = submitted(here).logs
@@ -110,7 +110,7 @@ def test_what_sbatch_refuses_ends_the_command_in_one_line(here, capsys, cluster)
 
 def test_finished_runs_are_not_submitted(here, capsys, cluster, monkeypatch):
     monkeypatch.setattr(Job, "finished", property(lambda self: True))
-    monkeypatch.setattr("paa.cli.experiment.Experiment.run", lambda self, say: [])
+    monkeypatch.setattr("paa.experiment.experiment.Experiment.run", lambda self, say: [])
     ended = call(capsys, "paa.train", *WORDS)
     assert cluster.calls("sbatch") == []
     assert ended.code == 0, ended.err
@@ -128,13 +128,13 @@ def test_batches_of_one_command_are_noted_beside_one_another(here, capsys, clust
     assert len(cluster.calls("sbatch")) == 2
 
 
-@pytest.mark.parametrize(("on_busy", "code"), [("wait", 1), ("leave", 0)])
+@pytest.mark.parametrize(("if_locked", "code"), [("wait", 1), ("skip", 0)])
 def test_a_job_that_ended_without_records_is_well_only_where_it_may_leave_the_run_to_another(
-    here, capsys, cluster, monkeypatch, on_busy, code
+    here, capsys, cluster, monkeypatch, if_locked, code
 ):
     cluster.queue(("70_0", "COMPLETED"), ("70_1", "COMPLETED"))
-    monkeypatch.setattr("paa.launch.driver.wait", partial(wait, settle_s=0))
-    ended = call(capsys, "paa.train", *WORDS, f"claim.on_busy={on_busy}")
+    monkeypatch.setattr("paa.launch.sweep.wait", partial(wait, settle_s=0))
+    ended = call(capsys, "paa.train", *WORDS, f"lock.if_locked={if_locked}")
     assert ended.code == code, ended.err
     assert ended.out.count("ended: left to another process") == 2
 

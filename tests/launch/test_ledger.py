@@ -4,8 +4,8 @@ import pytest
 from fakes import finish, sweep
 
 from paa.launch.ledger import Sweep, sweeps
-from paa.runs.errors import BadRecord
-from paa.runs.frame import UnreadableRecord
+from paa.store.errors import BadRecord
+from paa.store.frame import UnreadableRecord
 
 
 def test_what_was_written_is_read(tmp_path):

@@ -4,8 +4,8 @@ import json
 
 from running import SHORT, call, rows
 
-from paa.runs.paths import runs
-from paa.runs.record import TrainingRecord
+from paa.store.paths import runs
+from paa.store.record import TrainingRecord
 
 
 def test_runs_side_by_side_end_as_one_after_the_other(here, capsys):

@@ -8,10 +8,10 @@ import shlex
 from fakes import slurm  # noqa: F401
 from running import TINY
 
-from paa.cli.compose import composer
-from paa.cli.table import rows_of
+from paa.commands.runs import main
+from paa.config.compose import composer
 from paa.launch.ledger import Entry, Sweep
-from paa.runs.__main__ import main
+from paa.planning.rows import rows_of
 
 SOME = "table1=a,fnp_10,fnp_3"
 WORDS = [*TINY, "seed=0,1"]

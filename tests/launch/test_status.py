@@ -11,7 +11,7 @@ from paa.launch.queue import NoAnswer
 from paa.launch.status import statuses
 from paa.launch.view import rows, select
 from paa.launch.waiting import wait
-from paa.runs.frame import UnreadableRecord
+from paa.store.frame import UnreadableRecord
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_accounting_that_lags_has_no_say_in_what_squeue_knows(slurm, made, r
 
 def test_an_error_is_told_by_its_last_line_and_its_log(slurm, made, runs_dir):  # noqa: F811
     slurm.queue(("70_0", "FAILED"), ("70_1", "COMPLETED"), ("70_2", "FAILED"))
-    result(made, "70_0", "error", "Traceback\n  in f\npaa.cli.jobs.JobFailed: the loss of step 7 is not finite\n")
+    result(made, "70_0", "error", "Traceback\n  in f\npaa.experiment.job.JobFailed: the loss of step 7 is not finite\n")
     (made.logs / "70_2_0_log.out").write_text("step 1\nsrun: error: n1: task 0: Killed\n\n")
     found = statuses(made, runs_dir)
     assert str(found[0]) == "failed: the loss of step 7 is not finite"

@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 from running import TINY, call
 from submitit.slurm.slurm import _make_sbatch_string
 
+from docs.generate.comments import read_choice
 from paa.checks import OutOfRange
-from paa.cli.comments import read_choice
-from paa.cli.folders import conf_dir
+from paa.config.paths import conf_dir
 from paa.launch.content import absolute
 from paa.launch.ranks import meeting_place, port
 from paa.launch.settings import LocalSettings, SlurmSettings
@@ -83,7 +83,7 @@ def test_the_batch_script():
         assert line in lines, line
     assert any(line.startswith("srun ") and "--cpus-per-task=2" in line for line in lines)
     assert not any("gpu" in line for line in script(SlurmSettings()))
-    assert "exit $code" not in script(SlurmSettings(max_num_kills=0))
+    assert "exit $code" not in script(SlurmSettings(max_requeues_after_kill=0))
     assert "#SBATCH --hold=yes" in script(SlurmSettings(additional_parameters={"hold": "yes"}))
 
 
@@ -93,7 +93,7 @@ def test_the_end_of_the_script_puts_back_what_was_killed_so_many_times(slurm, tm
     counter = tmp_path / "77.kills"
     if before:
         counter.write_text(f"{before}\n")
-    lines = parameters(SlurmSettings(max_num_kills=2), "paa-x", 0, 1, tmp_path)["teardown"]
+    lines = parameters(SlurmSettings(max_requeues_after_kill=2), "paa-x", 0, 1, tmp_path)["teardown"]
     text = "\n".join([f"(exit {code})", *lines]).replace(f"sleep {AGAIN_S}", "true")
     done = subprocess.run(
         ["bash", "-c", text], env={**os.environ, "SLURM_JOB_ID": "77"}, capture_output=True, check=False
@@ -169,7 +169,7 @@ def test_what_could_never_run_is_refused_before_anything_is_submitted(here, caps
 
 
 def test_without_a_cluster_it_says_so(here, capsys, monkeypatch):
-    monkeypatch.setattr("paa.launch.driver.shutil.which", lambda name: None)
+    monkeypatch.setattr("paa.launch.sweep.shutil.which", lambda name: None)
     ended = call(capsys, "paa.train", *TINY, "-m", "seed=0", "hydra/launcher=slurm")
     assert ended.code == 2
     assert "there is no sbatch on the PATH" in ended.err
@@ -182,13 +182,13 @@ def test_paths_become_absolute_and_names_stay(tmp_path, monkeypatch):
         "runs_dir": "runs",
         "data": {"root": "~/coco", "split": "val"},
         "backbone": {"weights": "w.pth"},
-        "init": {"weights": "t0123456789"},
+        "finetune": {"from": "t0123456789"},
     }
     found = absolute(config)
     assert found["runs_dir"] == str(tmp_path / "runs")
     assert found["data"] == {"root": str(Path("~/coco").expanduser()), "split": "val"}
     assert found["backbone"]["weights"] == str(tmp_path / "w.pth")
-    assert found["init"]["weights"] == "t0123456789"
+    assert found["finetune"]["from"] == "t0123456789"
     assert config["runs_dir"] == "runs", "what was given stays as it is"
     assert absolute({**config, "backbone": {"weights": "torchvision"}})["backbone"]["weights"] == "torchvision"
 

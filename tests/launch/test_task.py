@@ -10,8 +10,8 @@ import pytest
 from fakes import sweep
 from submitit.core.utils import UncompletedJobError
 
-from paa.cli.jobs import JobFailed
 from paa.engine.signals import Interrupted, StopRequest
+from paa.experiment.job import JobFailed
 from paa.launch import preemption, task
 from paa.launch.preemption import Preemption, PutBack
 
@@ -133,7 +133,7 @@ def attempts(monkeypatch):
         if error is not None:
             raise error
 
-    monkeypatch.setattr("paa.cli.jobs.run_resolved", attempt)
+    monkeypatch.setattr("paa.experiment.job.run_resolved", attempt)
     monkeypatch.setattr(task.time, "sleep", slept.append)
     yield errors, slept
     assert errors == []

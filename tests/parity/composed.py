@@ -1,4 +1,4 @@
-"""The objects under test as a command line makes them: composed from conf/, built by `paa.cli.assemble`."""
+"""The objects under test as a command line makes them: composed from conf/, built by `paa.experiment.parts`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from paa.cli.assemble import Parts, assemble
-from paa.cli.compose import composer, resolved
+from paa.config.compose import composer, resolved
+from paa.experiment.parts import Parts, assemble
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
 _PUBLISHED = ("recipe=coco_1x", "data=shapes", "backbone=tiny")

@@ -6,8 +6,8 @@ import torch
 
 from paa.assign.boundary import MixtureBoundary
 from paa.assign.mixture import log_joint
-from paa.boxes import centres
-from paa.cli.assemble import Parts
+from paa.boxes import centers
+from paa.experiment.parts import Parts
 from paa.structures import Anchors, Assignment, Targets
 
 LEAST = 1e-6
@@ -64,7 +64,7 @@ def equally_far(anchors: Anchors, targets: Targets, topk: int) -> torch.Tensor:
 
     Then which of them is a candidate of ATSS is any implementation's own choice.
     """
-    gap = centres(targets.boxes).double().unsqueeze(2) - centres(anchors.boxes).double()
+    gap = centers(targets.boxes).double().unsqueeze(2) - centers(anchors.boxes).double()
     distance = gap.norm(dim=-1).masked_fill(~anchors.inside.unsqueeze(1), torch.inf)
     tied = torch.zeros(distance.shape[:2], dtype=torch.bool)
     for level in distance.split(anchors.counts, -1):

@@ -20,7 +20,7 @@ def anchor_grid(rules: Rules, padded: tuple[int, int]) -> tuple[Array, list[int]
     for number, stride in enumerate(STRIDES):
         for row in range(-(-padded[0] // stride)):
             for column in range(-(-padded[1] // stride)):
-                x, y = (column + rules.centre) * stride, (row + rules.centre) * stride
+                x, y = (column + rules.center) * stride, (row + rules.center) * stride
                 half = (SCALE * stride - rules.one) / 2
                 boxes.append((x - half, y - half, x + half, y + half))
                 level.append(number)
@@ -49,7 +49,7 @@ def iou(box: Array, boxes: Array, one: int) -> Array:
 
 
 def _of_anchors(rules: Rules, anchors: Array) -> tuple[Array, Array, Array, Array]:
-    """Widths, heights and centres, each [N] float32."""
+    """Widths, heights and centers, each [N] float32."""
     one = np.float32(rules.one)
     w, h = anchors[:, 2] - anchors[:, 0] + one, anchors[:, 3] - anchors[:, 1] + one
     return w, h, (anchors[:, 0] + anchors[:, 2]) / 2, (anchors[:, 1] + anchors[:, 3]) / 2

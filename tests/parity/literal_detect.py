@@ -75,7 +75,7 @@ def _suppress(rules: Rules, boxes: Array, scores: Array, places: Array) -> tuple
 
 def _vote(rules: Rules, boxes: Array, scores: Array, i: int, company: Array) -> Array:
     overlap = iou(boxes[i], boxes[company], rules.one)
-    near = overlap > rules.neighbour
+    near = overlap > rules.neighbor
     if not near.any():
         return boxes[i]
     weights = np.exp(-((1 - overlap[near]) ** 2) / rules.sigma_t) * scores[company[near]]

@@ -26,11 +26,11 @@ class Rules:
     at_zero    whether a ground truth that no anchor overlaps has all of them as its low-quality matches
     root       whether a detection's score is the root of class score x predicted IoU, or the product
     sigma_t    width of score voting
-    neighbour  IoU beyond which a box votes
+    neighbor  IoU beyond which a box votes
     """
 
     one: int
-    centre: float
+    center: float
     all_anchors: bool
     floor: float
     low_quality: str
@@ -48,12 +48,12 @@ class Rules:
     keep_ties: bool
     root: bool
     sigma_t: float
-    neighbour: float
+    neighbor: float
 
 
 OFFICIAL = Rules(
     one=1,
-    centre=0.5,
+    center=0.5,
     all_anchors=True,
     floor=0.1,
     low_quality="own",
@@ -71,12 +71,12 @@ OFFICIAL = Rules(
     keep_ties=True,
     root=True,
     sigma_t=0.025,
-    neighbour=0.01,
+    neighbor=0.01,
 )
 
 MMDET = Rules(
     one=0,
-    centre=0.0,
+    center=0.0,
     all_anchors=False,
     floor=0.1,
     low_quality="claimed",
@@ -94,10 +94,10 @@ MMDET = Rules(
     keep_ties=False,
     root=True,
     sigma_t=0.025,
-    neighbour=0.01,
+    neighbor=0.01,
 )
 
-PAPER = replace(OFFICIAL, floor=0.0, low_quality="none", at_zero=False, root=False, sigma_t=0.0025, neighbour=0.0)
+PAPER = replace(OFFICIAL, floor=0.0, low_quality="none", at_zero=False, root=False, sigma_t=0.0025, neighbor=0.0)
 """Procedure 1, Eq. 8 and section 3.3; where the paper is silent, the authors' code."""
 
 RULES = {"official": OFFICIAL, "mmdet": MMDET, "paper": PAPER}

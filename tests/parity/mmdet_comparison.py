@@ -14,7 +14,7 @@ from literal_assign import Image
 from mmdet_outputs import Arrays
 from random_images import tensors_of
 
-from paa.cli.assemble import Parts
+from paa.experiment.parts import Parts
 from paa.postprocess import to_original
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
@@ -189,7 +189,7 @@ def same_detections(
                 differences.tell(f"{AGAINST}{name}: all that are kept tie with one that is not, and theirs are others")
                 continue
             finite = np.isfinite(boxes[order]).all(1)
-            if voting:  # of no neighbours, where a box has no area
+            if voting:  # of no neighbors, where a box has no area
                 differences.share(AGAINST, "its voted boxes, NaN for a number", int((~finite).sum()), len(finite))
             assert np.isfinite(xyxy).all()
             mine, right = xyxy[ours_order][finite], boxes[order][finite]

@@ -18,7 +18,7 @@ import torch
 from composed import anchors_of, parts, predictions_of
 from literal_boundary import pad
 
-from paa.cli.assemble import Parts
+from paa.experiment.parts import Parts
 from paa.structures import Anchors, Predictions, Targets
 
 LEVELS = range(5)

@@ -10,7 +10,7 @@ import torch
 from explained import rounding, tie
 from official_arrays import Case
 
-from paa.boxes import centres, iou_matrix
+from paa.boxes import centers, iou_matrix
 from paa.structures import Assignment
 
 NEAR = 2e-6
@@ -121,14 +121,14 @@ def _box(case: Case, b: int, g: int) -> torch.Tensor:
 
 
 def _at_the_rim(case: Case, b: int, g: int, anchor: int) -> str | None:
-    point, box = centres(case.anchors.boxes[anchor].double()), _box(case, b, g)
+    point, box = centers(case.anchors.boxes[anchor].double()), _box(case, b, g)
     inside = float(torch.cat((point - box[:2], box[2:] - point)).min())
-    return "its centre is 0.01 pixels inside" if abs(inside - 0.01) < PIXELS else None
+    return "its center is 0.01 pixels inside" if abs(inside - 0.01) < PIXELS else None
 
 
 def _threshold(case: Case, b: int, g: int, iou: torch.Tensor) -> float:
     """Mean and unbiased deviation of the IoUs of the nine nearest anchors of each level."""
-    distance = (centres(case.anchors.boxes.double()) - centres(_box(case, b, g))).norm(dim=-1)
+    distance = (centers(case.anchors.boxes.double()) - centers(_box(case, b, g))).norm(dim=-1)
     values = [
         own[near.topk(min(TOPK, len(near)), largest=False).indices]
         for near, own in zip(distance.split(case.anchors.counts), iou.split(case.anchors.counts), strict=True)

@@ -16,7 +16,7 @@ from literal_losses import losses
 from literal_rules import RULES, Rules
 from random_images import images_of, tensors_of
 
-from paa.cli.assemble import Parts
+from paa.experiment.parts import Parts
 from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
 SCENES, CHUNK = 500, 50

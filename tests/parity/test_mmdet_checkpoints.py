@@ -20,10 +20,10 @@ from PIL import Image
 from running import call, loaded
 from torch import Tensor
 
-from paa.cli.compose import composer
-from paa.cli.converting import converted
+from paa.commands.convert import converted
+from paa.config.compose import composer
 from paa.conversion.reading import Found
-from paa.runs.paths import runs
+from paa.store.paths import runs
 
 LISTS = mmdet_checkpoints.read()
 

@@ -155,7 +155,7 @@ def test_labels_of_whole_images_are_the_same_where_nothing_else_decided(name: st
 
 @pytest.mark.parametrize("name", ASSIGN)
 def test_iou_baseline(name: str, differences: Differences) -> None:
-    case = load(name, "assign=max_iou", "assign.centre_inside=true")
+    case = load(name, "assign=max_iou", "assign.center_inside=true")
     gt_index = case.built.assigner(case.anchors, UNUSED, case.targets, 0.0).gt_index
     matched, theirs = gt_index.clamp(min=-1).numpy(), case.arrays["matched_gt_iou"]
     labels = labels_of(case, gt_index) != case.arrays["labels_iou"]

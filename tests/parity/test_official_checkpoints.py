@@ -12,10 +12,10 @@ import torch
 from official_network import C4_TO_C5, CONFIGS, Config, anchors, forward, random_state, shapes
 from running import call, loaded
 
-from paa.cli.compose import composer
-from paa.cli.converting import converted
+from paa.commands.convert import converted
+from paa.config.compose import composer
 from paa.conversion.reading import Found
-from paa.runs.paths import runs
+from paa.store.paths import runs
 from paa.structures import Predictions
 
 BACKBONES = {

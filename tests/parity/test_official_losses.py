@@ -42,7 +42,7 @@ def test_loss_parts_and_statistics(name: str, differences: Differences) -> None:
     compare(case, theirs(case), differences, "loss parts")
     found = case.built.criterion.statistics(case.predictions, case.anchors, case.targets, theirs(case))
     right = [case.arrays["num_pos"], case.arrays["sum_ious"], len(case.arrays["image_sizes"])]
-    differences.within(1e-5, AUTHORS, "normalisers", found.numpy(), right, relative=True)
+    differences.within(1e-5, AUTHORS, "normalizers", found.numpy(), right, relative=True)
 
 
 @pytest.mark.parametrize("name", TRAIN)

@@ -11,7 +11,7 @@ from pairing import paired
 from running import configuration
 
 from paa.boxes import iou_matrix
-from paa.cli.assemble import assemble
+from paa.experiment.parts import assemble
 from paa.structures import Detections
 
 FILES = names("merge")

@@ -27,14 +27,14 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from paa.cli.assemble import assemble
-from paa.cli.compose import composer, resolved
-from paa.cli.converting import Conversion, converted
-from paa.cli.starting import Start
+from paa.commands.convert import Conversion, converted
+from paa.config.compose import composer, resolved
 from paa.conversion.classes import coco
 from paa.conversion.errors import ConversionError
 from paa.conversion.reading import Found
-from paa.runs.paths import runs
+from paa.experiment.init_weights import Start
+from paa.experiment.parts import assemble
+from paa.store.paths import runs
 
 COCO_IDS = [i for i, _ in coco()]
 
@@ -151,7 +151,7 @@ def test_a_file_of_parts_starts_a_training(tmp_path, capsys):
     assert "is no whole detector of paa: head.bbox_pred (boxes are distances to the sides)" in refused.err
     assert not (tmp_path / "runs").exists()
 
-    words = ["recipe=coco_1x", "data.root=x", "backbone=resnet18", "auxiliary=centerness", f"init.weights={out}"]
+    words = ["recipe=coco_1x", "data.root=x", "backbone=resnet18", "auxiliary=centerness", f"finetune.from={out}"]
     with composer() as compose:
         parts = assemble(resolved(compose.compose(words)))
     detector = parts.detector(80, load_weights=False)

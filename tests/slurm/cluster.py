@@ -15,8 +15,8 @@ from typing import Any
 from running import TINY
 
 from paa.launch.ledger import Sweep, sweeps
-from paa.runs.paths import RunPaths
-from paa.runs.record import TrainingRecord
+from paa.store.paths import RunPaths
+from paa.store.record import TrainingRecord
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[1]
@@ -35,8 +35,8 @@ SLOW = (
     "assign.boundary=slow",
     "checkpoint.every=1000",
     "tracking.log_every=1",
-    "claim.heartbeat_s=1",
-    "claim.stale_s=10",
+    "lock.heartbeat_s=1",
+    "lock.stale_s=10",
     f"schedule.steps={STEPS}",
 )
 """A training whose steps take 0.2 s."""

@@ -25,7 +25,7 @@ from cluster import (
 )
 from running import experiment
 
-from paa.runs.record import TrainingRecord
+from paa.store.record import TrainingRecord
 
 pytestmark = pytest.mark.slurm
 

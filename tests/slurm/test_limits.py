@@ -25,8 +25,8 @@ from running import experiment
 
 from paa.engine.metrics import read
 from paa.launch.ledger import sweeps
-from paa.runs.paths import RunPaths
-from paa.runs.record import TrainingRecord
+from paa.store.paths import RunPaths
+from paa.store.record import TrainingRecord
 from paa.tracking.stored import history, records
 
 pytestmark = pytest.mark.slurm

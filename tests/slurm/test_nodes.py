@@ -10,7 +10,7 @@ from cluster import REPO, Cluster, ids_by_seed, run, runs_by_seed, sweep_of, unt
 from running import TINY, experiment
 
 from paa.engine.metrics import read
-from paa.runs.record import TrainingRecord
+from paa.store.record import TrainingRecord
 
 pytestmark = pytest.mark.slurm
 

@@ -9,12 +9,12 @@ import pytest
 from cluster import Cluster, run
 from running import TINY, configuration
 
-from paa.cli.table import rows_of
 from paa.launch.content import content
 from paa.launch.ledger import Entry, Sweep, sweeps
 from paa.launch.settings import SlurmSettings
 from paa.launch.submit import submit
 from paa.launch.view import lines, rows
+from paa.planning.rows import rows_of
 
 pytestmark = pytest.mark.slurm
 

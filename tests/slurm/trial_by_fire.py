@@ -32,8 +32,8 @@ from cluster import MARK, SLOW, Cluster, environment, run, step, steps_done  # n
 from running import experiment, smoke_sources  # noqa: E402
 
 from paa.launch.view import Row, rows  # noqa: E402
-from paa.runs.paths import RunPaths  # noqa: E402
-from paa.runs.record import EvaluationRecord, TrainingRecord  # noqa: E402
+from paa.store.paths import RunPaths  # noqa: E402
+from paa.store.record import EvaluationRecord, TrainingRecord  # noqa: E402
 
 TMPFS_MB = 48
 FULL_S = 10.0

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from made import made
 
+from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings
-from paa.tables.claims_sheet import claims_csv, claims_sheet
+from paa.tables.claims_table import claims_csv, claims_sheet
 from paa.tables.formats import ENDINGS, WRITERS
 from paa.tables.formats.long import comma_separated
 from paa.tables.layout import GROUPS, LAYOUTS
 from paa.tables.measure import measure
-from paa.tables.paired import Bootstrap
 from paa.tables.published import Published
 from paa.tables.sheet import sheet
 

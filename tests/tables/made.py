@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 
-from paa.data.draws import Draws
+from paa.datasets.rng import Draws
 from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
-from paa.runs.paths import RunPaths
-from paa.runs.record import EvaluationRecord, TrainingRecord
+from paa.store.paths import RunPaths
+from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.tables.entries import Entry, entries
 
 IMAGES, CLASSES, TRUTHS = 12, 3, 4
@@ -95,7 +95,7 @@ def detected(seed: int, error: int) -> Evaluation:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """As `paa.cli.evaluating.Wanted`."""
+    """As `paa.experiment.evaluation.Wanted`."""
 
     split: str
     voting: bool
@@ -104,7 +104,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Row:
-    """As `paa.cli.table.Row`, as far as tables read it."""
+    """As `paa.planning.rows.Row`, as far as tables read it."""
 
     table: str
     name: str
@@ -125,7 +125,7 @@ def config(**changes: Any) -> dict[str, Any]:
     made = {
         "seed": 0,
         "recipe": {"name": changes.pop("recipe", "mini"), "topk": 9, "anchor_scale": 8.0},
-        "data": {"_target_": changes.pop("data", "paa.data.Shapes")},
+        "data": {"_target_": changes.pop("data", "paa.datasets.Shapes")},
         "anchors": {"scale": changes.pop("scale", 8.0)},
         "assign": assign,
         "auxiliary": auxiliary,
@@ -241,7 +241,7 @@ def made(folder: Path) -> Made:
         for voting in (False, True):
             out.rewrite(f"tresnet50_{seed}", voting, iou_error_positives=None, positives=None)
 
-    coco = {"recipe": "coco_2x", "data": "paa.data.Coco", "split": "test-dev", "seeds": (0,), "done": (0,)}
+    coco = {"recipe": "coco_2x", "data": "paa.datasets.Coco", "split": "test-dev", "seeds": (0,), "done": (0,)}
     out.row("table3", "resnet101", 2, training="r101", backbone="resnet101", **coco)
     out.row("table3", "resnet101_ms", 2, training="r101", backbone="resnet101", multiscale={"sizes": 1}, **coco)
     out.row("table3", "resnet101_dcn", backbone="resnet101_dcn", **coco)

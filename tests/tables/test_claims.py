@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from made import Made, made
 
+from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings, positives
-from paa.tables.judging import CONTRADICTED, SUPPORTED, UNDECIDED, Check, Judge, Side, overall
-from paa.tables.paired import Bootstrap
+from paa.tables.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Check, Judge, Side, overall
 
 BOOTSTRAP = Bootstrap(60)
 

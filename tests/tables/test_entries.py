@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from made import Made
 
-from paa.runs.claim import acquire
-from paa.runs.frame import UnreadableRecord
-from paa.runs.record import EvaluationRecord, TrainingRecord
+from paa.store.frame import UnreadableRecord
+from paa.store.lock import acquire
+from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.tables.entries import Summary
-from paa.tables.mixture import mixtures
+from paa.tables.provenance import mixtures
 
 
 def test_summaries_are_of_a_sample():
@@ -28,7 +28,7 @@ def test_a_row_tells_how_far_each_seed_is(tmp_path):
     (tmp_path / "tx_1").mkdir()
     (tmp_path / "tx_1" / "metrics.jsonl").write_text('{"step": 7}\n{"step": 12}\n{"st')
     (tmp_path / "tx_2").mkdir()
-    with acquire(tmp_path / "tx_2" / "claim", on_busy="leave"):
+    with acquire(tmp_path / "tx_2" / "claim", if_locked="skip"):
         (entry,) = runs.entries("table1")
     assert entry.standing(False) == "seed 1: stopped at step 12 of 30; seed 2: running, step 0 of 30; seed 3: not run"
     assert list(entry.values("AP", False)) == [0]

@@ -6,8 +6,8 @@ from paa.tables.entries import Summary
 from paa.tables.formats import WRITERS
 from paa.tables.formats import latex as tex
 from paa.tables.formats import markdown as md
+from paa.tables.model import AP, Metric
 from paa.tables.sheet import Block, Cell, Sheet, signed, signless, written
-from paa.tables.structure import AP, Metric
 
 
 def one_cell(text, **more):

@@ -5,8 +5,8 @@ import pytest
 from test_evaluation import copies, reference, world
 
 from paa.evaluation import Results, average_precision, evaluate
-from paa.tables.paired import Bootstrap, PairingError, Term
-from paa.tables.resampling import draw, resampled
+from paa.tables.bootstrap import Bootstrap, PairingError, Term
+from paa.tables.bootstrap_ap import draw, resampled
 
 DRAWS = 12
 

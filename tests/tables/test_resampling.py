@@ -7,7 +7,7 @@ import pytest
 from test_evaluation import Index, copies, one, reference, truth, world
 
 from paa.evaluation import Results, average_precision, evaluate
-from paa.tables.resampling import draw, resampled
+from paa.tables.bootstrap_ap import draw, resampled
 
 AREAS = {"all": ("AP", 0), "small": ("APS", 3), "medium": ("APM", 4), "large": ("APL", 5)}
 """{area: (its AP's name, its place in COCOeval.stats)}."""
@@ -54,7 +54,7 @@ def test_the_size_of_a_chunk_changes_nothing(monkeypatch, cells):
     matches = evaluate(*world(5, images=20)).matches
     drawn = draw(20, 40)
     wanted = [average_precision(matches, places(row))["AP"] for row in drawn]
-    monkeypatch.setattr("paa.tables.resampling._CELLS", cells)
+    monkeypatch.setattr("paa.tables.bootstrap_ap._CELLS", cells)
     np.testing.assert_allclose(resampled(matches, drawn)["AP"], wanted, atol=1e-9)
 
 

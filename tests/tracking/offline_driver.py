@@ -2,7 +2,7 @@
 
     python tests/tracking/offline_driver.py RUNS_DIR DATA_ROOT
 
-prints JSON: what was said, and what the signal handlers and hooks of Python are afterwards.
+prints JSON: what was said, and what the signal handlers and hooks of Python are afterward.
 """
 
 from __future__ import annotations

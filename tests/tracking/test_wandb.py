@@ -12,7 +12,7 @@ import pytest
 from running import configuration, experiment
 
 from paa import checks
-from paa.cli.messages import ConfigError
+from paa.config.messages import ConfigError
 from paa.engine.signals import Interrupted
 from paa.tracking import Files, RunInfo
 from paa.tracking.session import described
@@ -218,6 +218,6 @@ def test_keys_of_the_command_line(runs_dir):
 
 
 def test_training_without_tracking_does_not_import_wandb_or_matplotlib():
-    code = "import sys, paa.train, paa.cli.training; print([m for m in ('wandb', 'matplotlib') if m in sys.modules])"
+    code = "import sys, paa.train, paa.experiment.training; print([m for m in ('wandb', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.strip() == "[]"

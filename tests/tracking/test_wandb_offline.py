@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from paa.engine.metrics import read
-from paa.runs.paths import RunPaths
-from paa.runs.record import EvaluationRecord, TrainingRecord
+from paa.store.paths import RunPaths
+from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.tracking.stored import history, last_step, records
 
 DRIVER = Path(__file__).with_name("offline_driver.py")

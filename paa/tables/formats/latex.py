@@ -71,7 +71,7 @@ def fragment(sheet: Sheet) -> str:
 
 
 def _block(block: Block) -> str:
-    """A tabular that hangs from its first line, so that neighbours are level, with its title above the rules."""
+    """A tabular that hangs from its first line, so that neighbors are level, with its title above the rules."""
     columns = "".join("r" if numeric else "l" for numeric in block.numeric)
     lines = [rf"\begin{{tabular}}[t]{{@{{}}{columns}@{{}}}}"]
     if block.title:

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 
 from paa.tables.measure import Measured, is_reference
+from paa.tables.model import Metric, Part, Table
 from paa.tables.published import Published
-from paa.tables.structure import Metric, Part, Table
 
 FIELDS = (
     *("table", "part", "row", "label", "recipe", "split", "voting", "metric"),

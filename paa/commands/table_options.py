@@ -1,0 +1,144 @@
+"""What the scripts that make tables share: their options, the rows that they look at, where their text goes."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from paa import files
+from paa.config.paths import conf_dir
+from paa.tables.formats import ENDINGS
+from paa.tables.sheet import Sheet
+
+FORMATS = ("text", "md", "csv", "latex", "html")
+
+
+def parser(name: str, text: str) -> argparse.ArgumentParser:
+    """The options that all of them have."""
+    out = argparse.ArgumentParser(
+        prog=f"python analysis/{name}.py",
+        description=text,
+        usage="%(prog)s [options] [KEY=VALUE ...]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    settings = "further settings of all rows, as python -m paa.train takes them"
+    out.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=settings)
+    out.add_argument(
+        "--format",
+        type=several(FORMATS),
+        default=["text"],
+        metavar="F",
+        help="text (default), md, csv (a line for each number, with all digits), latex, html, or some of them (md,csv)",
+    )
+    out.add_argument("--out", type=Path, metavar="DIR", help="write a file for each format there; else to stdout")
+    folder = "folder of runs (default: runs)"
+    out.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help=folder)
+    out.add_argument("--recipe", default="mini", metavar="R", help="recipe of the rows (default: mini)")
+    which = "seeds (default: all of which a row has been begun)"
+    out.add_argument("--seeds", type=_seeds, default=[], metavar="0,1", help=which)
+    draws = "draws of the test images for intervals and p (default: 1000)"
+    out.add_argument("--resamples", type=_resamples, default=1000, metavar="N", help=draws)
+    out.add_argument("--config-dir", metavar="DIR", help="groups and rows of your own, as of python -m paa.train")
+    return out
+
+
+def parsed(out: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command line; a wrong one ends the process with exit code 2."""
+    options = out.parse_intermixed_args(arguments)
+    folders = [conf_dir(), *([Path(options.config_dir)] if options.config_dir else [])]
+    recipes = sorted({path.stem for folder in folders for path in (folder / "recipe").glob("*.yaml")})
+    if options.recipe not in recipes:
+        out.error(f"--recipe {options.recipe}: no such recipe; there are {', '.join(recipes)}")
+    for word in options.overrides:
+        key = word.split("=")[0]
+        if key in ("recipe", "runs_dir", "seed"):
+            out.error(f"{word}: say --{key.replace('_', '-').replace('seed', 'seeds')}")
+        if "=" not in word:
+            out.error(f"{word}: must be KEY=VALUE of the configuration, for all rows alike; see --help")
+    return options
+
+
+def several(known: Sequence[str], alone: str = "") -> Callable[[str], list[str]]:
+    """A reader of words of `known` with commas between; `alone` goes with no other."""
+
+    def parse(text: str) -> list[str]:
+        words = text.split(",")
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"{word or 'nothing'}: must be of {', '.join(known)}")
+        if alone in words and len(words) > 1:
+            raise argparse.ArgumentTypeError(f"{alone}: goes with no other")
+        return list(dict.fromkeys(words))
+
+    return parse
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return sorted({int(word) for word in text.split(",")})
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: must be whole numbers, 0,1,2") from None
+
+
+def _resamples(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text}: must be an integer from 1 to 100000")
+    return int(text)
+
+
+@contextmanager
+def warning_on_stderr() -> Iterator[None]:
+    """Warnings (of records that cannot be read) in a line each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        yield
+
+
+def deliver(texts: Mapping[str, str], name: str, sheets: Sequence[Sheet], out: Path | None) -> None:
+    """Prints the text of each format, or writes it to a file in `out`, whole or not at all.
+
+    Warnings, which stand below each table, go to stderr as well where nobody sees the tables.
+    """
+    if out is None:
+        sys.stdout.write("\n".join(texts.values()))
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for kind, text in texts.items():
+            path = out / f"{name}.{ENDINGS[kind]}"
+            files.write_text(path, text)
+            print(path)
+    if out is not None or list(texts) == ["csv"]:
+        for sheet in sheets:
+            for text in sheet.warnings:
+                print(f"warning: {sheet.name}: {text}", file=sys.stderr)
+
+
+def nothing_run(runs_dir: Path) -> int:
+    """Says on stderr that there is no finished run, and what would make some; the exit code."""
+    where = "" if runs_dir == Path("runs") else f" {shlex.quote(f'runs_dir={runs_dir}')}"
+    there = f"No finished run in {runs_dir}" if runs_dir.is_dir() else f"No such folder: {runs_dir} (--runs-dir)"
+    print(f"{there}. This makes three: python -m paa.train -m assign.boundary=fnp,fsr,paa{where}", file=sys.stderr)
+    return 1
+
+
+def hint(options: argparse.Namespace, overrides: Counter[tuple[str, ...]], others: Counter[str]) -> None:
+    """Says on stderr under which settings runs were trained, where no row was under those given: of this recipe, with
+    which overrides, and of which other recipes.
+    """
+    asked = " ".join([f"recipe={options.recipe}", *options.overrides])
+    print(f"No row of a table has been run with {asked}.", file=sys.stderr)
+    for words, count in overrides.most_common(3):
+        if words and set(words) != set(options.overrides):
+            print(f"Runs of this recipe that were asked for with {' '.join(words)}: {count}", file=sys.stderr)
+    if others:
+        print(
+            f"Runs of other recipes: {', '.join(f'--recipe {n} ({c})' for n, c in sorted(others.items()))}",
+            file=sys.stderr,
+        )

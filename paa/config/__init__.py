@@ -1,0 +1,1 @@
+"""From a command line to plain configurations; the only package that depends on Hydra."""

@@ -1,0 +1,98 @@
+"""From a node of the configuration to the object that its `_target_` names.
+
+Hydra's `instantiate` would do, but for its messages: a refusal here names the key as the user types it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from paa import checks
+from paa.config.messages import ConfigError, listed, nearest
+from paa.config.user_code import WHERE, OwnCodeError, place_of
+from paa.store.code_digest import home_of
+
+TARGET = "_target_"
+
+
+def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """Calls the target with the node's keys, nodes within it built first.
+
+    path    where the node lies in the configuration, for messages.
+    offers  further arguments, passed where the target has a parameter of that name.
+    given   further arguments, passed always.
+    Keys that begin with "_" are for other nodes to read and are no arguments. Raises ConfigError, and OwnCodeError for
+    what a class outside of the package raises.
+    """
+    target = _locate(node, path)
+    arguments: dict[str, Any] = {}
+    for key, value in node.items():
+        if not key.startswith("_"):
+            nested = isinstance(value, Mapping) and TARGET in value
+            arguments[key] = build(value, f"{path}.{key}", offers) if nested else value
+    try:
+        parameters = dict(inspect.signature(target).parameters)
+    except (TypeError, ValueError):
+        parameters = {}
+    arguments.update({k: v for k, v in (offers or {}).items() if k in parameters and k not in arguments})
+    arguments.update(given)
+    catch_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if parameters and not catch_all:
+        names = [name for name in parameters if name not in given]
+        for key in arguments:
+            if key not in parameters:
+                raise ConfigError(
+                    f"{path}.{key}: {node[TARGET]}{place_of(target)} has no such argument. "
+                    f"It has: {listed(names)}.{nearest(key, names)}"
+                )
+        for name, parameter in parameters.items():
+            if (
+                parameter.default is inspect.Parameter.empty
+                and name not in arguments
+                and not parameter.kind.name.startswith("VAR")
+            ):
+                raise ConfigError(f"{path}.{name} is missing: {node[TARGET]}{place_of(target)} needs it")
+    if inspect.isabstract(target):
+        missing = listed(sorted(target.__abstractmethods__))
+        raise ConfigError(f"{path}: {node[TARGET]}{place_of(target)} cannot be built: it must implement {missing}")
+    try:
+        return target(**arguments)
+    except checks.OutOfRange as error:
+        raise ConfigError(f"{path}.{error.name}{error.problem}") from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        own = OwnCodeError.of(error, f"{path}: {node[TARGET]} cannot be built")
+        if own is None:
+            raise
+        raise own from error
+
+
+def _locate(node: Mapping[str, Any], path: str) -> Any:
+    name = node.get(TARGET)
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
+    try:
+        _try_home(name)
+        target = pkgutil.resolve_name(name)
+    except Exception as error:
+        problem = f"{path}.{TARGET}={name}: cannot be imported"
+        own = OwnCodeError.of(error, problem)
+        if own is not None:
+            raise own from error
+        reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
+        hint = f"; {WHERE}" if isinstance(error, ModuleNotFoundError) else ""
+        raise ConfigError(f"{problem} ({reason}){hint}") from error
+    if not callable(target):
+        raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
+    return target
+
+
+def _try_home(name: str) -> None:
+    """Imports the module of `name`: `resolve_name` would take an ImportError within it for a name that is not there."""
+    with suppress(ValueError):
+        home_of(name)

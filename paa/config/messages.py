@@ -1,0 +1,173 @@
+"""What is wrong with a command line, in one line, with what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, Node, OmegaConf
+
+from paa.checks import OutOfRange
+from paa.datasets.errors import DataError
+from paa.engine.checkpoint import CheckpointError
+from paa.engine.distributed import PeerFailed
+from paa.engine.loop import NonFiniteLoss
+from paa.store.errors import RunError
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be composed or run. The message is for the person who typed it."""
+
+
+FEEDS = ("compat", "recipe", "pretrained")
+"""Nodes whose keys only feed those of others."""
+
+EXPECTED = (ConfigError, RunError, NonFiniteLoss, CheckpointError, DataError, OutOfRange, PeerFailed, OSError)
+"""What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in a line: a person can act on the message of EXPECTED, other errors say their kind."""
+    return str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
+
+
+def told(module: str, error: Exception) -> str:
+    """ "paa.train: what is wrong", and before it the traceback of code of one's own that raised it."""
+    return f"{getattr(error, 'trace', '')}{module}: {error}"
+
+
+@contextmanager
+def naming_presets(cfg: DictConfig) -> Iterator[None]:
+    """A ConfigError that begins with key=value gets the key of the preset that the value comes from, as one that the
+    user may have typed: "anchors.center=2 (from compat.center) is out of range".
+
+    cfg  the composed configuration, with its references.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        error.args = (_with_preset(str(error), cfg), *error.args[1:])
+        raise
+
+
+def _with_preset(text: str, cfg: DictConfig) -> str:
+    key = text.partition("=")[0]
+    if not re.fullmatch(r"[\w.]+", key):
+        return text
+    path, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, path) if path else cfg
+    if not isinstance(node, DictConfig) or node._is_none() or name not in node:
+        return text
+    inner = node._get_node(name)
+    if not isinstance(inner, Node) or not inner._is_interpolation():
+        return text
+    source = re.fullmatch(rf"\$\{{((?:{'|'.join(FEEDS)})\.[\w.]+)\}}", str(inner._value()))
+    value = f"{key}={OmegaConf.select(cfg, key)}"
+    return f"{value} (from {source[1]}){text[len(value) :]}" if source and text.startswith(value) else text
+
+
+def listed(names: Iterable[str]) -> str:
+    """ "a, b, c", or "none"."""
+    return ", ".join(sorted(names)) or "none"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """ " Did you mean x?", or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def explain_choice(group: str, value: object, options: list[str]) -> str | None:
+    """Why the override group=value chooses nothing, or None if it is fine."""
+    if value in options:
+        return None
+    value = "null" if value is None else value
+    return f"{group}={value}: no such choice. Choices of {group}: {listed(options)}.{nearest(str(value), options)}"
+
+
+def explain_stranger(cfg: DictConfig, default: DictConfig, path: str = "") -> str | None:
+    """Why `cfg` has a key that nothing reads, or a value in a node's place; None where all is well.
+
+    default  the configuration without any override: it has every key but those of nodes with a `_target_`, of which
+             the target's arguments are the measure.
+    """
+    for name in [str(name) for name in cfg]:
+        key = f"{path}.{name}" if path else name
+        if name not in default:
+            what = f"Keys of {path}" if path else "Keys"
+            names = [str(known) for known in default if not str(known).startswith("_")]
+            return f"{key}: no such key. {what}: {listed(names)}.{nearest(name, names)}"
+        known, node = default._get_node(name), cfg._get_node(name)
+        if not isinstance(known, DictConfig) or known._is_none() or name == "hydra":
+            continue
+        if not isinstance(node, DictConfig) or node._is_none():
+            return no_value(key, known)
+        problem = _value_within(node, known, key) if "_target_" in known else explain_stranger(node, known, key)
+        if problem:
+            return problem
+    return None
+
+
+def no_value(key: str, node: DictConfig) -> str:
+    """What to say where a value was given to `node`, which holds keys."""
+    inner = [str(name) for name in node if not str(name).startswith("_")]
+    return f"{key}: holds keys and is no value itself. Keys of {key}: {listed(inner)}"
+
+
+def _value_within(node: DictConfig, known: DictConfig, path: str) -> str | None:
+    """The same as `explain_stranger` of arguments that are nodes, where both have the one target."""
+    if node.get("_target_") != known.get("_target_"):
+        return None
+    for name, inner in known.items_ex(resolve=False):
+        given = node._get_node(name)
+        if isinstance(inner, DictConfig) and len(inner) and given is not None and not isinstance(given, DictConfig):
+            return no_value(f"{path}.{name!s}", inner)
+    return None
+
+
+def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str | None:
+    """Why the override of a value names no key of `cfg` (composed without it), or None if it does."""
+    if override.is_add() or override.is_delete() or override.is_force_add():
+        return None
+    path = override.key_or_group.split(".")
+    node: Any = cfg
+    for depth, name in enumerate(path):
+        if not isinstance(node, DictConfig):
+            owner = ".".join(path[:depth])
+            return f"{override.key_or_group}: no such key. {owner} is a value, not a group of keys"
+        if name not in node.keys():  # noqa: SIM118 - `in` does not see a key whose value is missing
+            owner = ".".join(path[:depth])
+            names = [str(key) for key in node if not str(key).startswith("_")]
+            names = names if owner else sorted({*names, *groups})
+            what = f"Keys of {owner}" if owner else "Keys and groups"
+            hint = _hint(path, depth, names, cfg)
+            return f"{override.key_or_group}: no such key. {what}: {listed(names)}.{hint}"
+        node = node._get_node(name)
+        if OmegaConf.is_missing(cfg, ".".join(path[: depth + 1])):
+            node = None
+    if isinstance(node, DictConfig) and len(node) and isinstance(override.value(), list):  # Hydra cannot merge it
+        return no_value(override.key_or_group, node)
+    return None
+
+
+def _hint(path: list[str], depth: int, names: list[str], cfg: DictConfig) -> str:
+    """The key that was meant: one beside it that is spelled alike, else those elsewhere of the very same name."""
+    close = difflib.get_close_matches(path[depth], names, n=1)
+    meant = [".".join([*path[:depth], *close, *path[depth + 1 :]])] if close else []
+    if not close:
+        alike = [key.split(".") for key in _leaves(cfg, "") if key.split(".")[-1] == path[-1]]
+        meant = [".".join(key) for key in alike if key[0] not in FEEDS]
+    return f" Did you mean {' or '.join(meant)}?" if 1 <= len(meant) <= 3 else ""
+
+
+def _leaves(node: DictConfig, path: str) -> Iterator[str]:
+    for name in map(str, node):
+        inner = node._get_node(name)
+        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_interpolation():
+            yield from _leaves(inner, f"{path}{name}.")
+        else:
+            yield path + name

@@ -1,0 +1,104 @@
+"""Code of one's own, outside of the package: where it is found, and how its mistakes are told."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import paa
+from paa.assign.contract import BoundaryError, check_boundary
+from paa.config.messages import ConfigError
+
+_PACKAGE = Path(paa.__file__).resolve().parent
+_STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
+_INSTALLED = {"site-packages", "dist-packages"}
+
+_TRIED: set[tuple[type, str]] = set()
+"""Boundaries that were tried in this process, with their attributes: the jobs of a sweep share them."""
+
+WHERE = "modules of your own are looked for in the current folder and on PYTHONPATH"
+"""What to say where one is not found."""
+
+
+class OwnCodeError(ConfigError):
+    """An error inside of code of one's own. `trace` is its traceback from the first line of that code on."""
+
+    def __init__(self, message: str, trace: str) -> None:
+        super().__init__(message)
+        self.trace = trace
+
+    @classmethod
+    def of(cls, error: BaseException, what: str) -> OwnCodeError | None:
+        """`what`, the error and the line of one's own that it comes from; None where no such line takes part."""
+        first, place = _own_part(error)
+        if place is None:
+            return None
+        trace = "".join(traceback.format_exception(type(error), error, first, chain=False))
+        return cls(
+            f"{what}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} ({place})", trace
+        )
+
+
+def look_here() -> None:
+    """Has Python find modules in the current folder, as `python -m` does and a console script does not."""
+    here = os.getcwd()
+    if not {"", here} & set(sys.path) and not getattr(sys.flags, "safe_path", False):
+        sys.path.insert(0, here)
+
+
+def place_of(target: Any) -> str:
+    """ " (my/gap.py, line 7)" of a class or function of one's own; nothing of any other."""
+    try:
+        file, line = inspect.getsourcefile(target), inspect.getsourcelines(target)[1]
+    except (TypeError, OSError):
+        return ""
+    return f" ({_place(file, line)})" if file and is_own(file) else ""
+
+
+def is_own(file: str) -> bool:
+    """Whether a source file belongs neither to the package nor to what is installed beside it."""
+    path = Path(file).resolve()
+    installed = _INSTALLED & set(path.parts) or path.is_relative_to(_STANDARD) or path.is_relative_to(_PACKAGE)
+    return path.suffix == ".py" and not installed
+
+
+def try_boundary(assigner: Any) -> None:
+    """Tries the boundary of an assigner on small tensors if it is one's own; ConfigError says what is wrong with it."""
+    boundary = getattr(assigner, "boundary", None)
+    if boundary is None or not place_of(type(boundary)):
+        return
+    key = (type(boundary), str(sorted(getattr(boundary, "__dict__", {}).items())))
+    if key in _TRIED:
+        return
+    try:
+        check_boundary(boundary, every_gt_positive=False)
+        _TRIED.add(key)
+    except BoundaryError as error:
+        what = f"assign.boundary: {error}"
+        raised = OwnCodeError.of(error.__cause__, what) if error.__cause__ else None
+        raise raised or ConfigError(f"{what}{place_of(type(boundary))}") from error
+
+
+def _own_part(error: BaseException) -> tuple[TracebackType | None, str | None]:
+    """The traceback from the first frame of one's own on, and the place of the last such frame."""
+    first, place, step = None, None, error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        if is_own(file):
+            first, place = first or step, _place(file, step.tb_lineno)
+        step = step.tb_next
+    if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
+        place = _place(error.filename, error.lineno or 1)
+    return first, place
+
+
+def _place(file: str, line: int) -> str:
+    path = Path(file).resolve()
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}, line {line}"

@@ -1,0 +1,1 @@
+"""Data sets on disk: COCO, VOC, a folder of images."""

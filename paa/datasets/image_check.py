@@ -1,0 +1,86 @@
+"""Image files of a split, checked before training starts: what is broken refuses the split, or leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from paa.datasets.errors import ImageError
+from paa.datasets.findings import FOLLOWING, Findings
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.image_scan import MISSING, Fact, facts
+from paa.datasets.images import missing, orientation_for, stated, wrong_size
+
+VERIFY = ("decode", "size", "none")
+"""data.verify: all of every image file is read, or its header, or nothing."""
+
+_KINDS = {
+    "missing": "image files that are missing",
+    "broken": "image files that cannot be decoded",
+    "size": "images of another size than the annotations state",
+}
+
+
+def looked_at(index: CocoIndex, verify: str, cache_dir: str | Path | None = None, *, quiet: bool = False) -> list[Fact]:
+    """What is known of every image of `index`; `verify` is "decode" or "size"."""
+    return facts(index.image_dir, index.file_names.tolist(), verify, cache_dir, quiet=quiet)
+
+
+def problems(index: CocoIndex, known: Sequence[Fact]) -> tuple[Findings, np.ndarray]:
+    """What is wrong with the image files of `index`, and which images are fine (bool [I])."""
+    found, good = Findings(), np.ones(len(index), dtype=bool)
+    for i, fact in enumerate(known):
+        problem = _problem(index, i, fact)
+        if problem is not None:
+            good[i] = False
+            found.add(_KINDS[problem[0]], 1, problem[1])
+    return found, good
+
+
+def refuse(index: CocoIndex, known: Sequence[Fact]) -> None:
+    """ImageError, one line, where an image file of `index` cannot be used."""
+    refusal = problems(index, known)[0].refusal()
+    if refusal:
+        raise ImageError(refusal)
+
+
+def without_broken(index: CocoIndex, known: Sequence[Fact]) -> CocoIndex:
+    """`index` without the images whose files cannot be used; they stand in `invalid`. ImageError where none is left."""
+    found, good = problems(index, known)
+    if good.all():
+        return index
+    if not good.any():
+        raise ImageError(f"{index.path}: no image can be used; {found.refusal('nothing is left')}")
+    lost = int((~good[index.image_of]).sum())
+    if lost:
+        first = index.annotation_ids[(~good[index.image_of]).argmax()]
+        found.add(FOLLOWING, lost, f"{index.path}: annotation id {first} is of an image that is left out")
+    every = Findings(index.invalid)
+    for one in found.all:
+        every.add(one.kind, one.count, one.first)
+    return replace(index.subset(np.flatnonzero(good)), invalid=every.all)
+
+
+def turns(index: CocoIndex, known: Sequence[Fact]) -> list[tuple[int, int]]:
+    """(image id, EXIF orientation) of every image that decoding turns."""
+    found = []
+    for i, fact in enumerate(known):
+        turn = orientation_for(index.exif, fact.orientation, fact.size, stated(index, i))
+        if turn is not None and turn > 1:
+            found.append((int(index.image_ids[i]), turn))
+    return found
+
+
+def _problem(index: CocoIndex, i: int, fact: Fact) -> tuple[str, str] | None:
+    """Kind and line of what is wrong with the file of the image at position i."""
+    if fact.problem == MISSING:
+        return "missing", missing(index, i)
+    if fact.problem:
+        identity = f"image id {int(index.image_ids[i])} of {index.path}"
+        return "broken", f"{index.image_path(i)}: cannot be decoded ({fact.problem}), {identity}"
+    if orientation_for(index.exif, fact.orientation, fact.size, stated(index, i)) is None:
+        return "size", wrong_size(index, i, fact.size, fact.orientation)
+    return None

@@ -1,0 +1,338 @@
+"""Batches from an index: the same, bit for bit, on any number of worker processes.
+
+An image's randomness depends on (seed, epoch, its position) alone, and the order of batches on the sampler alone, so it
+does not matter which process prepares what. Of several processes that train together each gets its share of every
+batch, padded to the size that the whole batch has: GroupNorm sees the padding, and the same images must give the same
+losses.
+"""
+
+# ruff: noqa: PT028  `test_batches` is no test
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import signal
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from paa import checks
+from paa.datasets.errors import DataError
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.images import decode
+from paa.datasets.rng import AUGMENT, Draws
+from paa.datasets.sampler import Sample, TrainSampler
+from paa.datasets.targets import TrainingBoxes, training_boxes
+from paa.datasets.transforms import Transform, pad
+from paa.structures import Batch, Targets
+
+_TEST = -1  # the epoch of a test image, which draws nothing; of those at scale k it is -1 - k
+
+_WORKERS: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+@dataclass(frozen=True)
+class _Item:
+    image: Tensor
+    original: tuple[int, int]
+    boxes: Tensor
+    labels: Tensor
+    image_id: int
+    room: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A DataError on its way out of a worker, where an exception would arrive with the worker's traceback."""
+
+    message: str
+    kind: type[DataError]
+
+
+class _Images(Dataset[Any]):
+    """The images of an index, prepared by the first of `transforms`, in a test by the one of their scale."""
+
+    def __init__(
+        self,
+        index: CocoIndex,
+        truths: TrainingBoxes,
+        transforms: Sequence[Transform],
+        seed: int,
+        share: Callable[[int], slice] | None = None,
+    ) -> None:
+        self.index, self.truths, self.transforms, self.seed, self.share = index, truths, transforms, seed, share
+
+    def __getitems__(self, samples: Sequence[Sample]) -> list[_Item | _Refusal]:
+        """The items of a batch, or of this process's share of it."""
+        if self.share is None:
+            return [self._item(sample, (1, 1)) for sample in samples]
+        sizes = [self._size(sample) for sample in samples]
+        room = max(height for height, _ in sizes), max(width for _, width in sizes)
+        return [self._item(sample, room) for sample in samples[self.share(len(samples))]]
+
+    def _size(self, sample: Sample) -> tuple[int, int]:
+        _, i = sample
+        height, width = int(self.index.heights[i]), int(self.index.widths[i])
+        return self._transform(sample).size(height, width, self._draws(sample))
+
+    def _transform(self, sample: Sample) -> Transform:
+        epoch, _ = sample
+        return self.transforms[max(_TEST - epoch, 0)]
+
+    def _draws(self, sample: Sample) -> Draws | None:
+        epoch, i = sample
+        return None if epoch <= _TEST else Draws(AUGMENT, self.seed, epoch, i)
+
+    def _item(self, sample: Sample, room: tuple[int, int]) -> _Item | _Refusal:
+        _, i = sample
+        try:
+            image = decode(self.index, i)
+        except DataError as error:
+            return _Refusal(str(error), type(error))
+        boxes, labels = self.truths.of(i)
+        pixels, boxes = self._transform(sample)(image, boxes, self._draws(sample))
+        return _Item(pixels, (image.height, image.width), boxes, labels, int(self.index.image_ids[i]), room)
+
+
+def collate(items: Sequence[_Item | _Refusal]) -> dict[str, Any] | _Refusal:
+    """One batch in transit. Only the images travel as a tensor, through shared memory; the small rest travels by value
+    and so holds no file descriptor, however many batches a caller keeps.
+    """
+    for item in items:
+        if isinstance(item, _Refusal):
+            return item
+    good = [item for item in items if isinstance(item, _Item)]
+    targets = Targets.pad([item.boxes for item in good], [item.labels for item in good])
+    return {
+        "images": pad([item.image for item in good], room=good[0].room),
+        "sizes": np.array([item.image.shape[1:] for item in good], dtype=np.int64),
+        "original": np.array([item.original for item in good], dtype=np.int64),
+        "boxes": targets.boxes.numpy(),
+        "labels": targets.labels.numpy(),
+        "valid": targets.valid.numpy(),
+        "ids": tuple(item.image_id for item in good),
+    }
+
+
+def train_batches(
+    index: CocoIndex,
+    transform: Transform,
+    sampler: TrainSampler,
+    *,
+    start_step: int = 0,
+    steps: int,
+    workers: int = 0,
+    truths: TrainingBoxes | None = None,
+    pin_memory: bool = False,
+    context: str | None = None,
+    share: Callable[[int], slice] | None = None,
+) -> Iterator[Batch]:
+    """Training batches `start_step` ... `steps` - 1 of the sampler.
+
+    truths   the boxes to train on; `training_boxes(index, legacy=transform.legacy)` where None.
+    workers  processes that prepare batches, started by this call; 0: the caller's own.
+    pin_memory  page-locks images on their way to a GPU.
+    context  how workers start; None: "fork" on Linux, else the platform's way.
+    share    which of so many images of a batch this process gets, of several that train together; None: all.
+    Iterating raises DataError, one line with file and id, for an image that cannot be read.
+    """
+    checks.integer("steps", steps, low=0)
+    checks.integer("start_step", start_step, low=0, high=steps)
+    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), [transform], sampler.seed, share)
+    batches = _Slice(sampler, start_step, steps)
+    return _run(data, batches, workers, pin_memory, context)
+
+
+def test_batches(
+    index: CocoIndex,
+    transform: Transform,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    truths: TrainingBoxes | None = None,
+    pin_memory: bool = False,
+    context: str | None = None,
+    part: slice = slice(None),
+) -> Iterator[Batch]:
+    """Every image of `index` once, unmirrored; wide images first, then the others, so that little is padded.
+
+    The last batch of either kind may be smaller. part: which of the batches, of several processes that evaluate
+    together. Other arguments and errors as `train_batches`.
+    """
+    data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), [transform], 0)
+    batches = [[(_TEST, i) for i in images] for images in _chunks(index, batch_size)]
+    return _run(data, batches[part], workers, pin_memory, context)
+
+
+@dataclass(frozen=True)
+class ScaledBatch:
+    """A test batch at one of several scales, 0 the first; `last`, whether its images have then been at all of them."""
+
+    batch: Batch
+    scale: int
+    last: bool
+
+
+def scaled_batches(
+    index: CocoIndex,
+    transforms: Sequence[Transform],
+    batch_size: int,
+    *,
+    workers: int = 0,
+    part: slice = slice(None),
+) -> Iterator[ScaledBatch]:
+    """The batches of `test_batches` by the first transform, and after each the same images by each of the others.
+
+    At scales where so many pixels would be more than the first batch has, the images come in several batches: no scale
+    needs more memory than the first, but where a single image does. Other arguments and errors as `test_batches`.
+    """
+    plan = [batch for images in _chunks(index, batch_size)[part] for batch in _at_all_scales(index, transforms, images)]
+    data = _Images(index, training_boxes(index, legacy=transforms[0].legacy), transforms, 0)
+    batches = _run(data, [[(_TEST - scale, i) for i in images] for scale, images, _ in plan], workers, False, None)
+    for (scale, _, last), batch in zip(plan, batches, strict=True):
+        yield ScaledBatch(batch, scale, last)
+
+
+def _at_all_scales(
+    index: CocoIndex, transforms: Sequence[Transform], images: Sequence[int]
+) -> list[tuple[int, list[int], bool]]:
+    """(scale, positions of images, whether it is the last) of each batch of these images."""
+    room, found = 0, []
+    for scale, transform in enumerate(transforms):
+        sizes = [transform.size(int(index.heights[i]), int(index.widths[i])) for i in images]
+        room = room or _pixels(sizes)
+        start = 0
+        for end in range(1, len(images) + 1):
+            if end == len(images) or _pixels(sizes[start : end + 1]) > room:
+                found.append((scale, list(images[start:end]), scale == len(transforms) - 1 and end == len(images)))
+                start = end
+    return found
+
+
+def _pixels(sizes: Sequence[tuple[int, int]]) -> int:
+    """Pixels of a batch of images of these sizes (h, w), padding and all."""
+    height, width = (-(-max(side) // 32) * 32 for side in zip(*sizes, strict=True))
+    return height * width * len(sizes)
+
+
+def test_order(index: CocoIndex) -> np.ndarray:
+    """Image ids [I] in the order in which `test_batches` gives the images."""
+    return index.image_ids[np.concatenate(_by_form(index))]
+
+
+def _chunks(index: CocoIndex, batch_size: int) -> list[list[int]]:
+    """Positions of the images of each test batch."""
+    checks.integer("batch_size", batch_size, low=1)
+    return [
+        group[at : at + batch_size].tolist() for group in _by_form(index) for at in range(0, len(group), batch_size)
+    ]
+
+
+def _by_form(index: CocoIndex) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the wide images, and of the others."""
+    return np.flatnonzero(index.heights < index.widths), np.flatnonzero(index.heights >= index.widths)
+
+
+test_batches.__test__ = test_order.__test__ = False  # type: ignore[attr-defined]  # pytest takes the names for tests'
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """The batches start ... stop - 1 of a sampler, made as they are asked for."""
+
+    sampler: TrainSampler
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        return islice(self.sampler.iter_from(self.start), len(self))
+
+
+def _run(data: _Images, batches: Any, workers: int, pin_memory: bool, context: str | None) -> Iterator[Batch]:
+    checks.integer("workers", workers, low=0)
+    if context is None and sys.platform == "linux":
+        context = "fork"
+    loader = DataLoader(
+        data,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_quiet_worker,
+        multiprocessing_context=context if workers else None,
+        generator=torch.Generator(),  # else starting workers would draw from the training's own random state
+    )
+    before = set(multiprocessing.active_children())
+    with _signals_held():
+        arriving = iter(loader)
+    _WORKERS.update(set(multiprocessing.active_children()) - before)
+    return _unpacked(arriving)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """Ends workers that an exception kept alive: at its exit Python would ask them by SIGTERM, to which they are deaf,
+    and wait for ever.
+    """
+    for worker in _WORKERS & set(multiprocessing.active_children()):
+        worker.kill()
+
+
+_ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)}
+"""The signals with which a run is ended or told to save."""
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Keeps those signals back from this thread, and from processes that it starts, until the end: one that came to a
+    worker before `_quiet_worker` had run would end it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _quiet_worker(_: int) -> None:
+    """One thread, and deaf to the signals with which a run is ended or told to save: its main process sees to them, and
+    needs its workers for the step that it finishes. A worker ends when its main process does, however that ends.
+    """
+    torch.set_num_threads(1)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # what came meanwhile is ignored
+
+
+def _unpacked(arriving: Iterator[Any]) -> Iterator[Batch]:
+    try:
+        for content in arriving:
+            if isinstance(content, _Refusal):
+                raise content.kind(content.message)
+            boxes, labels, valid = (torch.from_numpy(content[key]) for key in ("boxes", "labels", "valid"))
+            yield Batch(
+                images=content["images"],
+                sizes=torch.from_numpy(content["sizes"]),
+                original=torch.from_numpy(content["original"]),
+                targets=Targets(boxes, labels, valid),
+                image_ids=content["ids"],
+            )
+    finally:
+        del arriving  # ends the workers now: the traceback of an error would keep them for as long as it lives

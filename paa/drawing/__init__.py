@@ -1,0 +1,1 @@
+"""Boxes, assignments and labels drawn on images."""

@@ -1,0 +1,1 @@
+"""One run, from its resolved configuration to its record."""

@@ -1,0 +1,368 @@
+"""One experiment from its configuration to its record: reuse, claim, resume, train, evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from paa import files
+from paa.checks import OutOfRange
+from paa.config.messages import ConfigError, reason
+from paa.detector import Detector
+from paa.detector.efficientnet import package_file
+from paa.engine import checkpoint
+from paa.engine.distributed import World, current
+from paa.engine.progress import print_line
+from paa.engine.signals import Interrupted, StopRequest
+from paa.experiment.cost import too_long
+from paa.experiment.evaluation import Evaluator, missing, wanted
+from paa.experiment.init_weights import Start
+from paa.experiment.memo import Shared
+from paa.experiment.parts import Parts, apply_process, assemble, check_as_before, check_processes, device_of
+from paa.experiment.training import Training
+from paa.store import failure
+from paa.store.errors import ClaimLost
+from paa.store.identity import file_digest, train_id
+from paa.store.lock import Claim, acquire
+from paa.store.paths import RunPaths, runs
+from paa.store.provenance import origin
+from paa.store.record import EvaluationRecord, TrainingRecord
+from paa.tracking import RunInfo, Tracker
+from paa.tracking.files import Silent
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a configuration is called: the digests of what it reads, its training and where that lies."""
+
+    digests: dict[str, str]
+    train_id: str
+    paths: RunPaths
+
+
+def identify(parts: Parts, shared: Shared | None = None, known: Mapping[str, str] | None = None) -> Identity:
+    """Names the training. Reads the annotations (or what was remembered of them) and local weights, nothing else.
+
+    shared  where files are read once for jobs that name the same.
+    known   content digests of splits ("data.train") that need not be looked at.
+    """
+    config, shared, digests = parts.config, shared or Shared(), dict[str, str]()
+    for split in dict.fromkeys(["train", *config["evaluate"]["splits"]]):
+        look = partial(shared.once, "digest", [*_data(config), split], partial(parts.source.digest, split))
+        digests[f"data.{split}"] = (known or {}).get(f"data.{split}") or look()
+    weights = config["backbone"].get("weights")
+    if weights == "package":
+        _installed()
+    elif weights is not None and weights != "torchvision":
+        if not isinstance(weights, str) or not Path(weights).is_file():
+            raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
+        digests["backbone.weights"] = shared.once("file", weights, lambda: file_digest(Path(weights)))
+    start = Start.of(config)
+    if start is not None:
+        digests["finetune.from"] = shared.once("start", str(start.path), start.digest)
+    name = train_id(config, digests)
+    return Identity(digests, name, RunPaths(Path(config["runs_dir"]), name))
+
+
+def _data(config: Mapping[str, Any]) -> list[Any]:
+    """What tells the data of one configuration from those of another, as long as no file changes."""
+    return [config["data"], config["runs_dir"]]
+
+
+def _installed() -> None:
+    try:
+        package_file()
+    except OutOfRange as error:
+        raise ConfigError(f"backbone.{error}") from error
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment. `overrides` and `choices` go into the record."""
+
+    parts: Parts
+    identity: Identity
+    overrides: Sequence[str]
+    choices: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        config: Mapping[str, Any],
+        overrides: Sequence[str] = (),
+        choices: Mapping[str, str] | None = None,
+        here: bool = False,
+        shared: Shared | None = None,
+        looks: bool = True,
+    ) -> Experiment:
+        """Builds all that is cheap; ConfigError where a value cannot be, DataError where the data cannot be used.
+
+        here    it is to run in this process: ConfigError where there is no such device, or it would take days on a
+                CPU. Nothing is read before, but where it might be finished.
+        shared  what the jobs of one command line have in common.
+        looks   False leaves image files unread: nothing is to run yet.
+        """
+        shared = shared or Shared()
+        parts = assemble(config, shared)
+        if here:
+            device_of(config)
+        check_processes(config, current())
+        refusal = too_long(parts, shared) if here else None
+        if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
+            raise ConfigError(refusal)
+        experiment = cls(parts, identify(parts, shared), overrides, choices or {})
+        if refusal and not experiment.identity.paths.finished:
+            raise ConfigError(refusal)
+        if here:
+            experiment.check_reuse(current())
+        if looks:
+            experiment.check_data(shared)
+        return experiment
+
+    def check_reuse(self, world: World) -> None:
+        """ConfigError where the training is finished, and would have other numbers by the processes of `world`."""
+        paths = self.identity.paths
+        if self.parts.criterion.normalizer_sync == "per_process" and paths.finished:  # else no record need be read
+            check_as_before(self.parts, paths.train_id, TrainingRecord.read(paths.record).world_size, world.size)
+
+    def check_data(self, shared: Shared | None = None) -> None:
+        """DataError for what is wrong with the splits that the missing work needs; images are looked at once and known
+        from then on.
+        """
+        if not self.finished:
+            training = [] if self.identity.paths.finished else ["train"]
+            splits = list(dict.fromkeys([*training, *self.parts.config["evaluate"]["splits"]]))
+            of = [*_data(self.parts.config), splits]
+            (shared or Shared()).once("data", of, lambda: self.parts.source.check(splits))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training and every evaluation that is asked for have their records."""
+        paths = self.identity.paths
+        return paths.finished and not missing(paths, wanted(self.parts.config, self.identity.digests))
+
+    def run(self, say: Callable[[str], None] = print_line) -> list[EvaluationRecord]:
+        """Does what is missing and returns the evaluations; none where another has the run and we may not wait.
+
+        Of several processes the main one alone claims, writes and speaks; the others do their part of the work.
+        """
+        paths, world = self.identity.paths, current()
+        say = say if world.main else _unsaid
+        with world.together():
+            claim = self._claim(say) if world.main else None
+            is_ours = world.from_main(lambda: claim is not None)
+            with claim or nullcontext():
+                if is_ours:
+                    self._attempt(claim.check if claim else _unguarded, say, world)
+                done = world.from_main(lambda: is_ours or self.finished)
+                world.wait_for_main()
+        if not done:
+            return []
+        records = self.records()
+        for record in records:
+            if record.upload is not None and record.score is None:
+                say(f"{self.identity.train_id}  {_upload(paths, record)}")
+        return records
+
+    def records(self) -> list[EvaluationRecord]:
+        """The records of the evaluations that are asked for, as far as they are there."""
+        found = []
+        for one in wanted(self.parts.config, self.identity.digests):
+            path = self.identity.paths.evaluation(one.eval_id)
+            if path.exists():
+                found.append(EvaluationRecord.read(path))
+        return found
+
+    def _claim(self, say: Callable[[str], None]) -> Claim | None:
+        """The claim, where there is something to do and it is ours to do."""
+        node, paths = self.parts.config["lock"], self.identity.paths
+        if self.finished:
+            self._clear_checkpoints()
+            say(f"{self.identity.train_id}  is finished: nothing to do")
+            return None
+        return acquire(
+            paths.claim,
+            if_locked=node["if_locked"],
+            heartbeat_s=node["heartbeat_s"],
+            stale_s=node["stale_s"],
+            is_done=lambda: self.finished,
+            on_wait=lambda holder: say(_busy(self.identity.train_id, holder, node["if_locked"])),
+        )
+
+    def _attempt(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
+        """`_work`, which leaves a trace where it fails and the run is still ours."""
+        if world.main:
+            guard()
+            failure.clear(self.identity.paths)
+        try:
+            self._work(guard, say, world)
+        except (Interrupted, ClaimLost):  # it goes on later, or elsewhere
+            raise
+        except Exception as error:
+            if world.main:
+                with suppress(ClaimLost):  # the folder is another's; what failed here is said here
+                    guard()
+                    failure.write(self.identity.paths, reason(error))
+                    self._log(error)
+            raise
+
+    def _log(self, error: Exception) -> None:
+        """Adds the traceback to the log, where the attempt came to have one. A full disk is no further error."""
+        path = self.identity.paths.log
+        with suppress(OSError):
+            if path.exists():
+                with path.open("a", encoding="utf-8") as log:
+                    log.write(f"{''.join(traceback.format_exception(error))}failed: {reason(error)}\n")
+
+    def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
+        """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
+        config, paths = self.parts.config, self.identity.paths
+        apply_process(config)
+        if world.main:
+            for folder in (paths.folder, paths.checkpoints, paths.evals):
+                files.clear_leftovers(folder)
+        with ExitStack() as stack:
+            stop = stack.enter_context(StopRequest())
+            log = stack.enter_context((paths.log if world.main else Path(os.devnull)).open("a", encoding="utf-8"))
+            speak = _both(say, log)
+            speak(f"{self.identity.train_id}  {json.dumps(list(self.overrides))}", quiet=True)
+            world.from_main(self.parts.source.prepare)
+            self.parts.source.prepare()
+            if world.from_main(lambda: paths.finished):
+                self._evaluate_only(guard, stop, speak, world)
+            else:
+                tracker: Tracker = Silent()
+                if world.main:
+                    guard()
+                    files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+                    tracker = self._tracker(speak)
+                self._train(guard, stop, speak, log, stack.enter_context(tracker), world)
+            world.check(stop, self.parts.schedule.steps)  # a stop that came too late for this run still ends a sweep
+
+    def _clear_checkpoints(self) -> None:
+        """Removes what a process that was killed right after its record left behind."""
+        paths = self.identity.paths
+        if paths.checkpoints.exists():
+            claim = acquire(paths.claim, if_locked="skip")
+            if claim is not None:
+                with claim:
+                    checkpoint.Checkpoints(paths.checkpoints, 1, claim.check).clear()
+
+    def _tracker(self, say: Callable[..., None]) -> Tracker:
+        name, config = self.identity.train_id, self.parts.config
+        warn = lambda text: say(f"{name}  {text}")  # noqa: E731
+        run = RunInfo(name, self.identity.paths.folder, config, self.overrides, self.choices, warn)
+        return self.parts.tracking.tracker(run)
+
+    def _train(
+        self,
+        guard: Callable[[], None],
+        stop: StopRequest,
+        say: Callable[..., None],
+        log: Any,
+        tracker: Tracker,
+        world: World,
+    ) -> None:
+        paths, config = self.identity.paths, self.parts.config
+        training = Training(self.parts, paths, guard, stop, say, log, world, tracker)
+        done = training.run()
+        digest = checkpoint.weights_digest(done.detector)
+        if world.main:
+            guard()
+            checkpoint.save(paths.weights, done.detector.state_dict())
+        every = wanted(config, self.identity.digests)
+        steps = self.parts.schedule.steps
+        pause = partial(stop.check, steps)
+        evaluator = Evaluator(self.parts, done.detector, done.device, say, done.categories, pause, world)
+        left = world.from_main(lambda: missing(paths, every))
+        evaluator.record(left, paths, self.identity.train_id, self.identity.digests, digest, guard)
+        if not world.main:
+            return
+        for one in self.records():
+            split = f"{one.split}_multiscale" if one.multiscale else one.split
+            tracker.evaluation(split, one.voting, one.numbers)
+        record = TrainingRecord(
+            train_id=self.identity.train_id,
+            config=dict(config),
+            overrides=list(self.overrides),
+            digests=self.identity.digests,
+            seed=config["seed"],
+            threads=config["threads"],
+            device=done.device.type,
+            steps=steps,
+            started=done.started,
+            wall_s=round(done.wall_s, 2),
+            weights_sha256=digest,
+            origin=origin(),
+            choices=dict(self.choices),
+            final=done.final,
+            categories=done.categories,
+            world_size=world.size,
+        )
+        guard()
+        record.write(paths.record)
+        training.checkpoints.clear()
+
+    def _evaluate_only(
+        self, guard: Callable[[], None], stop: StopRequest, say: Callable[..., None], world: World
+    ) -> None:
+        paths, name = self.identity.paths, self.identity.train_id
+        record = TrainingRecord.read(paths.record)
+        device = device_of(self.parts.config)
+        detector = final_detector(self.parts, paths, record)
+        categories = record.categories
+        pause = partial(stop.check, record.steps)
+        evaluator = Evaluator(self.parts, detector.to(device), device, say, categories, pause, world)
+        every = world.from_main(lambda: missing(paths, wanted(self.parts.config, self.identity.digests)))
+        evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, guard)
+
+
+def final_detector(parts: Parts, paths: RunPaths, record: TrainingRecord) -> Detector:
+    """The network of a finished run with its final weights; ConfigError where they are gone or are others."""
+    again = f"remove {paths.folder} to {'convert' if record.converted else 'train'} it again"
+    if not paths.weights.exists():
+        raise ConfigError(f"{paths.train_id}: is finished, but its weights were removed; {again}")
+    detector = parts.detector(len(record.categories), load_weights=False)
+    detector.load_state_dict(checkpoint.load(paths.weights, again))
+    if checkpoint.weights_digest(detector) != record.weights_sha256:
+        raise ConfigError(f"{paths.weights}: not the weights that the run ended with (their SHA-256 differs); {again}")
+    return detector
+
+
+def _upload(paths: RunPaths, record: EvaluationRecord) -> str:
+    what = f"{record.split}, voting {'on' if record.voting else 'off'}: upload {paths.folder / str(record.upload)}"
+    again = f" (which was removed; without {paths.evaluation(record.eval_id)} it is written again)"
+    return what + ("" if (paths.folder / str(record.upload)).exists() else again)
+
+
+def _unsaid(text: str) -> None:
+    """What a process says that is not the main one."""
+
+
+def _unguarded() -> None:
+    """What guards the writing of a process that does not write."""
+
+
+def _busy(name: str, holder: object, if_locked: str) -> str:
+    what = "waiting for it" if if_locked == "wait" else "leaving it to it (lock.if_locked=skip)"
+    return f"{name}  is being trained by {holder}: {what}"
+
+
+def _both(say: Callable[[str], None], log: Any) -> Callable[..., None]:
+    def speak(text: str, quiet: bool = False) -> None:
+        if not quiet:
+            say(text)
+        log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        log.flush()
+
+    return speak

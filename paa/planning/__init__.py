@@ -1,0 +1,1 @@
+"""What would run, did run, or should go: dry run, table rows, status, pruning."""

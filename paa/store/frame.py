@@ -1,0 +1,96 @@
+"""All records below a folder of runs, and one pandas frame of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paa.store.columns import COLUMNS
+from paa.store.errors import BadRecord
+from paa.store.paths import RunPaths, runs
+from paa.store.record import EvaluationRecord, TrainingRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DTYPES = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
+
+
+class UnreadableRecord(UserWarning):
+    """A file below the runs' folder that stands where a record should, and is none."""
+
+
+def collect(runs_dir: Path | str = "runs") -> pd.DataFrame:
+    """A row for each finished training and each of its evaluations; a training without any has one row.
+
+    Columns, always all of them, in the order and with the meaning of `paa.store.columns.COLUMNS`; text is "string",
+    whole numbers "Int64", other numbers "float64", truth values "boolean"; missing is NA or NaN. Rows are sorted by
+    train_id and eval_id. Files that are torn, foreign or of another run are left out, each named in an
+    UnreadableRecord warning.
+    """
+    import pandas as pd
+
+    rows = []
+    for _, training, evaluations in scan(Path(runs_dir)):
+        each: list[EvaluationRecord | None] = [*evaluations] or [None]
+        rows += [[column.value(training, evaluation) for column in COLUMNS] for evaluation in each]
+    columns = zip(*rows, strict=True) if rows else ([] for _ in COLUMNS)
+    return pd.DataFrame(
+        {c.name: pd.Series(list(values), dtype=_DTYPES[c.kind]) for c, values in zip(COLUMNS, columns, strict=True)}
+    )
+
+
+def scan(runs_dir: Path) -> Iterator[tuple[RunPaths, TrainingRecord, list[EvaluationRecord]]]:
+    """Every finished training below `runs_dir` with its evaluations, by id. Warns as `collect` does."""
+    for paths in runs(runs_dir):
+        try:
+            training = TrainingRecord.read(paths.record)
+            refuse_other(paths.record, training.train_id, paths.train_id)
+        except FileNotFoundError:  # not finished
+            continue
+        except BadRecord as error:
+            warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
+            continue
+        yield paths, training, list(evaluations(paths))
+
+
+def evaluations(paths: RunPaths) -> Iterator[EvaluationRecord]:
+    """The finished evaluations of a run, by id. Warns as `collect` does."""
+    for path in sorted(paths.evals.glob("*.json")):
+        if path.name.startswith("."):
+            continue
+        try:
+            record = EvaluationRecord.read(path)
+            refuse_other(path, record.train_id, paths.train_id)
+            refuse_other(path, record.eval_id, path.stem)
+        except FileNotFoundError:  # removed since the listing
+            continue
+        except BadRecord as error:
+            warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
+            continue
+        yield record
+
+
+def configuration(paths: RunPaths) -> dict[str, Any]:
+    """The configuration of a run, finished or not; empty where it has not been written yet. BadRecord."""
+    if paths.finished:
+        return TrainingRecord.read(paths.record).config
+    import yaml
+
+    try:
+        config = yaml.load(paths.config.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise BadRecord(f"{paths.config}: not a configuration ({error})") from error
+    if not isinstance(config, dict):
+        raise BadRecord(f"{paths.config}: not a configuration")
+    return config
+
+
+def refuse_other(path: Path, says: Any, lies: str) -> None:
+    """BadRecord where a record `says` another identity than the one under which it `lies`."""
+    if says != lies:
+        raise BadRecord(f"{path}: the record of {says}, which does not belong here")

@@ -1,0 +1,121 @@
+"""Every file of a run, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paa.store.errors import RunNotFound
+from paa.store.identity import CONVERTED
+
+
+@dataclass(frozen=True, order=True)
+class RunPaths:
+    """The files of the training `train_id` below `runs_dir`. Nothing is made by asking for a path."""
+
+    runs_dir: Path
+    train_id: str
+
+    @property
+    def folder(self) -> Path:
+        """All of the run."""
+        return self.runs_dir / self.train_id
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, YAML."""
+        return self.folder / "config.yaml"
+
+    @property
+    def claim(self) -> Path:
+        """Folder of the claim: who trains it."""
+        return self.folder / "claim"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of what an unfinished training resumes from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The final weights; they may be removed, the run stays finished."""
+        return self.folder / "weights.pt"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, in the order of the steps."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def images(self) -> Path:
+        """Folder of the pictures of the assignment, by step."""
+        return self.folder / "images"
+
+    @property
+    def log(self) -> Path:
+        """What the training said."""
+        return self.folder / "log"
+
+    @property
+    def failure(self) -> Path:
+        """Why the last attempt failed, JSON; not there where it went well, was stopped, or goes on."""
+        return self.folder / "failure.json"
+
+    @property
+    def record(self) -> Path:
+        """The training's record: where it exists, the training is finished."""
+        return self.folder / "record.json"
+
+    @property
+    def evals(self) -> Path:
+        """Folder of the evaluations."""
+        return self.folder / "evals"
+
+    def evaluation(self, eval_id: str) -> Path:
+        """The record of an evaluation: where it exists, the evaluation is finished."""
+        return self.evals / f"{eval_id}.json"
+
+    def matches(self, eval_id: str) -> Path:
+        """What became of each detection of an evaluation, for statistics."""
+        return self.evals / f"{eval_id}.npz"
+
+    def upload(self, eval_id: str) -> Path:
+        """Folder of what an evaluation server takes, of an evaluation on a split without annotations."""
+        return self.evals / f"{eval_id}.upload"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has ended, with or without its weights still there."""
+        return self.record.exists()
+
+    @property
+    def converted(self) -> bool:
+        """Whether its weights were converted from another project's, by its id."""
+        return self.train_id.startswith(CONVERTED)
+
+
+def runs(runs_dir: Path) -> list[RunPaths]:
+    """All runs below `runs_dir`, by id: finished or not, in any state. None where there is no such folder."""
+    if not runs_dir.is_dir():
+        return []
+    return sorted(RunPaths(runs_dir, path.name) for path in _folders(runs_dir))
+
+
+def _folders(runs_dir: Path) -> Iterator[Path]:
+    return (path for path in runs_dir.iterdir() if not path.name.startswith(".") and path.is_dir())
+
+
+def find(runs_dir: Path, prefix: str) -> RunPaths:
+    """The run whose id is, or alone begins with, `prefix`. RunNotFound says what there is instead."""
+    known = runs(runs_dir)
+    matching = [run for run in known if prefix and run.train_id.startswith(prefix)]
+    exact = [run for run in matching if run.train_id == prefix]
+    if len(exact or matching) == 1:
+        return (exact or matching)[0]
+    if matching:
+        names = ", ".join(run.train_id for run in matching[:5]) + (", ..." if len(matching) > 5 else "")
+        raise RunNotFound(f"run={prefix}: {len(matching)} runs in {runs_dir} begin so ({names}); give more letters")
+    if not known:
+        raise RunNotFound(f"run={prefix}: there are no runs in {runs_dir}; python -m paa.train makes one")
+    raise RunNotFound(f"run={prefix}: no run in {runs_dir} begins so; python -m paa.runs lists them")

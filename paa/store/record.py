@@ -1,0 +1,178 @@
+"""Records: what a finished training and a finished evaluation say about themselves.
+
+A record is written last. Where it exists the work is done, whatever else of the run's folder has been removed since.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from paa import NUMERICS, files
+from paa.store.errors import BadRecord
+
+if TYPE_CHECKING:
+    from paa.evaluation import Evaluation
+
+FORMAT = 1
+"""Raised when a record's fields change their meaning."""
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """A finished training.
+
+    train_id        its identity.
+    config          the resolved configuration, plain types.
+    choices         the choice of each configuration group ("compat": "modern"), for people.
+    overrides       what the command line said.
+    digests         content digests of the data, and of local files that the configuration names.
+    seed, threads   as trained; threads None where torch chose. device "cpu" or "cuda".
+    steps           optimizer steps.
+    wall_s          seconds of work, over all parts where it was cut off and resumed; started, Unix time of the first.
+    weights_sha256  digest of the final weights: names and bytes of all tensors, in the names' order.
+    origin          what made it: see `paa.store.provenance`.
+    final           numbers of the last steps of training, for people.
+    categories      [id, name] of each class in the order of the labels: the weights can be used without the data.
+    world_size      processes that trained it, at the end where it was cut off and resumed by another number.
+    converted       of weights that were not trained here: "kind", "file" and "sha256" of what they were converted from;
+                    empty for a training. `steps` and `wall_s` are then 0, `started` is the time of the conversion, and
+                    what the configuration says of training is that of its recipe, not of what made the weights.
+    """
+
+    train_id: str
+    config: dict[str, Any]
+    overrides: list[str]
+    digests: dict[str, str]
+    seed: int
+    threads: int | None
+    device: str
+    steps: int
+    started: float
+    wall_s: float
+    weights_sha256: str
+    origin: dict[str, Any]
+    choices: dict[str, str] = dataclasses.field(default_factory=dict)
+    final: dict[str, Any] = dataclasses.field(default_factory=dict)
+    categories: list[list[Any]] = dataclasses.field(default_factory=list)
+    world_size: int = 1
+    converted: dict[str, Any] = dataclasses.field(default_factory=dict)
+    numerics: int = NUMERICS
+    kind: str = "training"
+    format: int = FORMAT
+
+    @property
+    def source(self) -> str | None:
+        """ "official: paa_r50.pth" of weights that were converted, None of a training."""
+        return f"{self.converted.get('kind')}: {self.converted.get('file')}" if self.converted else None
+
+    def write(self, path: Path) -> None:
+        """Writes it, whole or not at all."""
+        files.write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingRecord:
+        """Reads what `write` wrote. FileNotFoundError; BadRecord naming the file and what is wrong with it."""
+        return _read(cls, path, "training")
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """A finished evaluation of a finished training.
+
+    eval_id, train_id  identities. split of the data; voting, whether score voting was on.
+    postprocess        the resolved node of the configuration.
+    numbers            the twelve COCO numbers in percent, None without ground truth of that size.
+    per_class          AP of each class in percent.
+    iou_error          mean |predicted - true IoU| over the detections that are true at IoU 0.5, or None.
+    iou_error_positives, positives  the same over the anchors that the assigner makes positive, and how many; None
+                       without an IoU prediction or at many scales, and in records that are older than the field.
+    images, detections, matched  how many; matched counts the true positives at IoU 0.5.
+    wall_s             seconds of detection and evaluation; weights_sha256 of the evaluated weights; origin as above.
+    upload             of a split without annotations: the file for the evaluation server that was written in place of
+                       numbers (which are all None), relative to the run's folder; else None.
+    score              of such a split, once the server has answered and the numbers are its: `source` and `date` of the
+                       answer, `file`, and `entered`, the Unix time at which they were entered; else None.
+    """
+
+    eval_id: str
+    train_id: str
+    split: str
+    voting: bool
+    postprocess: dict[str, Any]
+    digests: dict[str, str]
+    numbers: dict[str, float | None]
+    per_class: dict[str, float | None]
+    iou_error: float | None
+    images: int
+    detections: int
+    matched: int
+    wall_s: float
+    weights_sha256: str
+    origin: dict[str, Any]
+    upload: str | None = None
+    score: dict[str, Any] | None = None
+    iou_error_positives: float | None = None
+    positives: int | None = None
+    numerics: int = NUMERICS
+    kind: str = "evaluation"
+    format: int = FORMAT
+
+    @property
+    def multiscale(self) -> bool:
+        """Whether it was a multi-scale test."""
+        return bool(self.postprocess.get("multiscale"))
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, **rest: Any) -> EvaluationRecord:
+        """The record of `evaluation`; `rest` are the fields that it does not know."""
+        own = ("numbers", "per_class", "iou_error", "images", "detections", "matched")
+        return cls(**{name: getattr(evaluation, name) for name in own}, **rest)
+
+    def write(self, path: Path) -> None:
+        """Writes it, whole or not at all."""
+        files.write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> EvaluationRecord:
+        """Reads what `write` wrote. FileNotFoundError; BadRecord naming the file and what is wrong with it."""
+        return _read(cls, path, "evaluation")
+
+
+Record = TypeVar("Record", TrainingRecord, EvaluationRecord)
+
+
+def _read(cls: type[Record], path: Path, kind: str) -> Record:
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise BadRecord(str(error)) from error
+    if not isinstance(value, Mapping) or value.get("kind") != kind:
+        raise BadRecord(f"{path}: not the record of {'a training' if kind == 'training' else 'an evaluation'}")
+    if value.get("format") != FORMAT:
+        raise BadRecord(f"{path}: a record of format {value.get('format')}; this version of paa reads format {FORMAT}")
+    fields = cls.__dataclass_fields__
+    required = (f for f in fields.values() if f.default is f.default_factory is dataclasses.MISSING)
+    missing = [f.name for f in required if f.name not in value]
+    if missing:
+        raise BadRecord(f"{path}: the record lacks {', '.join(missing)}")
+    for name, field in fields.items():
+        expected = _MAPPINGS.get(str(field.type))
+        if expected and name in value and not isinstance(value[name], expected):
+            raise BadRecord(f"{path}: {name} is {value[name]!r}, not {field.type}")
+    # Fields of a later version, which this one does not know, are left out.
+    return cls(**{name: value[name] for name in fields if name in value})
+
+
+_MAPPINGS: dict[str, type] = {
+    "str": str,
+    "dict[str, Any]": dict,
+    "dict[str, str]": dict,
+    "dict[str, float | None]": dict,
+    "list[str]": list,
+}

@@ -1,0 +1,114 @@
+"""Where a run stands: done, running, failed or stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from paa.store import failure
+from paa.store.lock import Holder, holder
+from paa.store.paths import RunPaths
+
+_STALE_S = 120.0
+_LEFT = re.compile(r"(?P<at>[\d-]+ [\d:]+)  \S+  \d+/\d+  .*  (?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d\d) left")
+"""A line of progress in a run's log: see `paa.engine.progress`."""
+
+
+@dataclass(frozen=True)
+class State:
+    """`kind` is "done", "running", "failed" or "stopped"; `step`, the last that was logged; `detail` for people.
+
+    by       the process that runs it, or made the attempt that failed.
+    resumes  whether there is a checkpoint to go on from.
+    """
+
+    kind: str
+    step: int | None
+    detail: str
+    by: str = ""
+    resumes: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.detail})" if self.detail else self.kind
+
+
+def state(paths: RunPaths) -> State:
+    """The state of a run's folder as it lies there.
+
+    A holder on another machine is taken to live while its claim file is younger than two minutes; that compares the
+    file's time with this machine's clock, which is good enough to look at and decides nothing.
+    """
+    if paths.finished:
+        details = ["converted"] if paths.converted else []
+        details += [] if paths.weights.exists() else ["weights removed"]
+        return State("done", None, ", ".join(details))
+    step = last_step(paths.metrics)
+    current = live_holder(paths)
+    if current is not None:
+        at = f", step {step}" if step is not None else ""
+        return State("running", step, f"{current}{at}", str(current), resumes=True)
+    resumes = paths.checkpoints.is_dir() and any(paths.checkpoints.glob("*.pt"))
+    failed = failure.read(paths)
+    if failed is not None:
+        return State("failed", step, failed.line, failed.by, resumes)
+    at = f"at step {step}, " if step is not None else ""
+    again = "resumes when asked for again" if resumes else "begins anew when asked for"
+    return State("stopped", step, at + again, resumes=resumes)
+
+
+def live_holder(paths: RunPaths) -> Holder | None:
+    """Who works on the run now, as far as `state` can tell."""
+    current = holder(paths.claim)
+    return current if current is not None and not current.gone and _fresh(paths, current) else None
+
+
+def time_left(paths: RunPaths) -> float | None:
+    """Seconds that a running training said it had left, less what has passed since; None where it has not said."""
+    try:
+        lines = _tail(paths.log).decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        said = _LEFT.fullmatch(line)
+        if said:
+            hours, minutes, seconds = (int(part or 0) for part in said.group("h", "m", "s"))
+            passed = time.time() - time.mktime(time.strptime(said["at"], "%Y-%m-%d %H:%M:%S"))
+            return max(3600.0 * hours + 60 * minutes + seconds - passed, 0.0)
+    return None
+
+
+def _tail(path: Path) -> bytes:
+    """The end of a file."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16)))
+        return file.read()
+
+
+def _fresh(paths: RunPaths, current: Holder) -> bool:
+    if current.process.local:
+        return True
+    try:
+        changed = (paths.claim / f"{current.generation:06d}.json").stat().st_mtime
+    except OSError:
+        return False
+    return time.time() - changed < _STALE_S
+
+
+def last_step(metrics: Path) -> int | None:
+    """The step of the last whole line of a metrics file; None where there is none."""
+    try:
+        lines = _tail(metrics).splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            step = json.loads(line)["step"]
+        except (ValueError, TypeError, KeyError):
+            continue  # torn, or the first line of what was read
+        if isinstance(step, int):
+            return step
+    return None

@@ -1,0 +1,141 @@
+"""Differences of AP between evaluated runs, with an interval: a paired bootstrap over the test images.
+
+Two runs are judged on the same images, and an image that is hard for one is hard for the other: so each draw of images
+serves all runs alike, and what spreads is their difference. Seeds are strata: runs are compared within a seed, and the
+mean over the seeds is what is estimated. All seeds see the same draw, since they saw the same images; drawing anew for
+each would take their common images for independent ones, and make intervals too narrow. The seeds themselves are not
+drawn: an interval is about other images, not about other seeds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from paa.evaluation.matches import Array, Matches
+from paa.tables.bootstrap_ap import METRICS, draw, resampled
+
+RESAMPLES = 1000
+"""Draws of a bootstrap: an interval's end then hangs on 25 of them, and p is 0.002 at least."""
+
+LEVEL = 0.95
+
+
+class PairingError(ValueError):
+    """Evaluations that cannot be compared image by image; the message says why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of a sum: factor x AP (or AP50, AP75) of one table row, of which matches are {seed: path of the .npz}."""
+
+    factor: float
+    matches: Mapping[int, Path]
+    metric: str = "AP"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference in AP, percent, or another sum of APs.
+
+    value      on all images, mean over `seeds`; by_seed, what it is the mean of.
+    low, high  95 % interval: percentiles of the draws.
+    p          two-sided: twice the smaller part of the draws on either side of 0, each part counted with the
+               observation itself, so that it is never 0.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    seeds: tuple[int, ...]
+    by_seed: tuple[float, ...]
+    resamples: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a bootstrap knows of one evaluation: AP of all images, and of each draw.
+
+    truth  digest of the images and of how many ground truths each has: only what was judged on the same can be paired.
+    """
+
+    whole: Mapping[str, float]
+    draws: Mapping[str, Array]
+    truth: str
+
+
+class Bootstrap:
+    """Draws of test images, the same for all evaluations that it is asked about. Each file is worked on once."""
+
+    def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
+        self.resamples, self.seed = resamples, seed
+        self._samples: dict[Path, Sample] = {}
+        self._draws: dict[int, Array] = {}
+
+    def sample(self, path: Path) -> Sample:
+        """AP of the matches in `path` on all images and on each draw. FileNotFoundError; ValueError names the file."""
+        if path not in self._samples:
+            matches = Matches.load(path)
+            images = len(matches.image_ids)
+            if images not in self._draws:
+                self._draws[images] = draw(images, self.resamples, self.seed)
+            every = resampled(matches, np.vstack([np.ones((1, images), dtype=np.int32), self._draws[images]]))
+            self._samples[path] = Sample(
+                whole={name: float(values[0]) for name, values in every.items()},
+                draws={name: values[1:] for name, values in every.items()},
+                truth=_truth(matches),
+            )
+        return self._samples[path]
+
+    def difference(self, ours: Mapping[int, Path], theirs: Mapping[int, Path], metric: str = "AP") -> Estimate:
+        """How far ours is above theirs; see `estimate`."""
+        return self.estimate([Term(1.0, ours, metric), Term(-1.0, theirs, metric)])
+
+    def estimate(self, terms: Sequence[Term]) -> Estimate:
+        """The sum of `terms`, on the seeds that all of them have.
+
+        PairingError where they have no seed in common, were evaluated on different images or ground truths, or there is
+        no ground truth. FileNotFoundError where matches were removed.
+        """
+        for term in terms:
+            if term.metric not in METRICS:
+                raise ValueError(f"metric={term.metric}: must be one of {', '.join(METRICS)}")
+        seeds = tuple(sorted(set.intersection(*(set(term.matches) for term in terms))))
+        if not seeds:
+            raise PairingError("no seed in common")
+        by_seed, draws, truth = dict.fromkeys(seeds, 0.0), np.zeros(self.resamples), None
+        for term in terms:
+            for seed in seeds:
+                one = self.sample(term.matches[seed])
+                if truth is not None and one.truth != truth:
+                    raise PairingError("evaluated on other images")
+                truth = one.truth
+                by_seed[seed] += term.factor * one.whole[term.metric]
+                draws += term.factor * one.draws[term.metric] / len(seeds)
+        draws = draws[~np.isnan(draws)]  # a draw without any ground truth
+        values = tuple(by_seed.values())
+        if np.isnan(values).any() or not len(draws):
+            raise PairingError("no ground truth")
+        return _estimate(values, draws, seeds)
+
+
+def _truth(matches: Matches) -> str:
+    order = np.lexsort((matches.gt_label, matches.gt_image))
+    digest = hashlib.sha256(matches.image_ids.astype(np.int64).tobytes())
+    for held in (matches.gt_image, matches.gt_label, matches.gt_count):
+        digest.update(np.ascontiguousarray(held[order], dtype=np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def _estimate(values: tuple[float, ...], draws: Array, seeds: tuple[int, ...]) -> Estimate:
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    settled = np.abs(draws) < 1e-9  # sums of equal numbers, but for rounding: on either side of 0
+    below, above = np.count_nonzero((draws < 0) | settled), np.count_nonzero((draws > 0) | settled)
+    p = min(1.0, 2 * (int(min(below, above)) + 1) / (len(draws) + 1))
+    return Estimate(float(np.mean(values)), float(low), float(high), p, seeds, values, len(draws))

@@ -1,0 +1,208 @@
+"""`python -m paa.evaluate` and `python -m paa.predict`, as a user types them, within this process."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import call, experiment, only_run, rows, train
+
+from paa.engine.signals import Interrupted
+from paa.evaluation.coco import NUMBERS
+from paa.experiment.experiment import Experiment
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, smoke_data):
+    """A folder with a finished run, and what a user may take for images; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    experiment(folder / "runs", "schedule.steps=2", f"data.root={smoke_data}").run(lambda text: None)
+    (folder / "empty").mkdir()
+    (folder / "broken").mkdir()
+    (folder / "broken/x.png").write_text("no pixels")
+    return folder
+
+
+@pytest.fixture
+def trained(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    return finished
+
+
+def test_evaluate_with_other_settings_trains_nothing_and_each_once(here, capsys):
+    assert train(capsys, "postprocess.voting=true").code == 0
+    run = only_run(here)
+    ended = call(capsys, "paa.evaluate", "-m", f"run={run.train_id[:6]}", "postprocess.voting=false,true")
+    assert ended.code == 0, ended.err
+    table = rows(ended.out)
+    assert [(row[1].lower(), row[3]) for row in table] == [
+        ("postprocess.voting=false", "off"),
+        ("postprocess.voting=true", "on"),
+    ]
+    assert "is finished: nothing to do" in ended.out
+    assert len(list(run.evals.glob("*.json"))) == 2
+    ended = call(capsys, "paa.evaluate", f"run={run.train_id}", "postprocess.sigma_t=0.5", "evaluate.splits=[test]")
+    assert [row[-9:-7] for row in rows(ended.out)] == [["test", "on"]]
+    assert len(list(run.evals.glob("*.json"))) == 3
+    assert "trains on" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run=tzz"], "paa.evaluate: run=tzz: no run in runs begins so; python -m paa.runs lists them\n"),
+        (
+            ["postprocess.voting=true"],
+            "paa.evaluate: run is missing: add run=..., the id of a finished run, or its first",
+        ),
+        (
+            ["run=t", "assign.topk=3"],
+            "paa.evaluate: assign.topk: cannot change once a run is trained; what can: claim, ",
+        ),
+        (
+            ["run=t", "postprocess.voting=true,false"],
+            "paa.evaluate: postprocess.voting=true,false: several values are a",
+        ),
+        (
+            ["run=t", "postprocess.sigma_t=0"],
+            "paa.evaluate: postprocess.sigma_t=0 is out of range: must be a number above",
+        ),
+        (["--nope"], "--nope: no such option\n"),
+    ],
+)
+def test_evaluate_refuses_in_a_line(trained, capsys, arguments, message):
+    ended = call(capsys, "paa.evaluate", *arguments)
+    assert ended.code == 2
+    assert ended.err.startswith(message)
+    assert "Traceback" not in ended.err
+
+
+def test_an_evaluation_that_fails_hides_no_other(here, capsys, monkeypatch):
+    assert train(capsys).code == 0
+    run = only_run(here)
+    plain = Experiment.run
+
+    def fail(self, say):
+        if self.parts.config["postprocess"]["sigma_t"] == 0.5:
+            raise OSError("no room on the disk")
+        return plain(self, say)
+
+    monkeypatch.setattr(Experiment, "run", fail)
+    ended = call(capsys, "paa.evaluate", "-m", f"run={run.train_id}", "postprocess.sigma_t=0.5,0.25")
+    assert ended.code == 1
+    assert "postprocess.sigma_t=0.5   failed: no room on the disk" in ended.out
+
+
+@pytest.mark.parametrize(("stop", "code"), [(Interrupted(signal.SIGTERM, 4), 143), (KeyboardInterrupt(), 130)])
+def test_a_sweep_that_is_stopped_shows_what_is_done(here, capsys, monkeypatch, stop, code):
+    assert train(capsys, "postprocess.voting=true").code == 0
+    plain = Experiment.run
+
+    def run(self, say):
+        if self.parts.config["postprocess"]["sigma_t"] == 0.5:
+            raise stop
+        return plain(self, say)
+
+    monkeypatch.setattr(Experiment, "run", run)
+    ended = call(capsys, "paa.evaluate", "-m", f"run={only_run(here).train_id}", "postprocess.sigma_t=0.25,0.5,0.75")
+    assert ended.code == code
+    done, stopped, never = rows(ended.out)
+    assert done[1:4] == ["postprocess.sigma_t=0.25", "val", "on"]
+    assert stopped[1:] == ["postprocess.sigma_t=0.5", "not", "finished"]
+    assert never[1:] == ["postprocess.sigma_t=0.75", "not", "finished"]
+
+
+def test_evaluations_that_find_nothing_are_ap_0(here, capsys):
+    ended = train(capsys, "postprocess.score_threshold=0.999", "evaluate.splits=[val,test]")
+    assert ended.code == 0, ended.err
+    for row in rows(ended.out):
+        assert row[-7:-4] == ["0.0", "0.0", "0.0"], row
+        assert row[-1] == "-"
+    records = [json.loads(p.read_text()) for p in only_run(here).evals.glob("*.json")]
+    assert {r["numbers"]["AP"] for r in records} == {0.0}
+    assert {r["detections"] for r in records} == {0}
+    assert set(records[0]["numbers"]) == set(NUMBERS)
+
+
+def photos(folder: Path) -> Path:
+    """Three images of two sizes in two folders, two of which differ in their ending alone."""
+    draw = np.random.default_rng(0)
+    for name, size in {"a.jpg": (90, 60), "a.png": (64, 64), "more/b.png": (40, 100)}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 255, (*size, 3), dtype=np.uint8)).save(path)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def test_predict_writes_coco_results_and_pictures(here, capsys):
+    assert train(capsys).code == 0
+    run = only_run(here)
+    photos(here / "photos")
+    threshold = "postprocess.score_threshold=0.001"
+    ended = call(capsys, "paa.predict", "run=t", "images=photos", "out=found", "score=0.01", threshold)
+    assert ended.code == 0, ended.err
+    found = json.loads((here / "found/detections.json").read_text())
+    assert found
+    names = {"a.jpg": 1, "a.png": 2, "more/b.png": 3}
+    categories = {pair[0] for pair in json.loads(run.record.read_text())["categories"]}
+    for one in found:
+        assert set(one) == {"image_id", "category_id", "bbox", "score", "file_name"}
+        assert names[one["file_name"]] == one["image_id"]
+        assert one["category_id"] in categories
+        assert len(one["bbox"]) == 4
+        assert 0 < one["score"] < 1
+    pictures = here / "found/pictures"
+    assert sorted(str(p.relative_to(pictures)) for p in pictures.rglob("*.png")) == ["a.jpg.png", "a.png", "more/b.png"]
+    assert Image.open(pictures / "a.png").size[0] >= 480  # small images are enlarged, so that names can be read
+    assert f"{len(found)} detections on 3 images" in ended.out
+    alone = call(capsys, "paa.predict", "run=t", "images=photos/a.png", "out=one", "pictures=false")
+    assert alone.code == 0, alone.err
+    assert sorted(p.name for p in (here / "one").iterdir()) == ["detections.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run=t", "images=nowhere", "out=found"], 1, "paa.predict: images=nowhere: no such folder or file\n"),
+        (["run=t", "images=empty", "out=found"], 1, "paa.predict: images=empty: holds no image (.bmp, "),
+        (["run=t", "images=broken", "out=found"], 1, "paa.predict: broken/x.png: is not an image ("),
+        (["run=t", "out=found"], 2, "paa.predict: images is missing: add images=..., a folder of images\n"),
+        (["run=t", "images=empty"], 2, "paa.predict: out is missing: add out=..., a folder to write into\n"),
+        (
+            ["run=t", "images=empty", "out=o", "score=2"],
+            2,
+            "paa.predict: score=2 is out of range: must be a number from 0",
+        ),
+        (["run=t", "images=empty", "out=o", "score=x"], 2, "paa.predict: score=x: must be a number from 0 to 1\n"),
+        (["run=t", "images=empty", "out=o", "pictures=3"], 2, "paa.predict: pictures=3: must be true or false\n"),
+        (["-m", "run=t", "images=empty", "out=o"], 2, "paa.predict: -m: predict takes one run at a time\n"),
+    ],
+)
+def test_predict_refuses_in_a_line(trained, capsys, arguments, code, message):
+    ended = call(capsys, "paa.predict", *arguments)
+    assert ended.code == code
+    assert ended.err.startswith(message)
+    assert ended.err.count("\n") == 1
+    assert not (trained / "found").exists()
+
+
+def test_a_run_without_its_weights_is_finished_and_says_what_it_lacks(here, capsys):
+    assert train(capsys).code == 0
+    run = only_run(here)
+    run.weights.write_bytes(b"half")
+    ended = call(capsys, "paa.evaluate", f"run={run.train_id}", "postprocess.sigma_t=0.5")
+    assert ended.code == 1
+    assert "weights.pt: not a readable checkpoint" in ended.err
+    assert f"remove runs/{run.train_id} to train it again" in ended.err
+    run.weights.unlink()
+    assert "is finished: nothing to do" in train(capsys).out
+    ended = call(capsys, "paa.evaluate", f"run={run.train_id}", "postprocess.sigma_t=0.5")
+    assert ended.code == 1
+    assert "its weights were removed" in ended.err
+    photos(here / "photos")
+    assert "its weights were removed" in call(capsys, "paa.predict", "run=t", "images=photos", "out=o").err

@@ -1,0 +1,214 @@
+"""`python -m paa.runs`: list, show, diff, and the states of runs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from records import config, write_run
+
+from paa.commands.runs import main
+from paa.store import text_table as text
+from paa.store.lock import acquire
+from paa.store.paths import RunPaths
+from paa.store.process import Process
+from paa.store.state import last_step, state
+
+
+def unfinished(runs_dir, name="t7"):
+    import yaml
+
+    paths = RunPaths(runs_dir, name)
+    paths.folder.mkdir()
+    paths.config.write_text(yaml.safe_dump(config()))
+    return paths
+
+
+def test_states(tmp_path, monkeypatch):
+    done = write_run(tmp_path, 1)
+    assert str(state(done)) == "done (weights removed)"
+    done.weights.touch()
+    assert str(state(done)) == "done"
+
+    paths = unfinished(tmp_path)
+    assert str(state(paths)) == "stopped (begins anew when asked for)"
+    paths.metrics.write_text('{"step": 20}\n{"step": 40}\n{"st')
+    paths.checkpoints.mkdir()
+    (paths.checkpoints / "00000040.pt").touch()
+    assert str(state(paths)) == "stopped (at step 40, resumes when asked for again)"
+    with acquire(paths.claim):
+        running = state(paths)
+        assert (running.kind, running.step) == ("running", 40)
+        assert running.detail == f"{Process.current().host}, process {os.getpid()}, step 40"
+    assert state(paths).kind == "stopped"
+
+
+def test_a_holder_elsewhere_runs_while_its_file_is_young(tmp_path, monkeypatch):
+    paths, here = unfinished(tmp_path), Process.current()
+    there = Process("elsewhere", "another-boot", here.space, 17, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(Process, "current", classmethod(lambda cls: there))
+        claim = acquire(paths.claim, heartbeat_s=1000, stale_s=3000)
+    assert str(state(paths)) == "running (elsewhere, process 17)"
+    old = time.time() - 600
+    os.utime(paths.claim / "000001.json", (old, old))
+    assert state(paths).kind == "stopped"
+    claim.release()
+
+
+def test_last_step(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert last_step(path) is None
+    path.write_text("")
+    assert last_step(path) is None
+    path.write_text('{"step": 1}\n{"step": 2, "loss": 0.5}\n')
+    assert last_step(path) == 2
+    with path.open("a") as file:
+        file.write('{"step": 3, "fill": "' + "x" * 100_000 + '"}\n')
+        file.write('{"step": 4, "lo')
+    assert last_step(path) is None  # longer than the tail that is read, and no whole line in it
+    with path.open("a") as file:
+        file.write('ss": 1}\n[1]\n')
+    assert last_step(path) == 4
+
+
+def test_list(tmp_path, capsys):
+    write_run(tmp_path, 1)
+    write_run(tmp_path, 2, boundary={"_target_": "paa.assign.boundary.C"}, evaluations=0)
+    write_run(tmp_path, 3, assign={"_target_": "paa.assign.ATSS", "topk": 9})
+    unfinished(tmp_path)
+    (tmp_path / "t0000000003" / "record.json").write_text("{")
+    assert main(["--runs-dir", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split() == ["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"]
+    assert lines[1].startswith("t0000000001  done")
+    assert "fnp(3)" in lines[1]
+    assert lines[1].endswith("val 41.0, val+voting 42.0")
+    assert " paa " in lines[2]
+    assert lines[4].startswith("t7           stopped (begins anew when asked for)  mini    shapes")
+    assert err.count("warning:") == 1
+    assert "t0000000003/record.json: not JSON" in err
+    assert main(["list", "--runs-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_nothing_there_says_what_to_do(tmp_path, capsys):
+    assert main(["--runs-dir", str(tmp_path)]) == 0
+    assert "python -m paa.train makes one" in capsys.readouterr().out
+
+
+def test_show(tmp_path, capsys):
+    write_run(tmp_path, 1)
+    write_run(tmp_path, 2)
+    assert main(["--runs-dir", str(tmp_path), "show", "t0000000001"]) == 0
+    out = capsys.readouterr().out
+    for part in (
+        "done",
+        "overrides: assign.boundary=fnp",
+        "a processor",
+        "assign.boundary.n",
+        "d" * 64,
+        "AP ring",
+        "iou_error",
+    ):
+        assert part in out
+    assert "val e0000000001" in out
+    assert main(["--runs-dir", str(tmp_path), "show", "t00"]) == 1
+    assert "run=t00: 2 runs in" in capsys.readouterr().err
+    unfinished(tmp_path)
+    assert main(["show", "t7", "--runs-dir", str(tmp_path)]) == 0
+    assert "schedule.steps" in capsys.readouterr().out
+
+
+def test_evaluations_of_one_title_are_told_apart_by_their_settings(tmp_path, capsys):
+    write_run(tmp_path, 1, evaluations=2)
+    folder = tmp_path / "t0000000001" / "evals"
+    for number, path in enumerate(sorted(folder.glob("*.json"))):
+        content = json.loads(path.read_text())
+        content["postprocess"] |= {"voting": True, "sigma_t": [0.0025, 0.025][number]}
+        path.write_text(json.dumps({**content, "voting": True, "iou_error_positives": 0.25}))
+    for command in (["show", "t0000000001"], []):
+        assert main(["--runs-dir", str(tmp_path), *command]) == 0
+        out = capsys.readouterr().out
+        assert "val+voting sigma_t=0.0025" in out
+        assert "val+voting sigma_t=0.025" in out
+        assert ("iou_error_positives" in out) == bool(command)
+
+
+def test_diff(tmp_path, capsys):
+    write_run(tmp_path, 1)
+    write_run(tmp_path, 2, evaluations=1, seed=4, boundary={"_target_": "paa.assign.boundary.C"})
+    changed = tmp_path / "t0000000002" / "evals" / "e0000000001.json"
+    changed.write_text(changed.read_text().replace('"AP50": 41.0', '"AP50": 43.5'))
+    assert main(["diff", "t0000000001", "t0000000002", "--runs-dir", str(tmp_path)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["seed", "0", "4"] in lines
+    assert ["assign.boundary.n", "3", "(none)"] in lines
+    assert ["val", "AP50", "41", "43.5", "2.5"] in lines
+    assert not any(line[:1] == ["recipe.name"] for line in lines)
+    assert not any("AP75" in line for line in lines)
+    assert main(["diff", "t0000000001", "t0000000001", "--runs-dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "The configurations do not differ." in out
+    assert "none whose numbers differ" in out
+
+
+def test_help_is_help(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("show", "diff", "list", "--runs-dir", "resumes when asked for"))
+    with pytest.raises(SystemExit) as end:
+        main(["shwo"])
+    assert end.value.code == 2
+
+
+def test_a_reader_that_stops_reading_is_no_error(tmp_path):
+    for i in range(40):
+        (tmp_path / f"t{i:03d}{'x' * 200}").mkdir()
+    command = [sys.executable, "-m", "paa.runs", "--runs-dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+def test_it_starts_in_less_than_a_second():
+    code = "import time; began = time.process_time()\nfrom paa.commands.runs import main\n"
+    code += "main(['--runs-dir', '/nonexistent'])\nprint(time.process_time() - began)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout.splitlines()[-1]) < 0.8
+
+
+ROWS = [["a|b", 1.0, True, None], ["c", 22.25, False, float("nan")]]
+
+
+def test_tables_as_text():
+    assert text.aligned(["name", "x", "yes", "no"], ROWS) == "name      x  yes  no\na|b       1  yes\nc     22.25  no\n"
+    assert text.aligned(["name", "x", "y", "n"], ROWS, {"x": 1}).splitlines()[2] == "c     22.2  no"
+    assert text.aligned(["a", "b"], []) == "a  b\n"
+    assert text.markdown(["name", "x", "y", "n"], ROWS).splitlines()[1:3] == [
+        "| --- | --: | --- | --- |",
+        "| a\\|b | 1 | yes |  |",
+    ]
+    assert text.comma_separated(["name", "x", "y", "n"], ROWS) == "name,x,y,n\na|b,1.0,yes,\nc,22.25,no,\n"
+
+
+def test_on_a_terminal_the_table_is_drawn(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    text.show(["name", "x"], [["[red]plain[/red]", 1.5]])
+    out = capsys.readouterr().out
+    assert "[red]plain[/red]" in out
+    assert "1.5" in out
+
+
+def test_documented_commands_are_the_module_s():
+    done = subprocess.run(
+        [sys.executable, "-m", "paa.runs", "--help"], capture_output=True, text=True, check=True, cwd=Path("/")
+    )
+    assert "python -m paa.runs" in done.stdout

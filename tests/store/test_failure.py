@@ -1,0 +1,33 @@
+"""The trace of a failed attempt, and how the state of a run tells of it."""
+
+import os
+
+from paa.store import failure
+from paa.store.lock import acquire
+from paa.store.paths import RunPaths
+from paa.store.process import Process
+from paa.store.state import state
+
+
+def test_the_last_line_of_the_reason_is_told_until_the_next_attempt(tmp_path):
+    paths = RunPaths(tmp_path, "t1")
+    assert failure.read(paths) is None
+    failure.clear(paths)
+    failure.write(paths, "Traceback\n  File\nRuntimeError: out of paper\n")
+    assert failure.read(paths).line == "RuntimeError: out of paper"
+    assert failure.read(paths).by == f"{Process.current().host}, process {os.getpid()}"
+    assert str(state(paths)) == "failed (RuntimeError: out of paper)"
+    with acquire(paths.claim):
+        assert state(paths).kind == "running"
+    failure.clear(paths)
+    assert state(paths).kind == "stopped"
+
+
+def test_a_trace_that_is_none_says_so(tmp_path):
+    paths = RunPaths(tmp_path, "t1")
+    paths.folder.mkdir()
+    for text in ("{", "[]", '{"reason": "x"}', '{"reason": "x", "at": "y", "by": "z"}'):
+        paths.failure.write_text(text)
+        assert failure.read(paths).line == f"{paths.failure} cannot be read"
+    failure.write(paths, "")
+    assert failure.read(paths).line == "it did not say why"
