@@ -64,8 +64,8 @@ class Criterion:
                  1 and their sum is divided by max(P, 1) (there by 0); "floor" (MMDetection): every weight is at least
                  1e-12, at any W.
                  Left out, these two are as `BEFORE` says of `normalizer`.
-    normalizer_sync  "global": P, W and N are of all processes together; "per_process": each process has its own. The caller
-                 acts on it, by what it passes as `statistics`.
+    normalizer_sync  "global": P, W and N are of all processes together; "per_process": each process has its own.
+                 The caller acts on it, by what it passes as `statistics`.
     """
 
     def __init__(

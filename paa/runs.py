@@ -1,4 +1,4 @@
-"""List, compare and remove runs: `python -m paa.runs`; `paa.runs.collect(runs_dir)` is all records as a pandas frame."""
+"""List, compare and remove runs: `python -m paa.runs`; `collect(runs_dir)` returns all records as a pandas frame."""
 
 from __future__ import annotations
 

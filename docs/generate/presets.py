@@ -104,8 +104,8 @@ FIXED = """\
 * The stride lies in the 1x1 convolution for Caffe's ResNets and in the 3x3 for all else: it follows the weights
   ([backbones](backbones.md)).
 
-What no preset brings back: both codes group the images of a GPU's part of the batch by form (`compat.aspect_grouping`), each GPU
-for itself; here the whole batch is of one form, on any number of devices. MMDetection ends each epoch with what is left
+What no preset brings back: both codes group the images of a GPU's part of the batch by form (`compat.aspect_grouping`),
+each GPU for itself; here the whole batch is of one form, on any number of devices. MMDetection ends each epoch with what is left
 over; here it begins the next one. NMS and voting here are in float64, theirs in float32. Test images are padded
 together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
 

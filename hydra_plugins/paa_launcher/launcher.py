@@ -24,7 +24,7 @@ class _Launcher(Launcher):
         self._config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Runs the jobs elsewhere. What became of each is told by `paa.commands.train.finish`, not by what is returned."""
+        """Run the jobs elsewhere; `paa.commands.train.finish` reports what became of each."""
         from paa.commands.launching import launch
 
         launch(type(self).__name__, self._settings, Path(str(self._config.hydra.sweep.dir)), job_overrides)

@@ -123,7 +123,7 @@ def primitives(world: distributed.World) -> dict[str, Any]:
 
 
 def halves(world: distributed.World) -> list[list[float]]:
-    """Numbers of the two halves of the first batch, each normalized by its own statistics (normalizer_sync=per_process)."""
+    """Numbers of the two halves of the first batch, each normalized by its own statistics."""
     parts = assemble(configuration(*TINY, *CORES["local"]))
     return [parts.core(parts.detector(5)).losses(part(BATCHES[0], s), 0.5).tolist() for s in (slice(2), slice(2, 4))]
 

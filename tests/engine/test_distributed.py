@@ -120,7 +120,8 @@ def test_with_local_normalizers_only_as_many_processes_go_on(told):
     ((kind, text),) = one_of(told, "shrunk local")
     assert kind == "ConfigError"
     assert re.fullmatch(
-        r"criterion\.normalizer_sync=per_process: t\w{10} is of 2 processes, which matters to its numbers, and not of 1; "
+        r"criterion\.normalizer_sync=per_process: t\w{10} is of 2 processes, which matters to its numbers, "
+        r"and not of 1; "
         r"start 2, or say another runs_dir or compat\.normalizer_sync=global",
         text,
     )

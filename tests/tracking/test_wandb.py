@@ -218,6 +218,6 @@ def test_keys_of_the_command_line(runs_dir):
 
 
 def test_training_without_tracking_does_not_import_wandb_or_matplotlib():
-    code = "import sys, paa.train, paa.experiment.training; print([m for m in ('wandb', 'matplotlib') if m in sys.modules])"
+    code = "import sys, paa.train, paa.experiment.training; print([m for m in ('wandb', 'matplotlib') if m in sys.modules])"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.strip() == "[]"
