@@ -91,7 +91,7 @@ def training_images(
                   would stop at it); "unannotated": it is left out if its annotations hold nothing at all, neither a
                   crowd nor a box that training drops (MMDetection `CocoDataset.filter_data`).
     degenerate_boxes   "drop": an image is left out if all that is annotated in it, crowds too, is at most one
-                  pixel wide or high as stored (authors' code, `has_valid_annotation`); "keep": it is an image as others.
+                  pixel wide or high as stored (authors' code, `has_valid_annotation`); "keep": it is kept.
     min_side      images with a side below this many pixels are left out (MMDetection: 32).
     """
     checks.choice("empty_images", empty_images, EMPTY_IMAGES)

@@ -4,8 +4,8 @@
 
 Frozen ids stand for numbers that people have. They are written anew only when `paa.NUMERICS` was raised, or before
 anything was published under the old ones. For a new key, extend `paa.store.identity.INERT` instead. Where the value
-that conf/ gives a key has changed, and numbers with it, "today" holds by hand what the overrides compose to since then; the
-configuration as it was recorded keeps its "ids".
+that conf/ gives a key has changed, and numbers with it, "today" holds by hand what the overrides compose to since then;
+the configuration as it was recorded keeps its "ids".
 """
 
 import json
