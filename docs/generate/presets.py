@@ -106,8 +106,8 @@ FIXED = """\
 
 What no preset brings back: both codes group the images of a GPU's part of the batch by form (`compat.aspect_grouping`),
 each GPU for itself; here the whole batch is of one form, on any number of devices. MMDetection ends each epoch with
-what is left over; here it begins the next one. NMS and voting here are in float64, theirs in float32. Test images are padded
-together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
+what is left over; here it begins the next one. NMS and voting here are in float64, theirs in float32. Test images are
+padded together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
 
 With `assign=atss compat=mmdet` losses and detections are those of MMDetection's ATSSHead, and with any other assigner
 those of its PAAHead.
