@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paa.commands.figures import FIGURES, OTHER_NAMES, Shown, choose
 from paa.config.compose import composer
-from paa.config.messages import EXPECTED
+from paa.config.messages import USER_ERRORS
 from paa.config.user_code import look_here
 from paa.figures.detections import SCORE
 from paa.figures.positives import Scheme
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 warnings.simplefilter("always", UnreadableRecord)
                 warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
                 runs = choose(options.runs_dir, options.run or [], compose)
-        except EXPECTED as error:
+        except USER_ERRORS as error:
             print(f"make_figures: {error}", file=sys.stderr)
             return 1
         shown = Shown(runs, bool(options.run), options.image, options.score, options.scheme)
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 with printed():
                     paths = save(FIGURES[name](shown), options.out, f"figure_{name}", options.format)
-            except EXPECTED as error:
+            except USER_ERRORS as error:
                 print(f"make_figures: Figure {name}: {error}", file=sys.stderr)
                 failed += 1
             else:

@@ -1,4 +1,4 @@
-"""Range checks of constructor arguments: one wording for every refusal."""
+"""Base class of every error that a user can fix, and range checks of constructor arguments."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 
-class OutOfRange(ValueError):  # noqa: N818 - it reads as what happened
-    """An argument has a value that it cannot have. `name` is the argument, `problem` what is wrong, what is right."""
+class UserError(Exception):
+    """An error that a user can fix. The message is one line: what is wrong and what would be right.
+
+    Commands print the message of a UserError or an OSError; any other exception is a bug and shows its traceback.
+    """
+
+
+class OutOfRange(UserError, ValueError):  # noqa: N818
+    """An argument is out of range: argument `name`, `problem` (what is wrong; what would be right)."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}{problem}")

@@ -41,7 +41,7 @@ def main() -> None:
     from paa.commands.options import command_line, refusing, required
     from paa.commands.report import table
     from paa.config.compose import composer
-    from paa.config.messages import EXPECTED
+    from paa.config.messages import USER_ERRORS
     from paa.config.user_code import look_here
     from paa.engine.distributed import current, leave
     from paa.engine.progress import print_line
@@ -66,7 +66,7 @@ def main() -> None:
             for number, (_, experiment) in enumerate(jobs):
                 try:
                     experiment.run(print_line)
-                except EXPECTED as error:
+                except USER_ERRORS as error:
                     failed[number] = report_failure(experiment, error)
                     if current().size > 1:  # the processes are out of step
                         break

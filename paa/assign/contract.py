@@ -9,9 +9,10 @@ from torch import Tensor
 
 from paa.assign.boundary import IGNORED, NEGATIVE, POSITIVE
 from paa.assign.paa import SCOPES, Boundary
+from paa.checks import UserError
 
 
-class BoundaryError(ValueError):
+class BoundaryError(UserError, ValueError):
     """A boundary breaks a promise; the message is one line. `__cause__` is what it raised, if it raised."""
 
 

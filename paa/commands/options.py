@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from paa.config.messages import EXPECTED, ConfigError, told
+from paa.config.messages import USER_ERRORS, ConfigError, told
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 
@@ -46,7 +46,7 @@ def refusing(module: str, code: int) -> Iterator[None]:
     """What a person can put right ends the process with one line and `code`."""
     try:
         yield
-    except EXPECTED as error:
+    except USER_ERRORS as error:
         if int(os.environ.get("RANK", "0")) == 0:  # of several processes all refuse, and one says so
             print_line(told(module, error), sys.stderr)
         raise SystemExit(code) from None

@@ -126,7 +126,7 @@ def _names_table(word: str) -> bool:
 
 
 def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) -> int:
-    from paa.config.messages import EXPECTED
+    from paa.config.messages import USER_ERRORS
     from paa.config.user_code import look_here
     from paa.planning.rows import rows_of
     from paa.planning.status import HEADER as ROWS
@@ -140,7 +140,7 @@ def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) 
         if len(named) > 1:
             raise RunError(f"{' '.join(named)}: one table at a time")
         body, below = report(rows_of(named[0], rest, config_dir=config_dir), config_dir)
-    except EXPECTED as error:
+    except USER_ERRORS as error:
         print(f"paa.runs: {error}", file=sys.stderr)
         return 1
     show(ROWS, body)

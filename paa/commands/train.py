@@ -16,7 +16,7 @@ from paa.checks import OutOfRange
 from paa.commands.report import table
 from paa.config.bulk import Bulk
 from paa.config.compose import Composer, choices_of, composer, parse, resolved
-from paa.config.messages import EXPECTED, ConfigError, naming_presets, told
+from paa.config.messages import USER_ERRORS, ConfigError, naming_presets, told
 from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
@@ -73,7 +73,7 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
                 check_launcher(settings_of(compose.launcher(hydras)), jobs, command.multirun)
             if checking.plans:
                 planned = plan(jobs, checking.shared)
-    except EXPECTED as error:
+    except USER_ERRORS as error:
         problem = told(module, error)
     problem = world.agree(problem)
     if world.main and (problem or planned):

@@ -11,28 +11,23 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 
-from paa.checks import OutOfRange
-from paa.datasets.errors import DataError
-from paa.engine.checkpoint import CheckpointError
-from paa.engine.distributed import PeerFailed
-from paa.engine.loop import NonFiniteLoss
-from paa.store.errors import RunError
+from paa.checks import UserError
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """A configuration that cannot be composed or run. The message is for the person who typed it."""
 
 
 FEEDS = ("compat", "recipe", "pretrained")
 """Nodes whose keys only feed those of others."""
 
-EXPECTED = (ConfigError, RunError, NonFiniteLoss, CheckpointError, DataError, OutOfRange, PeerFailed, OSError)
-"""What a person can put right: told in one line. Anything else is a fault of the program and shows its traceback."""
+USER_ERRORS = (UserError, OSError)
+"""What a user can fix: one line on the terminal. Anything else is a bug and shows its traceback."""
 
 
 def reason(error: BaseException) -> str:
-    """Why something failed, in a line: a person can act on the message of EXPECTED, other errors say their kind."""
-    return str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
+    """Why something failed, in a line: a person can act on the message of USER_ERRORS, other errors say their kind."""
+    return str(error) if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {error}"
 
 
 def told(module: str, error: Exception) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from paa.checks import UserError
 
-class DataError(ValueError):
+
+class DataError(UserError, ValueError):
     """The data cannot be used as they are."""
 
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from paa import files
+from paa.checks import UserError
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A file that is not a whole checkpoint."""
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from paa.checks import UserError
 
-class CannotCompile(Exception):  # noqa: N818
+
+class CannotCompile(UserError):  # noqa: N818
     """torch.compile does not work on this machine."""
 
 

@@ -27,6 +27,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from paa import checks
+from paa.checks import UserError
 from paa.engine.signals import Interrupted, StopRequest
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ _FAILED = "paa/failed"
 _GRACE_S = 2.0  # how long a process whose connection broke looks for the reason that the other one left
 
 
-class PeerFailed(Exception):  # noqa: N818
+class PeerFailed(UserError):  # noqa: N818
     """Another process of this training has ended, so this one has to."""
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from paa import checks
+from paa.checks import UserError
 from paa.engine.checkpoint import Checkpoints, random_states, restore_random_states
 from paa.engine.core import NUMBERS, TrainingCore
 from paa.engine.distributed import ALONE, World
@@ -24,7 +25,7 @@ from paa.engine.signals import Interrupted, StopRequest
 from paa.structures import Batch
 
 
-class NonFiniteLoss(Exception):  # noqa: N818
+class NonFiniteLoss(UserError):  # noqa: N818
     """A loss is NaN or infinite, or, where `parts` is empty, the weights are though the loss was not.
 
     On the CPU the weights are still those before the step. The last checkpoint stands.

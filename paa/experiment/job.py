@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paa.config.messages import EXPECTED, ConfigError, reason
+from paa.config.messages import USER_ERRORS, ConfigError, reason
 from paa.engine.distributed import PeerFailed, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
@@ -108,5 +108,5 @@ def report_failure(experiment: Experiment | None, error: Exception) -> str:
     trace = "".join(traceback.format_exception(error))
     text = f"{name}  failed: {why}"
     if current().main or not isinstance(error, PeerFailed):  # one that others took down adds nothing
-        print_line(text if isinstance(error, EXPECTED) else f"{trace}{text}", sys.stderr)
+        print_line(text if isinstance(error, USER_ERRORS) else f"{trace}{text}", sys.stderr)
     return why

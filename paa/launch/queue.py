@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from paa.checks import UserError
+
 _FIELDS = ("JobArrayID", "State", "Reason", "NodeList", "StartTime", "RestartCnt", "Name")
 
 OVER = frozenset(
@@ -34,7 +36,7 @@ TIMEOUT_S = 60.0
 """Seconds that a command of SLURM may take."""
 
 
-class NoAnswer(Exception):  # noqa: N818
+class NoAnswer(UserError):  # noqa: N818
     """SLURM does not answer, or there is none here. The message is what its command said."""
 
 

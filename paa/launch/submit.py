@@ -12,6 +12,7 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
+from paa.checks import UserError
 from paa.launch import queue
 from paa.launch.ledger import Array, Sweep
 from paa.launch.settings import SlurmSettings
@@ -23,7 +24,7 @@ AGAIN_S = 60
 """Seconds that a batch script which has put its own job back waits for SLURM to end it."""
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(UserError):  # noqa: N818
     """A submission that SLURM does not take; the message says why, and what was submitted before."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paa.config.bulk import Bulk
 from paa.config.compose import composer
-from paa.config.messages import EXPECTED
+from paa.config.messages import USER_ERRORS
 from paa.datasets.errors import DataError
 from paa.experiment.experiment import identify
 from paa.experiment.parts import assemble
@@ -117,7 +117,7 @@ def _problem(words: Sequence[str], record: TrainingRecord, config_dir: str | Non
         with composer(config_dir) as compose:
             parts = assemble(without_plan(Bulk(compose).resolved(words).config)[0])
             identify(parts, known=record.digests)
-    except EXPECTED as error:
+    except USER_ERRORS as error:
         return str(error)
     return None
 
@@ -141,7 +141,7 @@ def _lacking(
         asked, digests = [*every, split] if split else every, records[0].digests
         try:
             rows = _rows(table, asked, config_dir, digests)
-        except EXPECTED:  # none of its rows goes with these overrides
+        except USER_ERRORS:  # none of its rows goes with these overrides
             continue
         for row in rows:
             left = [one for one in row.evaluations if not row.paths.evaluation(one.eval_id).exists()]

@@ -14,7 +14,7 @@ from typing import Any
 
 from paa.config.bulk import Bulk
 from paa.config.compose import Composer, composer
-from paa.config.messages import EXPECTED, ConfigError, explain_choice, listed
+from paa.config.messages import USER_ERRORS, ConfigError, explain_choice, listed
 from paa.experiment.evaluation import Wanted, wanted
 from paa.experiment.experiment import identify
 from paa.experiment.memo import Shared
@@ -117,7 +117,7 @@ def rows_of(
             try:
                 if row not in errors:
                     found.append(_row(bulk, shared, name, row, job, digests))
-            except EXPECTED as error:
+            except USER_ERRORS as error:
                 errors[row] = error
     if errors and not found:
         raise next(iter(errors.values()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from paa.checks import UserError
 
-class RunError(Exception):
+
+class RunError(UserError):
     """Something about runs that the user can put right."""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from paa.checks import UserError
 from paa.evaluation.matches import Array, Matches
 from paa.tables.bootstrap_ap import METRICS, draw, resampled
 
@@ -25,7 +26,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 
 
-class PairingError(ValueError):
+class PairingError(UserError, ValueError):
     """Evaluations that cannot be compared image by image; the message says why, in a few words."""
 
 
