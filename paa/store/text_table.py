@@ -1,19 +1,22 @@
-"""Tables as text: aligned, Markdown, CSV, or drawn on a terminal."""
+"""Text tables: aligned columns, Markdown, CSV, or drawn on a terminal. All tables of the package are written here."""
 
 from __future__ import annotations
 
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 Rows = Sequence[Sequence[Any]]
+
+FORMATS = ("text", "md", "csv")
+
 _NONE: Mapping[str, int] = {}
 
 
 def cell(value: Any, digits: int | None = None) -> str:
-    """`value` as a table shows it: nothing for None, yes and no, floats with `digits` or as many as matter."""
+    """Format one value: "" for None and NaN, yes or no, floats with `digits` decimals or 4 significant digits."""
     if value is None or value != value:
         return ""
     if isinstance(value, bool):
@@ -23,71 +26,88 @@ def cell(value: Any, digits: int | None = None) -> str:
     return str(value)
 
 
-def aligned(header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE) -> str:
-    """Columns by width, numbers to the right; two spaces between, none at line ends.
+def aligned(
+    header: Sequence[str],
+    rows: Rows,
+    digits: Mapping[str, int] = _NONE,
+    right: Sequence[bool] | None = None,
+    rules: Collection[int] = (),
+) -> str:
+    """Align columns by their width, two spaces apart, without trailing spaces.
 
-    digits  {column: digits after the point}; of others, as many as matter.
+    rows    a row shorter than the header ends in free text, which may extend over the columns to its right.
+    digits  {column: decimals}; other floats have 4 significant digits.
+    right   which columns are aligned to the right; by default those that hold only numbers.
+    rules   numbers of the rows above which a line of dashes is drawn.
     """
-    body = _cells(header, rows, digits)
-    widths = [max(len(line[i]) for line in [list(header), *body]) for i in range(len(header))]
-    right = [_numeric([row[i] for row in rows]) for i in range(len(header))]
-    lines = []
-    for line in [list(header), *body]:
-        cells = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines) + "\n"
+    right = _numeric(header, rows) if right is None else right
+    body = [list(header), *_cells(header, rows, digits)]
+    widths = [0] * len(header)
+    for line in body:
+        for i, text in enumerate(line):
+            if len(line) == len(header) or i < len(line) - 1:
+                widths[i] = max(widths[i], len(text))
+    out = []
+    for number, line in enumerate(body, start=-1):
+        if number in rules:
+            out.append("  ".join("-" * width for width in widths))
+        padded = [text.rjust(widths[i]) if right[i] else text.ljust(widths[i]) for i, text in enumerate(line)]
+        out.append("  ".join(padded).rstrip())
+    return "\n".join(out) + "\n"
 
 
-def markdown(header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE) -> str:
-    """A Markdown table; digits as in `aligned`."""
-    right = [_numeric([row[i] for row in rows]) for i in range(len(header))]
+def markdown(
+    header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE, right: Sequence[bool] | None = None
+) -> str:
+    """Write a Markdown table; `digits` and `right` as in `aligned`. Only "|" is escaped."""
+    right = _numeric(header, rows) if right is None else right
     body = [[text.replace("|", "\\|") for text in row] for row in _cells(header, rows, digits)]
     lines = [list(header), ["--:" if r else "---" for r in right], *body]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def comma_separated(header: Sequence[str], rows: Rows) -> str:
-    """CSV, numbers in full."""
+    """Write CSV with all digits of every number."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
-    for row in rows:
-        writer.writerow(["" if cell(v) == "" else cell(v) if isinstance(v, bool) else v for v in row])
+    writer.writerows(
+        [value if isinstance(value, float) and value == value else cell(value) for value in row] for row in rows
+    )
     return out.getvalue()
 
 
-FORMATS = ("text", "md", "csv")
-
-
 def written(kind: str, header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE, title: str = "") -> str:
-    """The table in one of FORMATS, below `title`; CSV is for programs, and has numbers in full and no title."""
+    """Write the table in one of FORMATS, below `title`; CSV has all digits and no title."""
     if kind == "csv":
         return comma_separated(header, rows)
     table = (markdown if kind == "md" else aligned)(header, rows, digits)
     return f"{title}\n\n{table}" if title else table
 
 
-def show(header: Sequence[str], rows: Rows) -> None:
-    """Prints the table: drawn with rich on a terminal, aligned text elsewhere, so that it can be cut and searched."""
+def show(header: Sequence[str], rows: Rows, digits: Mapping[str, int] = _NONE) -> None:
+    """Print the table: with rich on a terminal, else as `aligned` text, which other programs can search."""
     if not sys.stdout.isatty():
-        sys.stdout.write(aligned(header, rows))
+        sys.stdout.write(aligned(header, rows, digits))
         return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for i, name in enumerate(header):
-        table.add_column(name, justify="right" if _numeric([row[i] for row in rows]) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
+    for name, numeric in zip(header, _numeric(header, rows), strict=True):
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in _cells(header, rows, digits):
+        table.add_row(*map(Text, row))
     Console().print(table)
 
 
 def _cells(header: Sequence[str], rows: Rows, digits: Mapping[str, int]) -> list[list[str]]:
-    return [[cell(value, digits.get(name)) for name, value in zip(header, row, strict=True)] for row in rows]
+    return [[cell(value, digits.get(name)) for name, value in zip(header, row, strict=False)] for row in rows]
 
 
-def _numeric(values: Sequence[Any]) -> bool:
-    present = [v for v in values if cell(v)]
-    return bool(present) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in present)
+def _numeric(header: Sequence[str], rows: Rows) -> list[bool]:
+    """Whether each column holds only numbers; free text at the end of a short row does not count."""
+    full = [row for row in rows if len(row) == len(header)]
+    present = [[row[i] for row in full if cell(row[i])] for i in range(len(header))]
+    return [bool(p) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in p) for p in present]

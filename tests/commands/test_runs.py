@@ -11,7 +11,6 @@ import pytest
 from records import config, write_run
 
 from paa.commands.runs import main
-from paa.store import text_table as text
 from paa.store.lock import acquire
 from paa.store.paths import RunPaths
 from paa.store.process import Process
@@ -183,28 +182,6 @@ def test_it_starts_in_less_than_a_second():
     code += "main(['--runs-dir', '/nonexistent'])\nprint(time.process_time() - began)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout.splitlines()[-1]) < 0.8
-
-
-ROWS = [["a|b", 1.0, True, None], ["c", 22.25, False, float("nan")]]
-
-
-def test_tables_as_text():
-    assert text.aligned(["name", "x", "yes", "no"], ROWS) == "name      x  yes  no\na|b       1  yes\nc     22.25  no\n"
-    assert text.aligned(["name", "x", "y", "n"], ROWS, {"x": 1}).splitlines()[2] == "c     22.2  no"
-    assert text.aligned(["a", "b"], []) == "a  b\n"
-    assert text.markdown(["name", "x", "y", "n"], ROWS).splitlines()[1:3] == [
-        "| --- | --: | --- | --- |",
-        "| a\\|b | 1 | yes |  |",
-    ]
-    assert text.comma_separated(["name", "x", "y", "n"], ROWS) == "name,x,y,n\na|b,1.0,yes,\nc,22.25,no,\n"
-
-
-def test_on_a_terminal_the_table_is_drawn(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    text.show(["name", "x"], [["[red]plain[/red]", 1.5]])
-    out = capsys.readouterr().out
-    assert "[red]plain[/red]" in out
-    assert "1.5" in out
 
 
 def test_documented_commands_are_the_module_s():
