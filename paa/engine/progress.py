@@ -6,11 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from paa import files
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
@@ -57,13 +60,25 @@ class _Bar(Progress):
 
 
 class TrainProgress:
-    """Progress of `steps` steps; `stream` decides the form by being a terminal or not. Also writes `log`, if given."""
+    """Show the progress of `steps` steps; `stream` decides the form by being a terminal or not.
+
+    log    also gets the lines.
+    state  JSON file for other processes, on any machine, while the training runs: {"step", "steps", "time": Unix time,
+           "eta_s": seconds from then to the last step}. The pace stands here and not in metrics.jsonl, because the
+           metrics of equal runs are equal files.
+    """
 
     def __init__(
-        self, name: str, steps: int, start: int, stream: TextIO | None = None, log: TextIO | None = None
+        self,
+        name: str,
+        steps: int,
+        start: int,
+        stream: TextIO | None = None,
+        log: TextIO | None = None,
+        state: Path | None = None,
     ) -> None:
         self.name, self.steps, self.start = name, steps, start
-        self.stream, self._log = stream or sys.stdout, log
+        self.stream, self._log, self._state = stream or sys.stdout, log, state
         self._began = time.monotonic()
         self._bar: _Bar | None = None
 
@@ -85,6 +100,8 @@ class TrainProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        if self._state is not None:
+            self._state.unlink(missing_ok=True)
 
     def advance(self, done: int) -> None:
         """`done` steps of the whole are over."""
@@ -103,6 +120,9 @@ class TrainProgress:
         if self._bar is None:
             print_line(line, self.stream)
         self._write(line)
+        if self._state is not None:
+            now = {"step": done, "steps": self.steps, "time": time.time(), "eta_s": left}
+            files.write_bytes(self._state, files.json_bytes(now), durable=False)
 
     def _write(self, line: str) -> None:
         if self._log is not None:

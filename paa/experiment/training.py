@@ -106,7 +106,9 @@ class Training:
                 metrics = Metrics(self.paths.metrics, mark, self.guard, self.tracker.line)
                 stack.callback(metrics.close)
                 catch_up(self.tracker, self.paths, start)
-                progress = TrainProgress(self.paths.train_id, parts.schedule.steps, start, log=self.log)
+                progress = TrainProgress(
+                    self.paths.train_id, parts.schedule.steps, start, log=self.log, state=self.paths.progress
+                )
                 stack.enter_context(progress)
             profiler = _Profiler(config["debug"]["profile"] if self.world.main else None, self.paths)
             core = parts.core(detector, precision, self.world)

@@ -58,6 +58,11 @@ class RunPaths:
         return self.folder / "log"
 
     @property
+    def progress(self) -> Path:
+        """Step and remaining seconds of a training that runs, JSON: see `paa.engine.progress`."""
+        return self.folder / "progress.json"
+
+    @property
     def failure(self) -> Path:
         """Why the last attempt failed, JSON; not there where it went well, was stopped, or goes on."""
         return self.folder / "failure.json"

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from paa import files
 from paa.store import failure
 from paa.store.lock import Holder, holder
 from paa.store.paths import RunPaths
 
 _STALE_S = 120.0
-_LEFT = re.compile(r"(?P<at>[\d-]+ [\d:]+)  \S+  \d+/\d+  .*  (?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d\d) left")
-"""A line of progress in a run's log: see `paa.engine.progress`."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +65,15 @@ def live_holder(paths: RunPaths) -> Holder | None:
 
 
 def time_left(paths: RunPaths) -> float | None:
-    """Seconds that a running training said it had left, less what has passed since; None where it has not said."""
+    """Return the seconds that a running training has left, by its own estimate; None before its first log line.
+
+    Unix time has no time zone, so the training may run on any machine.
+    """
     try:
-        lines = _tail(paths.log).decode(errors="replace").splitlines()
-    except OSError:
+        said = files.read_json(paths.progress)
+        return max(float(said["eta_s"]) - (time.time() - float(said["time"])), 0.0)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    for line in reversed(lines):
-        said = _LEFT.fullmatch(line)
-        if said:
-            hours, minutes, seconds = (int(part or 0) for part in said.group("h", "m", "s"))
-            passed = time.time() - time.mktime(time.strptime(said["at"], "%Y-%m-%d %H:%M:%S"))
-            return max(3600.0 * hours + 60 * minutes + seconds - passed, 0.0)
-    return None
 
 
 def _tail(path: Path) -> bytes:

@@ -1,9 +1,11 @@
 import io
+import json
 import os
 import pty
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -47,14 +49,18 @@ def test_plain_lines_where_there_is_no_terminal():
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  " + re.escape(said), logged)
 
 
-def test_time_left_counts_from_where_this_process_began(monkeypatch):
+def test_time_left_counts_from_where_this_process_began(monkeypatch, tmp_path):
     now = [100.0]
     monkeypatch.setattr("paa.engine.progress.time.monotonic", lambda: now[0])
-    stream = io.StringIO()
-    with TrainProgress("t123", 100, 80, stream) as progress:
+    stream, state = io.StringIO(), tmp_path / "progress.json"
+    with TrainProgress("t123", 100, 80, stream, state=state) as progress:
         now[0] += 30
         progress.report(90, VALUES)
+        said = json.loads(state.read_text())
+        assert (said["step"], said["steps"], said["eta_s"]) == (90, 100, 30.0)
+        assert said["time"] == pytest.approx(time.time(), abs=600), "Unix time, which means the same on every machine"
     assert stream.getvalue().endswith("0:30 left\n")
+    assert not state.exists()
 
 
 SCRIPT = """
