@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not any(paths.finished for paths in runs(options.runs_dir)):
             return nothing_run(options.runs_dir)
         from paa.commands.options import refusing
-        from paa.config.user_code import look_here
+        from paa.config.user_code import add_cwd_to_path
         from paa.planning.collect import found, known
 
-        look_here()  # for classes of one's own
+        add_cwd_to_path()  # for classes of one's own
         with refusing("claims", 2):
             there = known(options.runs_dir, options.recipe)
             groups = GROUPS if there.seeds else ()  # no run of the recipe, no row of a table

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 
 from paa.commands.options import refusing
 from paa.config.compose import composer
-from paa.config.user_code import look_here
+from paa.config.user_code import add_cwd_to_path
 from paa.drawing.assignment import Drawn, counted_handles, look, paint
 from paa.experiment.finished_run import opened
 from paa.figures.style import PAGE, page, printed, save
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("assignment.png"), help="picture to write (png, pdf or svg)")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     args = parser.parse_args()
-    look_here()
+    add_cwd_to_path()
     with refusing("draw_assignment", 2), composer() as compose:
         run = opened(args.runs_dir, args.run, compose)
         draw(*run.assigned(int(run.index.image_ids[args.image % len(run.index)])), args.out)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from paa.commands.figures import FIGURES, OTHER_NAMES, Shown, choose
 from paa.config.compose import composer
-from paa.config.messages import USER_ERRORS
-from paa.config.user_code import look_here
+from paa.config.errors import USER_ERRORS
+from paa.config.user_code import add_cwd_to_path
 from paa.figures.detections import SCORE
 from paa.figures.positives import Scheme
 from paa.figures.style import FORMATS, printed, save
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     wanted = dict.fromkeys(name for word in options.figure or FIGURES for name in OTHER_NAMES.get(word, (word,)))
     failed = 0
-    look_here()
+    add_cwd_to_path()
     with composer() as compose:
         try:
             with warnings.catch_warnings():

@@ -53,11 +53,11 @@ def _tables(options: argparse.Namespace) -> list[Table]:
     """The tables that are asked for, or those of which a row has been begun."""
     # Rows are composed and built, which takes torch; all records, --help and mistakes are there without.
     from paa.commands.options import refusing
-    from paa.config.user_code import look_here
+    from paa.config.user_code import add_cwd_to_path
     from paa.planning.collect import found, known
 
     published, tables, begun = Published.read(PUBLISHED), [], False
-    look_here()  # for classes of one's own
+    add_cwd_to_path()  # for classes of one's own
     with refusing("make_tables", 2):
         there = known(options.runs_dir, options.recipe)
         for number in options.table or (TABLES if there.seeds else ()):  # no run of the recipe, no row of a table

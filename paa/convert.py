@@ -37,12 +37,12 @@ def main() -> None:
     from paa.commands.convert import convert
     from paa.commands.options import command_line, refusing
     from paa.config.compose import composer
-    from paa.config.messages import ConfigError
-    from paa.config.user_code import look_here
+    from paa.config.errors import ConfigError
+    from paa.config.user_code import add_cwd_to_path
     from paa.engine.progress import print_line
 
     words, multirun, config_dir = command_line(USAGE, sys.argv[1:])
-    look_here()
+    add_cwd_to_path()
     with refusing("paa.convert", 2), composer(config_dir) as compose:
         if multirun:
             raise ConfigError("-m: convert takes one checkpoint at a time")

@@ -29,7 +29,7 @@ def main() -> None:
     from paa.commands.check_data import check_data, leave_out
     from paa.commands.options import command_line, refusing
     from paa.config.compose import composer, resolved
-    from paa.config.messages import ConfigError
+    from paa.config.errors import ConfigError
     from paa.engine.progress import print_line
     from paa.experiment.parts import assemble
     from paa.experiment.reopen import settings

@@ -41,15 +41,15 @@ def main() -> None:
     from paa.commands.options import command_line, refusing, required
     from paa.commands.report import table
     from paa.config.compose import composer
-    from paa.config.messages import USER_ERRORS
-    from paa.config.user_code import look_here
+    from paa.config.errors import USER_ERRORS
+    from paa.config.user_code import add_cwd_to_path
     from paa.engine.distributed import current, leave
     from paa.engine.progress import print_line
     from paa.experiment.job import report_failure
     from paa.experiment.reopen import not_trained, reopen, settings
 
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
-    look_here()
+    add_cwd_to_path()
     jobs: list[tuple[list[str], Experiment]] = []
     with refusing("paa.evaluate", 2), composer(config_dir) as compose:
         for job in compose.jobs(overrides, multirun):

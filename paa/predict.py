@@ -34,13 +34,13 @@ def main() -> None:
     from paa.commands.options import command_line, refusing, required
     from paa.commands.predict import predict
     from paa.config.compose import composer
-    from paa.config.messages import ConfigError
-    from paa.config.user_code import look_here
+    from paa.config.errors import ConfigError
+    from paa.config.user_code import add_cwd_to_path
     from paa.engine.progress import print_line
     from paa.experiment.reopen import not_trained, reopen, settings
 
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
-    look_here()
+    add_cwd_to_path()
     with refusing("paa.predict", 2), composer(config_dir) as compose:
         if multirun:
             raise ConfigError("-m: predict takes one run at a time")

@@ -25,10 +25,10 @@ def main() -> None:
         return
     from paa.commands.train import checked, finish
     from paa.config.compose import flags_first
-    from paa.config.user_code import look_here
+    from paa.config.user_code import add_cwd_to_path
     from paa.engine.distributed import current, leave
 
-    look_here()
+    add_cwd_to_path()
     try:
         jobs = checked("paa.train", sys.argv[1:])
         if jobs.plan is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from paa.config.compose import Composer
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.experiment.finished_run import Opened, opened
 from paa.figures import architecture, assignments, detections, evolution, positives, separation
 from paa.figures.choice import newest_paa, rivals

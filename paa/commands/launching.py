@@ -9,7 +9,7 @@ from typing import Any
 
 from paa.checks import OutOfRange
 from paa.commands.train import REFUSED, checked_job, command, note_end, note_failure, note_left
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.engine.progress import print_line
 from paa.experiment.job import Job
 from paa.launch import sweep as driver

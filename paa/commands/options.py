@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from paa.config.messages import USER_ERRORS, ConfigError, told
+from paa.config.errors import USER_ERRORS, ConfigError, format_error
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 
@@ -48,7 +48,7 @@ def refusing(module: str, code: int) -> Iterator[None]:
         yield
     except USER_ERRORS as error:
         if int(os.environ.get("RANK", "0")) == 0:  # of several processes all refuse, and one says so
-            print_line(told(module, error), sys.stderr)
+            print_line(format_error(module, error), sys.stderr)
         raise SystemExit(code) from None
     except Interrupted as stop:
         print_line(f"{module}: {stop}", sys.stderr)

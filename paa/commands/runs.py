@@ -126,13 +126,13 @@ def _names_table(word: str) -> bool:
 
 
 def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) -> int:
-    from paa.config.messages import USER_ERRORS
-    from paa.config.user_code import look_here
+    from paa.config.errors import USER_ERRORS
+    from paa.config.user_code import add_cwd_to_path
     from paa.planning.rows import rows_of
     from paa.planning.status import HEADER as ROWS
     from paa.planning.status import report
 
-    look_here()
+    add_cwd_to_path()
     named = [word for word in words if _names_table(word)]
     rest = [word for word in words if word not in named]
     rest += [f"runs_dir={runs_dir}"] if runs_dir is not None else []

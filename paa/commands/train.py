@@ -16,7 +16,8 @@ from paa.checks import OutOfRange
 from paa.commands.report import table
 from paa.config.bulk import Bulk
 from paa.config.compose import Composer, choices_of, composer, parse, resolved
-from paa.config.messages import USER_ERRORS, ConfigError, naming_presets, told
+from paa.config.errors import USER_ERRORS, ConfigError, format_error
+from paa.config.suggestions import naming_presets
 from paa.engine.distributed import World, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
@@ -74,7 +75,7 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
             if checking.plans:
                 planned = plan(jobs, checking.shared)
     except USER_ERRORS as error:
-        problem = told(module, error)
+        problem = format_error(module, error)
     problem = world.agree(problem)
     if world.main and (problem or planned):
         for folder in made:

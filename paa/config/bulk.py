@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paa.config.compose import Composed, Composer, is_hydras, resolved
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 
 _WORD = re.compile(r"[A-Za-z_][\w.]*")
 _COMPUTED = re.compile(r"[\w.\]]\$\{|\$\{\s*\.|\}[\w.\[]")

@@ -24,9 +24,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from paa.checks import OutOfRange
-from paa.config.messages import ConfigError, explain_choice, explain_key, explain_stranger, listed
+from paa.config.errors import ConfigError
 from paa.config.paths import HYDRA_VERSION, conf_dir
 from paa.config.remembering import Remembering
+from paa.config.suggestions import explain_choice, explain_override, explain_unknown_key, listed
 from paa.engine.schedule import in_epochs, milestones_in_epochs
 
 if not OmegaConf.has_resolver("paa.pid"):
@@ -158,7 +159,7 @@ class Composer:
 
     def refuse_strangers(self, cfg: DictConfig) -> None:
         """ConfigError for a key that nothing reads, and for a value in a node's place."""
-        problem = explain_stranger(cfg, self._default())
+        problem = explain_unknown_key(cfg, self._default())
         if problem:
             raise ConfigError(problem)
 
@@ -240,7 +241,7 @@ class Composer:
             return self._explain_groups(choices) or _first_lines(error)
         for override in parsed:
             if override not in choices and not is_hydras(override.key_or_group):
-                problem = explain_key(override, cfg, groups)
+                problem = explain_override(override, cfg, groups)
                 if problem:
                     return problem
         return _first_lines(error)

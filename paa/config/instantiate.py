@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from paa import checks
-from paa.config.messages import ConfigError, listed, nearest
+from paa.config.errors import ConfigError
+from paa.config.suggestions import listed, nearest
 from paa.config.user_code import WHERE, OwnCodeError, place_of
 from paa.store.code_digest import home_of
 

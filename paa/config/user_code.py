@@ -13,7 +13,7 @@ from typing import Any
 
 import paa
 from paa.assign.contract import BoundaryError, check_boundary
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 
 _PACKAGE = Path(paa.__file__).resolve().parent
 _STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
@@ -45,7 +45,7 @@ class OwnCodeError(ConfigError):
         )
 
 
-def look_here() -> None:
+def add_cwd_to_path() -> None:
     """Has Python find modules in the current folder, as `python -m` does and a console script does not."""
     here = os.getcwd()
     if not {"", here} & set(sys.path) and not getattr(sys.flags, "safe_path", False):

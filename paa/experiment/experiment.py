@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from paa import files
 from paa.checks import OutOfRange
-from paa.config.messages import ConfigError, reason
+from paa.config.errors import ConfigError, reason
 from paa.detector import Detector
 from paa.detector.efficientnet import package_file
 from paa.engine import checkpoint

@@ -15,7 +15,7 @@ from paa.assign import PAA
 from paa.assign.boundary import MixtureBoundary
 from paa.assign.candidates import best_per_level
 from paa.config.compose import Composer
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
 from paa.datasets.loader import test_batches

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from paa import checks
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.detector import weights as files
 from paa.engine.checkpoint import digest
 from paa.engine.initialize import initialize

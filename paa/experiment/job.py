@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paa.config.messages import USER_ERRORS, ConfigError, reason
+from paa.config.errors import USER_ERRORS, ConfigError, reason
 from paa.engine.distributed import PeerFailed, current
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted

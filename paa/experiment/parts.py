@@ -16,8 +16,8 @@ from paa.anchors import AnchorGrid
 from paa.assign import Assigner
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder
+from paa.config.errors import ConfigError
 from paa.config.instantiate import build
-from paa.config.messages import ConfigError
 from paa.config.user_code import try_boundary
 from paa.criterion import Criterion
 from paa.datasets.formats.coco_index import CocoIndex

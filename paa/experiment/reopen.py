@@ -11,7 +11,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from paa.config.compose import Composer, resolved
-from paa.config.messages import ConfigError, explain_choice, explain_key, listed
+from paa.config.errors import ConfigError
+from paa.config.suggestions import explain_choice, explain_override, listed
 from paa.config.test_time_keys import OPEN
 from paa.experiment.experiment import Experiment, Identity
 from paa.experiment.parts import assemble, device_of
@@ -102,7 +103,7 @@ def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:
     if key == "data.split":  # evaluate.splits follows it in conf/; here it is resolved, or older than the key
         cfg.data.setdefault("split", None)
         OmegaConf.update(cfg, "evaluate.splits", [override.value()], merge=False)
-    problem = explain_key(override, cfg, [])
+    problem = explain_override(override, cfg, [])
     if problem:
         raise ConfigError(problem)
     OmegaConf.update(cfg, key, override.value(), merge=False)

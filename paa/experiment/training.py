@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from paa import files
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.datasets.findings import counted
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.loader import train_batches

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from paa.checks import OutOfRange
-from paa.config.messages import ConfigError, listed, nearest
+from paa.config.errors import ConfigError
+from paa.config.suggestions import listed, nearest
 from paa.engine.distributed import ALONE, World
 from paa.experiment.evaluation import wanted
 from paa.experiment.job import Job

@@ -37,12 +37,12 @@ class Task:
         job = submitit.JobEnvironment()
         forget_result(job)
         ranks.join(job, os.environ)
-        from paa.config.user_code import look_here
+        from paa.config.user_code import add_cwd_to_path
         from paa.engine.distributed import leave
         from paa.engine.progress import print_line
         from paa.engine.signals import Interrupted
 
-        look_here()
+        add_cwd_to_path()
         with Preemption(job.global_rank == 0, print_line) as preemption:
             try:
                 run_all(self.contents, self.watch, print_line, patient=job.num_tasks == 1)
@@ -127,14 +127,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m paa.launch.task FOLDER NUMBER...`: runs jobs of a submitted sweep in this process; their exit code."""
     from pathlib import Path
 
-    from paa.config.user_code import look_here
+    from paa.config.user_code import add_cwd_to_path
     from paa.engine.progress import print_line
     from paa.engine.signals import Interrupted
     from paa.experiment.job import JobFailed
     from paa.launch.ledger import Sweep
 
     folder, *numbers = sys.argv[1:] if arguments is None else arguments
-    look_here()
+    add_cwd_to_path()
     sweep = Sweep.read(Path(folder))
     try:
         run_all(list(sweep.contents([int(n) for n in numbers]).values()), sweep.command, print_line)

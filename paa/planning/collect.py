@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.datasets.errors import DataError
 from paa.planning.rows import Row, Rows, rows_of
 from paa.store.columns import value_at

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paa.config.bulk import Bulk
 from paa.config.compose import composer
-from paa.config.messages import USER_ERRORS
+from paa.config.errors import USER_ERRORS
 from paa.datasets.errors import DataError
 from paa.experiment.experiment import identify
 from paa.experiment.parts import assemble

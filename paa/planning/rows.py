@@ -14,7 +14,8 @@ from typing import Any
 
 from paa.config.bulk import Bulk
 from paa.config.compose import Composer, composer
-from paa.config.messages import USER_ERRORS, ConfigError, explain_choice, listed
+from paa.config.errors import USER_ERRORS, ConfigError
+from paa.config.suggestions import explain_choice, listed
 from paa.experiment.evaluation import Wanted, wanted
 from paa.experiment.experiment import identify
 from paa.experiment.memo import Shared

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from paa.boxes import giou_loss
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.targets import training_boxes, training_images
 

@@ -10,8 +10,8 @@ from running import configuration
 from torch import nn
 
 from paa.config.compose import composer, resolved
+from paa.config.errors import ConfigError
 from paa.config.instantiate import build
-from paa.config.messages import ConfigError
 from paa.detector.deform import DeformConv2d
 from paa.experiment.parts import assemble
 

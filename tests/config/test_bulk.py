@@ -5,7 +5,7 @@ import pytest
 from paa.config import bulk
 from paa.config.bulk import Bulk
 from paa.config.compose import composer, resolved
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 
 SMOKE = ["recipe=smoke"]
 SAME = (

@@ -9,8 +9,8 @@ import pytest
 from running import TINY, Ended, call, run_cli
 
 from paa.config.compose import ConfigError, composer, parse, resolved
-from paa.config.messages import FEEDS
 from paa.config.paths import experiments_dir
+from paa.config.suggestions import TEMPLATE_NODES
 from paa.experiment.parts import assemble
 
 BACKBONES = ("tiny", "resnet50", "resnet50_dcn", "efficientnet_lite0")
@@ -313,7 +313,7 @@ def test_no_value_of_any_key_ends_in_a_traceback(overrides):
     """What cannot be is refused by a ConfigError that names the key; nothing else is ever raised."""
     with composer() as compose:
         base = resolved(compose.compose([*TINY[:1], *overrides]))
-    base = {name: node for name, node in base.items() if name not in FEEDS}
+    base = {name: node for name, node in base.items() if name not in TEMPLATE_NODES}
     usual = (
         ()
         if not overrides

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from paa import checks
+from paa.config.errors import ConfigError
 from paa.config.instantiate import build
-from paa.config.messages import ConfigError
 from paa.config.user_code import OwnCodeError, place_of
 
 

@@ -6,7 +6,8 @@ import pytest
 from running import call
 
 from paa.config.compose import composer
-from paa.config.messages import ConfigError, naming_presets
+from paa.config.errors import ConfigError
+from paa.config.suggestions import naming_presets
 
 
 @pytest.mark.parametrize(

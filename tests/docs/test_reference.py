@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from docs.generate.comments import Comment, read_choice
 from docs.generate.reference import Conf, alike, main, page
 from paa.config.compose import composer, resolved
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.config.paths import conf_dir
 from paa.experiment.parts import assemble
 

@@ -7,7 +7,7 @@ import torch
 from running import TINY, configuration, experiment
 from test_precision import batch
 
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.engine import checkpoint, compiling
 from paa.experiment.parts import assemble
 from paa.store.record import TrainingRecord

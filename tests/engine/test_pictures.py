@@ -10,7 +10,7 @@ from running import experiment
 from torch import nn
 
 from paa import checks
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.drawing.assignment import Drawn, save_picture
 from paa.engine import checkpoint
 from paa.engine.pictures import PictureSettings, drawn_pictures, evaluating

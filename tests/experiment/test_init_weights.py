@@ -11,7 +11,7 @@ import torch
 from running import TINY, configuration, experiment, train
 
 from paa.config.compose import composer
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.detector import ResNet
 from paa.engine import checkpoint
 from paa.experiment.experiment import Experiment

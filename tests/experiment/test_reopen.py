@@ -10,7 +10,7 @@ import pytest
 from running import experiment
 
 from paa.config.compose import composer
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.experiment.evaluation import wanted
 from paa.experiment.reopen import OPEN, reopen, settings
 from paa.store.errors import BadRecord, RunNotFound

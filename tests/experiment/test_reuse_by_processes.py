@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from running import as_finished, call, experiment
 
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.engine.distributed import World
 from paa.experiment.experiment import Experiment
 from paa.experiment.job import Job

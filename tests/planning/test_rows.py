@@ -5,7 +5,7 @@ from running import TINY
 
 from paa.config.bulk import Bulk
 from paa.config.compose import composer
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.config.paths import experiments_dir
 from paa.experiment.evaluation import wanted
 from paa.experiment.experiment import identify

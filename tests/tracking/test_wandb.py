@@ -12,7 +12,7 @@ import pytest
 from running import configuration, experiment
 
 from paa import checks
-from paa.config.messages import ConfigError
+from paa.config.errors import ConfigError
 from paa.engine.signals import Interrupted
 from paa.tracking import Files, RunInfo
 from paa.tracking.session import described

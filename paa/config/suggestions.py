@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in one line, with what would be right."""
+"""What is wrong with a command line, in one line, and what would be right."""
 
 from __future__ import annotations
 
@@ -11,28 +11,10 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 
-from paa.checks import UserError
+from paa.config.errors import ConfigError
 
-
-class ConfigError(UserError):
-    """A configuration that cannot be composed or run. The message is for the person who typed it."""
-
-
-FEEDS = ("compat", "recipe", "pretrained")
-"""Nodes whose keys only feed those of others."""
-
-USER_ERRORS = (UserError, OSError)
-"""What a user can fix: one line on the terminal. Anything else is a bug and shows its traceback."""
-
-
-def reason(error: BaseException) -> str:
-    """Why something failed, in a line: a person can act on the message of USER_ERRORS, other errors say their kind."""
-    return str(error) if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {error}"
-
-
-def told(module: str, error: Exception) -> str:
-    """ "paa.train: what is wrong", and before it the traceback of code of one's own that raised it."""
-    return f"{getattr(error, 'trace', '')}{module}: {error}"
+TEMPLATE_NODES = ("compat", "recipe", "pretrained")
+"""Nodes whose values are read only by the keys of other nodes."""
 
 
 @contextmanager
@@ -60,7 +42,7 @@ def _with_preset(text: str, cfg: DictConfig) -> str:
     inner = node._get_node(name)
     if not isinstance(inner, Node) or not inner._is_interpolation():
         return text
-    source = re.fullmatch(rf"\$\{{((?:{'|'.join(FEEDS)})\.[\w.]+)\}}", str(inner._value()))
+    source = re.fullmatch(rf"\$\{{((?:{'|'.join(TEMPLATE_NODES)})\.[\w.]+)\}}", str(inner._value()))
     value = f"{key}={OmegaConf.select(cfg, key)}"
     return f"{value} (from {source[1]}){text[len(value) :]}" if source and text.startswith(value) else text
 
@@ -84,7 +66,7 @@ def explain_choice(group: str, value: object, options: list[str]) -> str | None:
     return f"{group}={value}: no such choice. Choices of {group}: {listed(options)}.{nearest(str(value), options)}"
 
 
-def explain_stranger(cfg: DictConfig, default: DictConfig, path: str = "") -> str | None:
+def explain_unknown_key(cfg: DictConfig, default: DictConfig, path: str = "") -> str | None:
     """Why `cfg` has a key that nothing reads, or a value in a node's place; None where all is well.
 
     default  the configuration without any override: it has every key but those of nodes with a `_target_`, of which
@@ -101,7 +83,7 @@ def explain_stranger(cfg: DictConfig, default: DictConfig, path: str = "") -> st
             continue
         if not isinstance(node, DictConfig) or node._is_none():
             return no_value(key, known)
-        problem = _value_within(node, known, key) if "_target_" in known else explain_stranger(node, known, key)
+        problem = _value_within(node, known, key) if "_target_" in known else explain_unknown_key(node, known, key)
         if problem:
             return problem
     return None
@@ -114,7 +96,7 @@ def no_value(key: str, node: DictConfig) -> str:
 
 
 def _value_within(node: DictConfig, known: DictConfig, path: str) -> str | None:
-    """The same as `explain_stranger` of arguments that are nodes, where both have the one target."""
+    """The same as `explain_unknown_key` of arguments that are nodes, where both have the one target."""
     if node.get("_target_") != known.get("_target_"):
         return None
     for name, inner in known.items_ex(resolve=False):
@@ -124,7 +106,7 @@ def _value_within(node: DictConfig, known: DictConfig, path: str) -> str | None:
     return None
 
 
-def explain_key(override: Override, cfg: DictConfig, groups: list[str]) -> str | None:
+def explain_override(override: Override, cfg: DictConfig, groups: list[str]) -> str | None:
     """Why the override of a value names no key of `cfg` (composed without it), or None if it does."""
     if override.is_add() or override.is_delete() or override.is_force_add():
         return None
@@ -155,7 +137,7 @@ def _hint(path: list[str], depth: int, names: list[str], cfg: DictConfig) -> str
     meant = [".".join([*path[:depth], *close, *path[depth + 1 :]])] if close else []
     if not close:
         alike = [key.split(".") for key in _leaves(cfg, "") if key.split(".")[-1] == path[-1]]
-        meant = [".".join(key) for key in alike if key[0] not in FEEDS]
+        meant = [".".join(key) for key in alike if key[0] not in TEMPLATE_NODES]
     return f" Did you mean {' or '.join(meant)}?" if 1 <= len(meant) <= 3 else ""
 
 

@@ -1,0 +1,23 @@
+"""Configuration errors, and how an error is shown."""
+
+from __future__ import annotations
+
+from paa.checks import UserError
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be composed or run: `key=value: what is wrong; what would be right`."""
+
+
+USER_ERRORS = (UserError, OSError)
+"""What a user can fix: one line on the terminal. Anything else is a bug and shows its traceback."""
+
+
+def reason(error: BaseException) -> str:
+    """Return why something failed: the message of a user error, or "KindOfError: message" of any other."""
+    return str(error) if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {error}"
+
+
+def format_error(module: str, error: Exception) -> str:
+    """Return "paa.train: message", after the traceback of user code where the error came from it."""
+    return f"{getattr(error, 'trace', '')}{module}: {error}"
