@@ -20,7 +20,7 @@ from PIL import Image, JpegImagePlugin
 
 from paa.datasets.cache import default_cache
 from paa.datasets.images import BROKEN, orientation_of, reason, to_rgb
-from paa.datasets.progress import Progress
+from paa.datasets.progress import track
 from paa.files import write_bytes
 
 LEVELS = ("size", "decode")
@@ -92,22 +92,20 @@ def facts(
     states = [_state(folder / name) for name in names]
     found = [memory.get(name, state, level) for name, state in zip(names, states, strict=True)]
     unknown = [i for i, fact in enumerate(found) if fact is None]
-    progress = Progress(f"looking at the images of {folder}", len(unknown), quiet=quiet)
+    what = f"checking the images of {folder}"
 
     def one(i: int) -> tuple[int, Fact]:
         return i, look(folder / names[i], level)
 
     pool = ThreadPoolExecutor(_threads())  # threads: PIL reads and decodes outside of Python's lock
     try:
-        for done, (i, fact) in enumerate(pool.map(one, unknown), start=1):
+        for done, (i, fact) in enumerate(track(pool.map(one, unknown), what, len(unknown), quiet=quiet), start=1):
             found[i] = fact
             memory.put(names[i], states[i], fact)
-            progress.at(done)
             if done % _SAVE_EVERY == 0:
                 memory.save()
     finally:
         pool.shutdown(cancel_futures=True)
-        progress.end()
         memory.save()
     return [fact for fact in found if fact is not None]
 

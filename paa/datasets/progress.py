@@ -1,34 +1,28 @@
-"""One line on stderr about work on the data that takes its time."""
+"""Progress on stderr of work on the data that takes its time."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
-_PATIENCE = 2.0  # seconds in which nothing is said: most data sets are done by then
+T = TypeVar("T")
+
+_PATIENCE = 2.0  # seconds after which a line is printed where stderr is no terminal: most data sets are done by then
 
 
-class Progress:
-    """Says how far `total` pieces of `what` are: redrawn on a terminal, elsewhere once and at the end."""
+def track(items: Iterable[T], what: str, total: int, *, quiet: bool = False) -> Iterator[T]:
+    """Yield `items`, of which there are `total`, with a progress bar on a terminal and one line elsewhere."""
+    if not quiet and sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track as bar
 
-    def __init__(self, what: str, total: int, *, quiet: bool = False) -> None:
-        self.what, self.total, self.quiet = what, total, quiet
-        self._live = sys.stderr.isatty()
-        self._began = time.monotonic()
-        self._shown: float | None = None
-
-    def at(self, done: int) -> None:
-        """`done` of all are done."""
-        now = time.monotonic()
-        if self.quiet or now - self._began < _PATIENCE or (self._shown and (not self._live or now - self._shown < 0.2)):
-            return
-        left = (now - self._began) / done * (self.total - done)
-        line = f"{self.what}: {done} of {self.total}, {left:.0f} s left"
-        print(f"\r{line}   " if self._live else line, end="" if self._live else "\n", file=sys.stderr, flush=True)
-        self._shown = now
-
-    def end(self) -> None:
-        """Ends the line, if there is one."""
-        if self._shown:
-            took = f"{self.what}: took {time.monotonic() - self._began:.0f} s"
-            print(f"\r{took}          " if self._live else took, file=sys.stderr, flush=True)
+        yield from bar(items, what, total, console=Console(stderr=True), transient=True)
+        return
+    began, quiet = time.monotonic(), quiet or not total
+    for done, item in enumerate(items, start=1):
+        yield item
+        if not quiet and (passed := time.monotonic() - began) > _PATIENCE:
+            print(f"{what}: about {passed / done * (total - done):.0f} s", file=sys.stderr, flush=True)
+            quiet = True

@@ -19,7 +19,7 @@ from paa.datasets.findings import Finding
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.image_check import turns
 from paa.datasets.image_scan import Fact
-from paa.datasets.progress import Progress
+from paa.datasets.progress import track
 from paa.datasets.targets import TrainingBoxes, training_boxes
 from paa.datasets.transforms import Transform
 
@@ -112,18 +112,13 @@ def best_iou(boxes: Tensor, image: np.ndarray, sizes: np.ndarray, grid: AnchorGr
     best = np.zeros(len(boxes), dtype=np.float32)
     kinds, of_kind = np.unique(sizes, axis=0, return_inverse=True)
     kind_of = of_kind.reshape(-1)[image]
-    progress = Progress("comparing boxes with anchors", len(boxes))
-    done = 0
-    for kind, (height, width) in enumerate(kinds.tolist()):
+    for kind, (height, width) in enumerate(track(kinds.tolist(), "comparing boxes with anchors", len(kinds))):
         rows = np.flatnonzero(kind_of == kind)
         if not len(rows):
             continue
         anchors = _anchors(grid, height, width)
         for part in np.array_split(rows, -(-len(rows) * len(anchors) // _PAIRS)):
             best[part] = iou_matrix(boxes[torch.from_numpy(part)], anchors, grid.legacy).amax(-1).numpy()
-            done += len(part)
-            progress.at(done)
-    progress.end()
     return best
 
 

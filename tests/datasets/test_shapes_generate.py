@@ -1,20 +1,19 @@
 import hashlib
 import json
 import multiprocessing
-import os
-import socket
+import subprocess
+import sys
 from itertools import chain
 
 import numpy as np
 import pytest
 from PIL import Image
+from shapes_reference import DIGEST, STATISTICS, digest_of_files, digest_of_scenes, scenes, statistics
 
 from paa.datasets.errors import DataError
 from paa.datasets.formats.sources import Custom, Shapes
 from paa.datasets.shapes import generate as generator
-from paa.datasets.shapes.generate import SPLITS, Spec, digest_of_scenes, generate, scenes
-from paa.datasets.shapes.golden import DIGEST, SPLIT_DIGESTS, STATISTICS
-from paa.datasets.shapes.statistics import digest_of_files, statistics
+from paa.datasets.shapes.generate import SPLIT_DIGESTS, SPLITS, Spec, generate
 
 SMALL = Spec(seed=5, size=64, train=6, val=3, test=2)
 
@@ -55,20 +54,89 @@ def test_a_generator_that_is_cut_off_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(generator, "draw", failing)
     with pytest.raises(KeyboardInterrupt):
         generate(SMALL, tmp_path, quiet=True)
-    assert list(tmp_path.iterdir()) == []
+    assert folders(tmp_path) == set()
 
 
-def test_what_a_killed_generator_left_is_cleared_and_a_living_ones_is_not(tmp_path):
-    process = multiprocessing.get_context("fork").Process(target=os.getpid)
-    process.start()
-    process.join()
-    host = socket.gethostname()
-    dead, living = (tmp_path / f".{SMALL.name}.{host}.{pid}.0" for pid in (process.pid, os.getppid()))
-    other = tmp_path / f".{SMALL.name}.elsewhere.{process.pid}.0"
-    for left in (dead, living, other):
-        left.mkdir()
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from paa.datasets.shapes import generate as generator
+
+def draw(seed, split, index, size, real=generator.draw):
+    if split == "val":
+        print("drawing", flush=True)
+        sys.stdin.readline()
+    return real(seed, split, index, size)
+
+generator.draw = draw
+generator.generate(generator.Spec(seed=5, size=64, train=6, val=3, test=2), Path(sys.argv[1]), quiet=True)
+"""
+"""Draws the data set SMALL, and waits in the middle of it for a line on stdin."""
+
+
+@pytest.fixture
+def drawing(tmp_path):
+    """A process that has drawn the half of SMALL below `tmp_path` and waits."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "drawing\n"
+        yield process
+        process.kill()
+
+
+def folders(root):
+    return {path.name for path in root.iterdir() if path.is_dir()}
+
+
+def test_what_a_killed_generator_left_is_removed(tmp_path, drawing):
+    (left,) = folders(tmp_path)
+    drawing.kill()
+    drawing.wait()
     generate(SMALL, tmp_path, quiet=True)
-    assert [left.exists() for left in (dead, living, other)] == [False, True, True]
+    assert folders(tmp_path) == {SMALL.name} != {left}
+
+
+def test_a_generator_at_work_keeps_its_folder_whatever_its_host_and_pid_are(tmp_path, drawing):
+    """The second waits for the first, and takes what it made: a lock decides, no name of a machine or process."""
+    context = multiprocessing.get_context("fork")
+    second = context.Process(target=generate, args=(SMALL, tmp_path), kwargs={"quiet": True})
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    assert len(folders(tmp_path)) == 1
+    drawing.communicate("go on\n" * 3, timeout=60)
+    second.join(60)
+    assert (drawing.returncode, second.exitcode, folders(tmp_path)) == (0, 0, {SMALL.name})
+
+
+def test_without_locks_nothing_of_others_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(generator, "fcntl", None)
+    other = tmp_path / f".{SMALL.name}.0123456789ab.new"
+    other.mkdir()
+    generate(SMALL, tmp_path, quiet=True)
+    assert folders(tmp_path) == {SMALL.name, other.name}
+
+
+DAMAGE = {
+    "an image is deleted": ("images/train/000004.png", None),
+    "an image is truncated": ("images/val/000001.png", 20),
+    "annotations are deleted": ("annotations/test.json", None),
+    "annotations are truncated": ("annotations/train.json", 5),
+}
+
+
+@pytest.mark.parametrize(("name", "size"), DAMAGE.values(), ids=DAMAGE)
+def test_what_is_lost_is_drawn_again_before_it_is_missed(tmp_path, name, size):
+    file = generate(SMALL, tmp_path, quiet=True) / name
+    content, times = file.read_bytes(), {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.png")}
+    file.unlink()
+    if size is not None:
+        file.write_bytes(content[:size])
+    source = Shapes(tmp_path, seed=5, size=64, train=6, val=3, test=2)
+    source.prepare(quiet=True)
+    assert file.read_bytes() == content
+    assert {p for p, time in times.items() if p.stat().st_mtime_ns != time} <= {file}
 
 
 def test_generators_at_the_same_time_agree(tmp_path):
@@ -79,7 +147,7 @@ def test_generators_at_the_same_time_agree(tmp_path):
     for process in crew:
         process.join()
     assert [process.exitcode for process in crew] == [0] * 4
-    assert [path.name for path in tmp_path.iterdir()] == [SMALL.name]
+    assert folders(tmp_path) == {SMALL.name}
 
 
 @pytest.mark.parametrize("marker", [None, "", json.dumps({"version": 0})], ids=["none", "empty", "another version"])
@@ -90,13 +158,6 @@ def test_a_folder_in_its_place_is_refused(tmp_path, marker):
         (place / "complete.json").write_text(marker)
     with pytest.raises(DataError, match=f"{SMALL.name}: not a complete data set .* move it away"):
         generate(SMALL, tmp_path, quiet=True)
-
-
-def test_it_says_what_it_is_doing(tmp_path, capsys):
-    generate(SMALL, tmp_path)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == f"drawing {SMALL.name}: 11 images"
-    assert lines[1].startswith(f"drew {SMALL.name}: 11 images in ")
 
 
 @pytest.mark.slow

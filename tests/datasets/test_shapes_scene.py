@@ -3,13 +3,12 @@ from collections import deque
 
 import numpy as np
 import pytest
+from shapes_reference import FIRST_40, STATISTICS, STATISTICS_300, digest_of_scenes, scenes, statistics
 
 from paa.datasets.shapes.forms import FORMS, HUE_SPREAD, block
-from paa.datasets.shapes.generate import Spec, digest_of_scenes, scenes
-from paa.datasets.shapes.golden import FIRST_40, STATISTICS, STATISTICS_300
+from paa.datasets.shapes.generate import Spec
 from paa.datasets.shapes.raster import DIRECTIONS, HUES, blotches, rgb, turned_grid, window
 from paa.datasets.shapes.scene import CLASSES, draw
-from paa.datasets.shapes.statistics import statistics
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from coco_files import content, write
 from paa.checks import OutOfRange
 from paa.datasets import Coco, Custom, Shapes
 from paa.datasets.errors import DataError
-from paa.datasets.shapes.golden import SPLIT_DIGESTS
+from paa.datasets.shapes.generate import SPLIT_DIGESTS
 
 
 def test_custom(tmp_path):

@@ -18,8 +18,7 @@ from paa.datasets.findings import Findings
 from paa.datasets.formats import voc
 from paa.datasets.formats.base import Folder
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.shapes.generate import VERSION, Spec, generate
-from paa.datasets.shapes.golden import SPLIT_DIGESTS
+from paa.datasets.shapes.generate import SPLIT_DIGESTS, VERSION, Spec, generate
 
 
 class Custom(Folder):
@@ -202,11 +201,6 @@ class Shapes:
             raise checks.OutOfRange("root", f"={root}: must be a folder that can be written")
         self.root = Path(root).expanduser()
         self.split = checks.choice("split", split, self.names)
-        checks.integer("seed", seed, low=0, high=2**32 - 1)
-        for name, count in (("train", train), ("val", val), ("test", test)):
-            checks.integer(name, count, low=1, high=999_999)
-        if checks.integer("size", size, low=64, high=1024) % 32:
-            raise checks.OutOfRange("size", f"={size}: must be a multiple of 32 from 64 to 1024")
         self.spec = Spec(seed, size, train, val, test)
 
     def prepare(self, *, quiet: bool = False) -> None:

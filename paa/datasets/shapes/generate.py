@@ -1,42 +1,54 @@
-"""Writing the embedded data set in COCO layout, whole or not at all.
+"""Write the embedded data set in COCO layout, whole or not at all, and repair it where files of it are lost.
 
     FOLDER/images/SPLIT/000000.png ...   FOLDER/annotations/SPLIT.json   FOLDER/complete.json
 
-The folder is filled under a name of its own beside its place and renamed into it, so that of generators at work at the
-same time the first wins and the others discard theirs. Without the rename there is no folder of that name.
+The folder is filled under a name of its own beside its place and then renamed. `complete.json` lists the size of every
+file, so that a missing or truncated one is found before training and drawn again.
 """
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import json
 import os
 import shutil
-import socket
-import sys
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from paa import checks
 from paa.datasets.errors import DataError
+from paa.datasets.progress import track
 from paa.datasets.shapes.scene import CLASSES, SPLITS, Scene, draw
+from paa.files import replacing, write_bytes
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 VERSION = 1
 """Of the generator: raised whenever a pixel, a box or an id changes. A golden digest in the tests forces it."""
 
-_MARKER = "complete.json"
+SPLIT_DIGESTS = {
+    "train": "80dd6333ea186e4f8f029b736e3cf883f7fc8dede5389a38925eafe4ffd1a93c",
+    "val": "fd19b7edc6683f6fab003323e12d2ea16704068671cf0c83960ec4859cfb8d8f",
+    "test": "93cdb66e0ef5aae0b35ae11dc43057078df68d7dbcd9c1f5293ca2412b5f815a",
+}
+"""SHA-256 of each split of the default data set, decoded pixels and annotations (`digest_of_files` of the tests)."""
+
+_MANIFEST = "complete.json"
 _SPLIT_IDS = 1_000_000  # image ids of a split start at this times its position, so that no id is used twice
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What the data set is a function of: seed, image side in pixels, and images of each split."""
+    """What the data set is a function of: seed, image side in pixels, and number of images of each split."""
 
     seed: int = 0
     size: int = 128
@@ -44,16 +56,24 @@ class Spec:
     val: int = 500
     test: int = 500
 
+    def __post_init__(self) -> None:
+        checks.integer("seed", self.seed, low=0, high=2**32 - 1)
+        for split in SPLITS:
+            checks.integer(split, self.count(split), low=1, high=_SPLIT_IDS - 1)
+        if checks.integer("size", self.size, low=64, high=1024) % 32:
+            raise checks.OutOfRange("size", f"={self.size}: must be a multiple of 32 from 64 to 1024")
+
     @property
     def name(self) -> str:
-        """Of the folder; the default counts and size go without saying."""
+        """Of the folder; the default numbers of images and the default size are left out."""
         name = f"shapes-v{VERSION}-seed{self.seed}"
         usual = Spec(self.seed)
         return name if self == usual else f"{name}-{self.size}px-{self.train}-{self.val}-{self.test}"
 
     def count(self, split: str) -> int:
         """Images of `split`."""
-        return {"train": self.train, "val": self.val, "test": self.test}[split]
+        images: int = getattr(self, split)
+        return images
 
 
 def image_id(split: str, index: int) -> int:
@@ -61,94 +81,123 @@ def image_id(split: str, index: int) -> int:
     return SPLITS.index(split) * _SPLIT_IDS + index + 1
 
 
-def scenes(spec: Spec, split: str) -> Iterator[Scene]:
-    """The split's images in order."""
-    for index in range(spec.count(split)):
-        yield draw(spec.seed, split, index, spec.size)
-
-
-def update(digest: Any, identity: int, pixels: np.ndarray, labels: np.ndarray, boxes: np.ndarray, areas: Any) -> None:
-    """Adds one image to a running hash: id, pixels, then label, x, y, w, h, area of each object as 64-bit integers."""
-    rows = np.column_stack([labels, boxes, areas]).astype("<i8")
-    digest.update(np.array([identity, len(rows), *pixels.shape], dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
-    digest.update(rows.tobytes())
-
-
 def generate(spec: Spec, root: Path, *, quiet: bool = False) -> Path:
-    """The folder of the complete data set below `root`, drawn now if it is not there yet.
+    """Return the folder of the complete data set below `root`; draw first what is missing of it.
 
-    Prints its progress to stderr unless `quiet`. Raises DataError where the place is taken by something else.
+    Shows its progress on stderr unless `quiet`. Raises DataError where the place is taken by something else.
     """
     place = root / spec.name
-    if _complete(place, spec):
+    if place.exists() and not _missing(place, spec):
         return place
     root.mkdir(parents=True, exist_ok=True)
-    _sweep(root, spec)
-    aside = root / f".{spec.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-    try:
-        _write(spec, aside, _Progress(spec, quiet))
-        try:
-            os.rename(aside, place)
-        except OSError:
-            if not _complete(place, spec):
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with _locked(root / f".{spec.name}.lock") as is_locked:
+        if is_locked:  # so no other process is drawing: what lies here is left from one that was killed
+            for leftover in root.glob(f".{spec.name}.*.new"):
+                shutil.rmtree(leftover, ignore_errors=True)
+        if place.exists():
+            _write(spec, place, _missing(place, spec), quiet)
+        else:
+            _create(spec, place, root / f".{spec.name}.{uuid.uuid4().hex[:12]}.new", quiet)
     return place
 
 
-def _complete(place: Path, spec: Spec) -> bool:
-    if not place.exists():
-        return False
+def _create(spec: Spec, place: Path, new: Path, quiet: bool) -> None:
     try:
-        found = json.loads((place / _MARKER).read_text())
-    except (OSError, ValueError):
-        found = None
-    if found != {"version": VERSION, **asdict(spec)}:
-        raise DataError(f"{place}: not a complete data set of this generator; move it away and it is drawn anew")
-    return True
+        _write(spec, new, _files(spec), quiet)
+        try:
+            os.rename(new, place)
+        except OSError:
+            if not place.exists() or _missing(
+                place, spec
+            ):  # else another process, on a file system without locks, was first
+                raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
-def _sweep(root: Path, spec: Spec) -> None:
-    """Removes what generators of this machine left behind when they were killed."""
-    host = socket.gethostname()
-    for left in root.glob(f".{spec.name}.{host}.*.*"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Wait for the lock file `path` and hold it; yields False on file systems and machines that have no locks.
+
+    The system releases the lock when its process ends, however that ends, and it holds across containers.
+    """
+    with path.open("a") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+            yield False
+        else:
+            yield fcntl is not None
 
 
-def _alive(pid: int) -> bool:
+def _files(spec: Spec) -> list[str]:
+    images = [f"images/{split}/{_image_name(index)}" for split in SPLITS for index in range(spec.count(split))]
+    return [*(f"annotations/{split}.json" for split in SPLITS), *images]
+
+
+def _image_name(index: int) -> str:
+    return f"{index:06d}.png"
+
+
+def _missing(place: Path, spec: Spec) -> list[str]:
+    """Names below `place` of files that are not there or not of the size that the manifest states.
+
+    DataError where `place` holds no manifest of `spec`.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+        manifest = json.loads((place / _MANIFEST).read_text())
+        sizes = manifest.pop("bytes", {})
+    except (OSError, ValueError, AttributeError):
+        manifest, sizes = None, {}
+    if manifest != {"version": VERSION, **asdict(spec)}:
+        raise DataError(f"{place}: not a complete data set of this generator; move it away, and it is drawn anew")
+    return [name for name in _files(spec) if _size(place / name) != sizes.get(name)]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
     except OSError:
-        return True
-    return True
+        return None
 
 
-def _write(spec: Spec, folder: Path, progress: _Progress) -> None:
-    (folder / "annotations").mkdir(parents=True)
-    for split in SPLITS:
-        (folder / "images" / split).mkdir(parents=True)
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for index, scene in enumerate(scenes(spec, split)):
-            name = f"{split}/{index:06d}.png"
-            Image.fromarray(scene.pixels).save(folder / "images" / name, compress_level=1)
-            images.append({"id": image_id(split, index), "file_name": name, "width": spec.size, "height": spec.size})
-            annotations.extend(_annotations(scene, images[-1]["id"], len(annotations)))
-            progress.step()
-        categories = [{"id": label + 1, "name": name, "supercategory": "shape"} for label, name in enumerate(CLASSES)]
-        info = {"description": spec.name}
-        text = {"info": info, "images": images, "annotations": annotations, "categories": categories}
-        _save(folder / "annotations" / f"{split}.json", text)
-    progress.end()
-    _save(folder / _MARKER, {"version": VERSION, **asdict(spec)})
+def _write(spec: Spec, folder: Path, names: Sequence[str], quiet: bool) -> None:
+    """Draw the files `names` of `_files`, and write the manifest last."""
+    wanted = set(names)
+    whole = {split for split in SPLITS if f"annotations/{split}.json" in wanted}  # every scene has its part in these
+    scenes = [
+        (split, index)
+        for split in SPLITS
+        for index in range(spec.count(split))
+        if split in whole or f"images/{split}/{_image_name(index)}" in wanted
+    ]
+    annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    for split, index in track(scenes, f"drawing {spec.name}", len(scenes), quiet=quiet):
+        scene = draw(spec.seed, split, index, spec.size)
+        annotations[split].extend(_annotations(scene, image_id(split, index), len(annotations[split])))
+        if (name := f"images/{split}/{_image_name(index)}") in wanted:
+            with replacing(folder / name, durable=False) as file:
+                Image.fromarray(scene.pixels).save(file, "PNG", compress_level=1)
+    for split in whole:
+        _save(folder / "annotations" / f"{split}.json", _coco(spec, split, annotations[split]))
     if hasattr(os, "sync"):
         os.sync()  # one call for five thousand images, where an fsync of each would take minutes on some disks
+    sizes = {name: _size(folder / name) for name in _files(spec)}
+    _save(folder / _MANIFEST, {"version": VERSION, **asdict(spec), "bytes": sizes})
+
+
+def _coco(spec: Spec, split: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    side = {"width": spec.size, "height": spec.size}
+    images = [
+        {"id": image_id(split, index), "file_name": f"{split}/{_image_name(index)}", **side}
+        for index in range(spec.count(split))
+    ]
+    categories = [{"id": label + 1, "name": name, "supercategory": "shape"} for label, name in enumerate(CLASSES)]
+    info = {"description": spec.name}
+    return {"info": info, "images": images, "annotations": annotations, "categories": categories}
 
 
 def _annotations(scene: Scene, image: int, before: int) -> Iterator[dict[str, Any]]:
@@ -158,42 +207,4 @@ def _annotations(scene: Scene, image: int, before: int) -> Iterator[dict[str, An
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-class _Progress:
-    """A line on stderr: redrawn on a terminal, else one at the start and one at the end."""
-
-    def __init__(self, spec: Spec, quiet: bool) -> None:
-        self.total = spec.train + spec.val + spec.test
-        self.done, self.quiet, self.began, self.shown = 0, quiet, time.monotonic(), 0.0
-        self.live = sys.stderr.isatty()
-        self.name = spec.name
-        if not quiet and not self.live:
-            print(f"drawing {self.name}: {self.total} images", file=sys.stderr, flush=True)
-
-    def step(self) -> None:
-        self.done += 1
-        now = time.monotonic()
-        if self.live and not self.quiet and now - self.shown > 0.2:
-            self.shown = now
-            left = (now - self.began) / self.done * (self.total - self.done)
-            line = f"\rdrawing {self.name}: {self.done} of {self.total} images, {left:.0f} s left  "
-            print(line, end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if not self.quiet:
-            took = time.monotonic() - self.began
-            start = "\r" if self.live else ""
-            print(f"{start}drew {self.name}: {self.total} images in {took:.0f} s    ", file=sys.stderr, flush=True)
-
-
-def digest_of_scenes(spec: Spec, split: str) -> str:
-    """SHA-256 of the split as it is drawn; `statistics.digest_of_files` gives the same from the files."""
-    digest = hashlib.sha256()
-    for index, scene in enumerate(scenes(spec, split)):
-        update(digest, image_id(split, index), scene.pixels, scene.labels, scene.boxes, scene.areas)
-    return digest.hexdigest()
+    write_bytes(path, json.dumps(content, separators=(",", ":")).encode())

@@ -1,16 +1,20 @@
-"""What makes the embedded data set hard in the way that matters for anchor assignment, in numbers."""
+"""What the embedded data set is, fixed: digests of its content, and numbers that show what makes it hard.
+
+The statistics were fixed before a detector was trained on it, and the data set is not to be tuned to one.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
-from paa.datasets.shapes.generate import update
-from paa.datasets.shapes.scene import CLASSES, Scene
+from paa.datasets.shapes.generate import Spec, image_id
+from paa.datasets.shapes.scene import CLASSES, Scene, draw
 
 HOLLOW = ("ring", "angle", "frame", "crescent")
 """Classes that leave the center of their own box free."""
@@ -65,10 +69,81 @@ def _closest(boxes: np.ndarray) -> float:
 
 
 def digest_of_files(index: CocoIndex) -> str:
-    """SHA-256 of a split as its files decode; equal to `generate.digest_of_scenes` of the same images."""
+    """SHA-256 of a split as its files decode; equal to `digest_of_scenes` of the same images."""
     digest = hashlib.sha256()
     for i in range(len(index)):
         rows = slice(int(index.offsets[i]), int(index.offsets[i + 1]))
         pixels = np.asarray(decode(index, i))
         update(digest, int(index.image_ids[i]), pixels, index.labels[rows], index.boxes[rows], index.areas[rows])
     return digest.hexdigest()
+
+
+def scenes(spec: Spec, split: str) -> Iterator[Scene]:
+    """The split's images in order."""
+    for index in range(spec.count(split)):
+        yield draw(spec.seed, split, index, spec.size)
+
+
+def update(digest: Any, identity: int, pixels: np.ndarray, labels: np.ndarray, boxes: np.ndarray, areas: Any) -> None:
+    """Adds one image to a running hash: id, pixels, then label, x, y, w, h, area of each object as 64-bit integers."""
+    rows = np.column_stack([labels, boxes, areas]).astype("<i8")
+    digest.update(np.array([identity, len(rows), *pixels.shape], dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(pixels).tobytes())
+    digest.update(rows.tobytes())
+
+
+def digest_of_scenes(spec: Spec, split: str) -> str:
+    """SHA-256 of the split as it is drawn; `digest_of_files` gives the same from the files."""
+    digest = hashlib.sha256()
+    for index, scene in enumerate(scenes(spec, split)):
+        update(digest, image_id(split, index), scene.pixels, scene.labels, scene.boxes, scene.areas)
+    return digest.hexdigest()
+
+
+DIGEST = "57d4c75af52e4327a294379dcd5c574c2f2ba71a9d093394f370ff030284470a"
+"""Of the whole: SHA-256 of the three of SPLIT_DIGESTS, in hexadecimal, one after the other."""
+
+FIRST_40 = "dd1b07d64a8792d66730f1a9aa7f8dfea563e705f03c919b5f9d44907e2a2197"
+"""SHA-256 of the first 40 training images."""
+
+STATISTICS = {
+    "images": 5000.0,
+    "objects": 26559.0,
+    "classes": 10.0,
+    "rarest_class": 0.0919,
+    "fewest_objects": 1.0,
+    "most_objects": 12.0,
+    "mean_objects": 5.3118,
+    "smallest": 0.0625,
+    "largest": 0.9531,
+    "small": 0.3627,
+    "off_center": 0.4233,
+    "hollow": 0.3775,
+    "crowded": 0.3852,
+    "occluded": 0.2124,
+    "thin": 0.1523,
+    "longest_aspect": 9.3333,
+    "longest_box_aspect": 9.3333,
+}
+"""`statistics` of all 5000 images."""
+
+STATISTICS_300 = {
+    "images": 300.0,
+    "objects": 1666.0,
+    "classes": 10.0,
+    "rarest_class": 0.0858,
+    "fewest_objects": 1.0,
+    "most_objects": 12.0,
+    "mean_objects": 5.5533,
+    "smallest": 0.0625,
+    "largest": 0.9062,
+    "small": 0.3709,
+    "off_center": 0.4244,
+    "hollow": 0.3691,
+    "crowded": 0.44,
+    "occluded": 0.2287,
+    "thin": 0.1579,
+    "longest_aspect": 9.3333,
+    "longest_box_aspect": 9.3333,
+}
+"""`statistics` of the first 300 training images."""
