@@ -43,7 +43,7 @@ def main() -> None:
     from paa.config.compose import composer
     from paa.config.errors import USER_ERRORS
     from paa.config.user_code import add_cwd_to_path
-    from paa.engine.distributed import current, leave
+    from paa.engine.distributed import destroy_process_group, process_group
     from paa.engine.progress import print_line
     from paa.experiment.job import report_failure
     from paa.experiment.reopen import not_trained, reopen, settings
@@ -57,7 +57,8 @@ def main() -> None:
             run = required(own, "run", "the id of a finished run, or its first letters")
             experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
             experiment.check_data()
-            if record.converted and current().main and record.train_id not in {e.identity.train_id for _, e in jobs}:
+            first = record.train_id not in {e.identity.train_id for _, e in jobs}
+            if record.converted and process_group().is_main and first:
                 print_line(not_trained(record))
             jobs.append((job, experiment))
     failed: dict[int, str] = {}
@@ -68,14 +69,14 @@ def main() -> None:
                     experiment.run(print_line)
                 except USER_ERRORS as error:
                     failed[number] = report_failure(experiment, error)
-                    if current().size > 1:  # the processes are out of step
+                    if process_group().size > 1:  # the processes are out of step
                         break
     finally:  # whoever stops a sweep sees what it has come to
-        if current().main:
+        if process_group().is_main:
             print_line("\n" + table(jobs, failed))
     if failed:
         raise SystemExit(1)
-    leave()
+    destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -26,20 +26,20 @@ def main() -> None:
     from paa.commands.train import checked, finish
     from paa.config.compose import flags_first
     from paa.config.user_code import add_cwd_to_path
-    from paa.engine.distributed import current, leave
+    from paa.engine.distributed import destroy_process_group, process_group
 
     add_cwd_to_path()
     try:
         jobs = checked("paa.train", sys.argv[1:])
         if jobs.plan is not None:
-            if current().main:
+            if process_group().is_main:
                 print(jobs.plan, end="")
-            leave()
+            destroy_process_group()
             return
         sys.argv[1:] = flags_first(sys.argv[1:])
         _job()
         finish(jobs)
-        leave()
+        destroy_process_group()
     except KeyboardInterrupt:  # between two jobs
         raise SystemExit(130) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from paa.commands.train import failure, note_failure
-from paa.engine.distributed import current
+from paa.engine.distributed import process_group
 from paa.engine.progress import print_line
 from paa.experiment.evaluation import wanted
 from paa.experiment.job import Job, JobFailed
@@ -21,8 +21,8 @@ def run_all(jobs: Sequence[Job], launch: Launch, most: int | None = None) -> lis
     Jobs of one training that ask for other evaluations all go: it is trained once, and then evaluated. Of jobs that ask
     for the very same the first goes. What comes back as failed is noted for the end of the command.
     """
-    world = current()
-    done = world.from_main(lambda: [job.finished for job in jobs])
+    group = process_group()
+    done = group.run_on_main(lambda: [job.finished for job in jobs])
     first: dict[tuple[str, ...], Job] = {}
     for job, finished in zip(jobs, done, strict=True):
         if finished:
@@ -63,5 +63,5 @@ def _follow(job: Job, before: Job) -> None:
     reason = failure(before.overrides)
     if reason is not None:
         note_failure(job.overrides, reason)
-    elif current().from_main(lambda: job.finished):
+    elif process_group().run_on_main(lambda: job.finished):
         job.experiment.run(print_line)

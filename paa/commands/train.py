@@ -18,7 +18,7 @@ from paa.config.bulk import Bulk
 from paa.config.compose import Composer, choices_of, composer, parse, resolved
 from paa.config.errors import USER_ERRORS, ConfigError, format_error
 from paa.config.suggestions import naming_presets
-from paa.engine.distributed import World, current
+from paa.engine.distributed import ProcessGroup, process_group
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 from paa.experiment.experiment import Experiment
@@ -58,10 +58,10 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
     """
     made: set[Path] = set()
     problem = planned = None
-    world = _world(module)
+    group = _group(module)
     try:
         command = parse(argv)
-        with world.main_first(), composer(command.config_dir) as compose:
+        with group.main_process_first(), composer(command.config_dir) as compose:
             hydras, own = compose.split(command.overrides)
             every = compose.jobs(own, command.multirun)
             if command.passive:
@@ -76,12 +76,12 @@ def checked(module: str, argv: Sequence[str]) -> Jobs:
                 planned = plan(jobs, checking.shared)
     except USER_ERRORS as error:
         problem = format_error(module, error)
-    problem = world.agree(problem)
-    if world.main and (problem or planned):
+    problem = group.first_error(problem)
+    if group.is_main and (problem or planned):
         for folder in made:
             _remove_cache(folder)
     if problem is not None:
-        if world.main:
+        if group.is_main:
             print_line(problem, sys.stderr)
         raise SystemExit(REFUSED)
     _COMMAND[:] = [*_program(), *argv]
@@ -155,9 +155,9 @@ def command() -> list[str]:
     return list(_COMMAND)
 
 
-def _world(module: str) -> World:
+def _group(module: str) -> ProcessGroup:
     try:
-        return current()
+        return process_group()
     except OutOfRange as error:
         print_line(f"{module}: {error}", sys.stderr)
         raise SystemExit(REFUSED) from None
@@ -185,7 +185,7 @@ def run_job(cfg: DictConfig, hydra: Any) -> None:
         note_failure(overrides, str(error))
         if multirun and not _COMMAND:  # a launcher's process, which learns of it by what is raised
             raise
-        if not multirun or current().size > 1:  # several processes are now out of step
+        if not multirun or process_group().size > 1:  # several processes are now out of step
             raise SystemExit(1) from None
 
 
@@ -195,7 +195,7 @@ def finish(jobs: Jobs) -> None:
         return
     failed = {number: _FAILED[key] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _FAILED}
     ends = {number: _ENDS[key][0] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _ENDS}
-    if jobs.all and current().main:
+    if jobs.all and process_group().is_main:
         print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], failed, ends))
     if failed or not all(well for _, well in _ENDS.values()):
         raise SystemExit(1)
@@ -203,6 +203,6 @@ def finish(jobs: Jobs) -> None:
 
 def _program() -> list[str]:
     here = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun's
-    if here is not None and current().size > 1:
+    if here is not None and process_group().size > 1:
         return ["torchrun", "--nproc-per-node", here, "-m", "paa.train"]
     return ["python", "-m", "paa.train"] if os.path.basename(sys.argv[0]) in ("train.py", "-m") else [sys.argv[0]]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from paa.anchors import AnchorGrid
 from paa.assign import Assigner
 from paa.criterion import Criterion
-from paa.engine.distributed import ALONE, World
+from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.precision import Precision
 from paa.structures import Anchors, Assignment, Batch, Predictions, Targets
 
@@ -46,7 +46,7 @@ class TrainingCore:
     accumulate  parts of a batch that pass through the network one after another. The normalizers are those of the whole
                 step, so the gradients are those of the whole batch; it costs one more forward pass without gradients.
     precision   of the network's forward pass; predictions leave it as float32.
-    world       the processes that share the step: each has its share of the batch, padded as the whole batch is.
+    group       the processes that share the step: each has its share of the batch, padded as the whole batch is.
     network     what is called in place of `detector` (a compiled one, with the same parameters); None: the detector.
     """
 
@@ -56,7 +56,7 @@ class TrainingCore:
     criterion: Criterion
     accumulate: int = 1
     precision: Precision = field(default_factory=Precision)
-    world: World = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
     network: Callable[..., Any] | None = None
     _trained: list[Tensor] | None = None
 
@@ -76,17 +76,17 @@ class TrainingCore:
         Of several processes each has its share of the batch; numbers and gradients are those of the whole batch.
         """
         numbers = self._whole(batch, progress) if self.accumulate == 1 else self._in_parts(batch, progress)
-        if self.world.size > 1:
+        if self.group.size > 1:
             if self._trained is None:
-                self._trained = self.world.trained(self.detector.parameters())
-            self.world.add_gradients(self._trained)
-        return self.world.add(numbers)
+                self._trained = self.group.with_gradient(self.detector.parameters())
+            self.group.all_reduce_gradients(self._trained)
+        return self.group.all_reduce(numbers)
 
     def _whole(self, batch: Batch, progress: float) -> Tensor:
         predictions, anchors = self.predict(batch)
         assignment = self.assigner(anchors, predictions, batch.targets, progress)
         statistics, factor = None, None
-        if self.world.size > 1:
+        if self.group.size > 1:
             own = self.criterion.statistics(predictions, anchors, batch.targets, assignment)
             statistics, factor = self._of_step(own)
         parts = self.criterion(predictions, anchors, batch.targets, assignment, statistics=statistics)
@@ -115,9 +115,9 @@ class TrainingCore:
         batch, on any number of processes; the floors of the normalizers are then those of the batch, too. With its own
         statistics (normalizer_sync=per_process) each process has a mean, which counts by its share of the images.
         """
-        if self.world.size == 1:
+        if self.group.size == 1:
             return own, None
-        every = self.world.add(own.clone())
+        every = self.group.all_reduce(own.clone())
         if self.criterion.normalizer_sync == "per_process":
             return own, own[2] / every[2]
         return every, None

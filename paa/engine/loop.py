@@ -16,7 +16,7 @@ from paa import checks
 from paa.checks import UserError
 from paa.engine.checkpoint import Checkpoints, random_states, restore_random_states
 from paa.engine.core import NUMBERS, TrainingCore
-from paa.engine.distributed import ALONE, World
+from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.metrics import Metrics
 from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
@@ -77,7 +77,7 @@ class Loop:
     the start and after each step, and changes nothing. A stop request ends the loop after the step in hand with a
     checkpoint and raises Interrupted.
 
-    Of several processes (`world`) each has a loop of its own and its share of each batch. They agree on where to stop;
+    Of several processes (`group`) each has a loop of its own and its share of each batch. They agree on where to stop;
     the main one alone uses `checkpoints` and `observe`, and has `metrics` and `progress`. `batch_size` is the number of
     images of a step over all of them, whose shares need not be even; None: those of this process.
     """
@@ -96,12 +96,12 @@ class Loop:
     extra: Callable[[], dict[str, Any]] = dict
     observe: Callable[[int], None] = lambda done: None
     precision: Precision = field(default_factory=Precision)
-    world: World = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
     batch_size: int | None = None
     start: int = 0
     random: dict[str, Any] | None = None
     _pending: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
-    _owes_evaluation: bool = False
+    pending_evaluation: bool = False
 
     def state(self, step: int, others: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """Everything that the steps from `step` on depend on; `others` are the other processes' random states."""
@@ -112,7 +112,7 @@ class Loop:
             "schedule": {"steps": self.schedule.steps, "next_factor": self.schedule.factor(step)},
             "sampler": {"next_step": step},
             "window": [numbers.cpu() for _, _, numbers in self._pending],  # steps since the last logged line
-            "owes_evaluation": self._owes_evaluation,
+            "pending_evaluation": self.pending_evaluation,
             "metrics": self.metrics.mark() if self.metrics is not None else 0,
             "random": random_states(),
             "extra": self.extra(),
@@ -128,16 +128,16 @@ class Loop:
         # Only a network or an assigner that draws needs the states; one that another number of processes left goes on
         # with the main one's.
         every = [state["random"], *state.get("random_of_others", [])]
-        self.start, self.random = state["step"], every[self.world.rank if len(every) == self.world.size else 0]
+        self.start, self.random = state["step"], every[self.group.rank if len(every) == self.group.size else 0]
         self._pending = [(-1, (), numbers.to(self.device)) for numbers in state["window"]]
-        self._owes_evaluation = state["owes_evaluation"]
+        self.pending_evaluation = state["pending_evaluation"]
 
     def run(self, batches: Iterable[Batch]) -> None:
         """The steps from `start` on; `batches` begins at that step."""
-        steps, stream, main = self.schedule.steps, iter(batches), self.world.main
-        if self._owes_evaluation:
+        steps, stream, main = self.schedule.steps, iter(batches), self.group.is_main
+        if self.pending_evaluation:
             self._evaluate(self.start)
-            self.world.check(self.stop, self.start)
+            self.group.raise_if_stopped(self.stop, self.start)
         self.core.detector.train()
         if main:
             self.observe(self.start)
@@ -170,31 +170,31 @@ class Loop:
             if main:
                 self.observe(done)
             late = main and time.monotonic() - saved_at >= self.settings.checkpoint_every_s
-            stopping, overdue = self.world.highest(self.stop.signum or 0, late)
+            stopping, overdue = self.group.all_reduce_max(self.stop.signum or 0, late)
             if done % self.settings.checkpoint_every == 0 or overdue or stopping or done == steps:
                 self._save(done, batch.image_ids)
                 saved_at = time.monotonic()
             if stopping and done < steps:
-                self.world.wait_for_main()  # none leaves before the checkpoint is on the disk
+                self.group.barrier()  # none leaves before the checkpoint is on the disk
                 raise Interrupted(stopping, done)
 
     def _save(self, done: int, image_ids: tuple[int, ...]) -> None:
         self._check_finite()
         self._check_weights(done - 1, image_ids)
-        others = self.world.gather(random_states())[1:] if self.world.size > 1 else []
-        if self.world.main:
+        others = self.group.gather(random_states())[1:] if self.group.size > 1 else []
+        if self.group.is_main:
             self.checkpoints.save(done, self.state(done, others) if others else self.state(done))
 
     def _evaluate(self, done: int) -> None:
         assert self.evaluate is not None
         self._check_finite()
-        self._owes_evaluation = True
-        if not self.world.highest(self.stop.signum or 0)[0]:
+        self.pending_evaluation = True
+        if not self.group.all_reduce_max(self.stop.signum or 0)[0]:
             with suppress(Interrupted):
                 found = self.evaluate(done)
                 if self.metrics is not None:
                     self.metrics.write(step=done, **found)
-                self._owes_evaluation = False
+                self.pending_evaluation = False
 
     def _step(self, step: int, batch: Batch) -> None:
         factor = self.schedule.factor(step)
@@ -221,7 +221,7 @@ class Loop:
             parts = dict(zip(NUMBERS[:3], row[:3], strict=True))
             if not all(map(math.isfinite, parts.values())):
                 # The numbers are those of all processes, and so is this refusal.
-                raise NonFiniteLoss(step + 1, sum(self.world.gather(image_ids), ()) or image_ids, parts)
+                raise NonFiniteLoss(step + 1, sum(self.group.gather(image_ids), ()) or image_ids, parts)
 
     def _check_weights(self, step: int, image_ids: tuple[int, ...]) -> None:
         """An infinite gradient of a finite loss must not reach a checkpoint: none good might be left to go back to."""

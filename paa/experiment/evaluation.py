@@ -15,7 +15,7 @@ from paa.auxiliary import IoUPrediction
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.loader import scaled_batches, test_batches, test_order
 from paa.datasets.targets import training_boxes
-from paa.engine.distributed import ALONE, World
+from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.signals import Interrupted
 from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
@@ -58,7 +58,7 @@ class Evaluator:
 
     say    tells a person what goes on.
     pause  is called between batches; it raises Interrupted to end the evaluation, of which nothing is then kept.
-    world  the processes that share the images; the main one has all detections and writes, the others have none.
+    group  the processes that share the images; the main one has all detections and writes, the others have none.
     """
 
     parts: Parts
@@ -67,7 +67,7 @@ class Evaluator:
     say: Callable[[str], None]
     categories: Sequence[Sequence[Any]]
     pause: Callable[[], None] = lambda: None
-    world: World = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
 
     def split(self, split: str, votings: Sequence[bool]) -> dict[bool, Evaluation]:
         """Evaluations of a split for each of `votings`, from one pass of the network."""
@@ -86,15 +86,15 @@ class Evaluator:
             own = self._own_results(index, votings, positives)
         except Interrupted as stop:
             stopped = stop
-        self.world.meet()  # parts that take hours end many minutes apart
-        if self.world.size > 1:  # a process that is told to stop would leave the others waiting for its part
-            signum, step = self.world.highest(*((stopped.signum, stopped.step) if stopped else (0, 0)))
+        self.group.barrier()  # parts that take hours end many minutes apart
+        if self.group.size > 1:  # a process that is told to stop would leave the others waiting for its part
+            signum, step = self.group.all_reduce_max(*((stopped.signum, stopped.step) if stopped else (0, 0)))
             stopped = Interrupted(signum, step) if signum else None
         if stopped is not None:
             raise stopped
-        found = self.world.gather(own)
-        if self.world.size == 1 or not found:
-            return own if self.world.main else {}
+        found = self.group.gather(own)
+        if self.group.size == 1 or not found:
+            return own if self.group.is_main else {}
         order = test_order(index)
         return {voting: Results.join([one[voting] for one in found]).in_order(order) for voting in votings}
 
@@ -104,7 +104,7 @@ class Evaluator:
         """Detections on this process's part of the images; `pause` may raise in between."""
         parts, scales = self.parts, self.parts.scales
         size, workers = parts.config["images"]["test"]["batch_size"], parts.config["workers"]
-        part = slice(self.world.rank, None, self.world.size)  # whole batches: each is padded as in one process
+        part = slice(self.group.rank, None, self.group.size)  # whole batches: each is padded as in one process
         inference = Inference(self.detector, parts.grid, parts.postprocess, parts.auxiliary, self.device, positives)
         transforms = parts.scale_transforms(self.detector.backbone)  # type: ignore[arg-type]
         if scales is None:
@@ -145,9 +145,9 @@ class Evaluator:
             index = self.index(split)
             positives = self._positives(split)
             detections = self.results(index, [one.voting for one in of_split], positives)
-            shown = [] if positives is None else self.world.gather(positives.rows)
-            if not self.world.main:
-                self.world.wait_for_main()
+            shown = [] if positives is None else self.group.gather(positives.rows)
+            if not self.group.is_main:
+                self.group.barrier()
                 continue
             measured = self._evaluations(index, detections) if self.measurable(split) else {}
             error, assigned = mean_error(row for rows in shown for row in rows)
@@ -174,7 +174,7 @@ class Evaluator:
                 guard()
                 record.write(paths.evaluation(one.eval_id))
                 self.say(f"{paths.train_id}  {describe(record)}")
-            self.world.wait_for_main()
+            self.group.barrier()
 
     def _positives(self, split: str) -> PositiveErrors | None:
         """What takes up the errors of the predicted IoU, where there is such a thing and a ground truth.

@@ -21,7 +21,7 @@ from paa.config.errors import ConfigError, reason
 from paa.detector import Detector
 from paa.detector.efficientnet import package_file
 from paa.engine import checkpoint
-from paa.engine.distributed import World, current
+from paa.engine.distributed import ProcessGroup, process_group
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted, StopRequest
 from paa.experiment.cost import too_long
@@ -116,7 +116,7 @@ class Experiment:
         parts = assemble(config, shared)
         if here:
             device_of(config)
-        check_processes(config, current())
+        check_processes(config, process_group())
         refusal = too_long(parts, shared) if here else None
         if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
             raise ConfigError(refusal)
@@ -124,16 +124,16 @@ class Experiment:
         if refusal and not experiment.identity.paths.finished:
             raise ConfigError(refusal)
         if here:
-            experiment.check_reuse(current())
+            experiment.check_reuse(process_group())
         if looks:
             experiment.check_data(shared)
         return experiment
 
-    def check_reuse(self, world: World) -> None:
-        """ConfigError where the training is finished, and would have other numbers by the processes of `world`."""
+    def check_reuse(self, group: ProcessGroup) -> None:
+        """ConfigError where the training is finished, and would have other numbers by the processes of `group`."""
         paths = self.identity.paths
         if self.parts.criterion.normalizer_sync == "per_process" and paths.finished:  # else no record need be read
-            check_as_before(self.parts, paths.train_id, TrainingRecord.read(paths.record).world_size, world.size)
+            check_as_before(self.parts, paths.train_id, TrainingRecord.read(paths.record).world_size, group.size)
 
     def check_data(self, shared: Shared | None = None) -> None:
         """DataError for what is wrong with the splits that the missing work needs; images are looked at once and known
@@ -156,16 +156,16 @@ class Experiment:
 
         Of several processes the main one alone claims, writes and speaks; the others do their part of the work.
         """
-        paths, world = self.identity.paths, current()
-        say = say if world.main else _unsaid
-        with world.together():
-            claim = self._claim(say) if world.main else None
-            is_ours = world.from_main(lambda: claim is not None)
+        paths, group = self.identity.paths, process_group()
+        say = say if group.is_main else _unsaid
+        with group.report_failure():
+            claim = self._claim(say) if group.is_main else None
+            is_ours = group.run_on_main(lambda: claim is not None)
             with claim or nullcontext():
                 if is_ours:
-                    self._attempt(claim.check if claim else _unguarded, say, world)
-                done = world.from_main(lambda: is_ours or self.finished)
-                world.wait_for_main()
+                    self._attempt(claim.check if claim else _unguarded, say, group)
+                done = group.run_on_main(lambda: is_ours or self.finished)
+                group.barrier()
         if not done:
             return []
         records = self.records()
@@ -199,17 +199,17 @@ class Experiment:
             on_wait=lambda holder: say(_busy(self.identity.train_id, holder, node["if_locked"])),
         )
 
-    def _attempt(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
+    def _attempt(self, guard: Callable[[], None], say: Callable[[str], None], group: ProcessGroup) -> None:
         """`_work`, which leaves a trace where it fails and the run is still ours."""
-        if world.main:
+        if group.is_main:
             guard()
             failure.clear(self.identity.paths)
         try:
-            self._work(guard, say, world)
+            self._work(guard, say, group)
         except (Interrupted, ClaimLost):  # it goes on later, or elsewhere
             raise
         except Exception as error:
-            if world.main:
+            if group.is_main:
                 with suppress(ClaimLost):  # the folder is another's; what failed here is said here
                     guard()
                     failure.write(self.identity.paths, reason(error))
@@ -224,30 +224,30 @@ class Experiment:
                 with path.open("a", encoding="utf-8") as log:
                     log.write(f"{''.join(traceback.format_exception(error))}failed: {reason(error)}\n")
 
-    def _work(self, guard: Callable[[], None], say: Callable[[str], None], world: World) -> None:
+    def _work(self, guard: Callable[[], None], say: Callable[[str], None], group: ProcessGroup) -> None:
         """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
         config, paths = self.parts.config, self.identity.paths
         apply_process(config)
-        if world.main:
+        if group.is_main:
             for folder in (paths.folder, paths.checkpoints, paths.evals):
                 files.clear_leftovers(folder)
         with ExitStack() as stack:
             stop = stack.enter_context(StopRequest())
-            log = stack.enter_context((paths.log if world.main else Path(os.devnull)).open("a", encoding="utf-8"))
+            log = stack.enter_context((paths.log if group.is_main else Path(os.devnull)).open("a", encoding="utf-8"))
             speak = _both(say, log)
             speak(f"{self.identity.train_id}  {json.dumps(list(self.overrides))}", quiet=True)
-            world.from_main(self.parts.source.prepare)
+            group.run_on_main(self.parts.source.prepare)
             self.parts.source.prepare()
-            if world.from_main(lambda: paths.finished):
-                self._evaluate_only(guard, stop, speak, world)
+            if group.run_on_main(lambda: paths.finished):
+                self._evaluate_only(guard, stop, speak, group)
             else:
                 tracker: Tracker = Silent()
-                if world.main:
+                if group.is_main:
                     guard()
                     files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
                     tracker = self._tracker(speak)
-                self._train(guard, stop, speak, log, stack.enter_context(tracker), world)
-            world.check(stop, self.parts.schedule.steps)  # a stop that came too late for this run still ends a sweep
+                self._train(guard, stop, speak, log, stack.enter_context(tracker), group)
+            group.raise_if_stopped(stop, self.parts.schedule.steps)  # one that came too late here still ends a sweep
 
     def _clear_checkpoints(self) -> None:
         """Removes what a process that was killed right after its record left behind."""
@@ -271,22 +271,22 @@ class Experiment:
         say: Callable[..., None],
         log: Any,
         tracker: Tracker,
-        world: World,
+        group: ProcessGroup,
     ) -> None:
         paths, config = self.identity.paths, self.parts.config
-        training = Training(self.parts, paths, guard, stop, say, log, world, tracker)
+        training = Training(self.parts, paths, guard, stop, say, log, group, tracker)
         done = training.run()
         digest = checkpoint.weights_digest(done.detector)
-        if world.main:
+        if group.is_main:
             guard()
             checkpoint.save(paths.weights, done.detector.state_dict())
         every = wanted(config, self.identity.digests)
         steps = self.parts.schedule.steps
         pause = partial(stop.check, steps)
-        evaluator = Evaluator(self.parts, done.detector, done.device, say, done.categories, pause, world)
-        left = world.from_main(lambda: missing(paths, every))
+        evaluator = Evaluator(self.parts, done.detector, done.device, say, done.categories, pause, group)
+        left = group.run_on_main(lambda: missing(paths, every))
         evaluator.record(left, paths, self.identity.train_id, self.identity.digests, digest, guard)
-        if not world.main:
+        if not group.is_main:
             return
         for one in self.records():
             split = f"{one.split}_multiscale" if one.multiscale else one.split
@@ -307,14 +307,14 @@ class Experiment:
             choices=dict(self.choices),
             final=done.final,
             categories=done.categories,
-            world_size=world.size,
+            world_size=group.size,
         )
         guard()
         record.write(paths.record)
         training.checkpoints.clear()
 
     def _evaluate_only(
-        self, guard: Callable[[], None], stop: StopRequest, say: Callable[..., None], world: World
+        self, guard: Callable[[], None], stop: StopRequest, say: Callable[..., None], group: ProcessGroup
     ) -> None:
         paths, name = self.identity.paths, self.identity.train_id
         record = TrainingRecord.read(paths.record)
@@ -322,8 +322,8 @@ class Experiment:
         detector = final_detector(self.parts, paths, record)
         categories = record.categories
         pause = partial(stop.check, record.steps)
-        evaluator = Evaluator(self.parts, detector.to(device), device, say, categories, pause, world)
-        every = world.from_main(lambda: missing(paths, wanted(self.parts.config, self.identity.digests)))
+        evaluator = Evaluator(self.parts, detector.to(device), device, say, categories, pause, group)
+        every = group.run_on_main(lambda: missing(paths, wanted(self.parts.config, self.identity.digests)))
         evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, guard)
 
 

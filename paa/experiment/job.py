@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paa.config.errors import USER_ERRORS, ConfigError, reason
-from paa.engine.distributed import PeerFailed, current
+from paa.engine.distributed import PeerFailed, process_group
 from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 from paa.experiment.experiment import Experiment
@@ -80,7 +80,7 @@ def run_resolved(
     """
     experiment = None
     try:
-        with current().main_first():
+        with process_group().main_process_first():
             found = Experiment.of(config, overrides, choices, here=True)
         if expected is not None and found.identity.train_id != expected:
             raise ConfigError(
@@ -91,7 +91,7 @@ def run_resolved(
         experiment = found
         experiment.run(print_line)
     except Interrupted as stop:
-        if current().main:
+        if process_group().is_main:
             print_line(f"{stop}. Go on with:\n  {resume or shlex.join(['python', '-m', 'paa.train', *overrides])}")
         raise
     except Exception as error:
@@ -107,6 +107,6 @@ def report_failure(experiment: Experiment | None, error: Exception) -> str:
     why = reason(error)
     trace = "".join(traceback.format_exception(error))
     text = f"{name}  failed: {why}"
-    if current().main or not isinstance(error, PeerFailed):  # one that others took down adds nothing
+    if process_group().is_main or not isinstance(error, PeerFailed):  # one that others took down adds nothing
         print_line(text if isinstance(error, USER_ERRORS) else f"{trace}{text}", sys.stderr)
     return why

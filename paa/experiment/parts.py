@@ -28,7 +28,7 @@ from paa.datasets.transforms import Transform
 from paa.detector import Detector
 from paa.engine.compiling import CannotCompile, compiled
 from paa.engine.core import TrainingCore
-from paa.engine.distributed import ALONE, World, current
+from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup, process_group
 from paa.engine.loop import LoopSettings
 from paa.engine.memory import keep_freed_memory
 from paa.engine.precision import PRECISIONS, Precision
@@ -107,7 +107,9 @@ class Parts:
         nodes = [self.config.get(name) for name in ("backbone", "detector", "channels_last")]
         return [*nodes, self.auxiliary.has_head, list(self.grid.strides)]
 
-    def core(self, detector: nn.Module, precision: Precision | None = None, world: World = ALONE) -> TrainingCore:
+    def core(
+        self, detector: nn.Module, precision: Precision | None = None, group: ProcessGroup = SINGLE_PROCESS
+    ) -> TrainingCore:
         """Detector, anchors, assigner and criterion, joined for training; ConfigError where it cannot be compiled."""
         network = None
         if self.config.get("compile", False):
@@ -117,7 +119,7 @@ class Parts:
                 raise ConfigError(str(error)) from error
         accumulate = self.config["train"]["accumulate"]
         return TrainingCore(
-            detector, self.grid, self.assigner, self.criterion, accumulate, precision or Precision(), world, network
+            detector, self.grid, self.assigner, self.criterion, accumulate, precision or Precision(), group, network
         )
 
 
@@ -189,28 +191,28 @@ def votings(config: Mapping[str, Any]) -> list[bool]:
 
 def device_of(config: Mapping[str, Any]) -> torch.device:
     """The device that `device` and the machine give; of several processes each has a GPU of its own."""
-    name, world = config["device"], current()
+    name, group = config["device"], process_group()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     elif name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: torch sees no CUDA device here; say device=auto or device=cpu")
-    if name == "cpu" or world.size == 1:
+    if name == "cpu" or group.size == 1:
         return torch.device(name)
-    if world.local_rank >= torch.cuda.device_count():
-        there = f"{torch.cuda.device_count()} GPUs for {world.local_rank + 1} processes or more on this machine"
+    if group.local_rank >= torch.cuda.device_count():
+        there = f"{torch.cuda.device_count()} GPUs for {group.local_rank + 1} processes or more on this machine"
         raise ConfigError(f"device={config['device']}: {there}; start one process a GPU, or say device=cpu")
-    return torch.device("cuda", world.local_rank)
+    return torch.device("cuda", group.local_rank)
 
 
-def check_processes(config: Mapping[str, Any], world: World) -> None:
+def check_processes(config: Mapping[str, Any], group: ProcessGroup) -> None:
     """ConfigError where so many processes cannot share the steps of this training."""
     size, norm = config["train"]["batch_size"], config["backbone"].get("norm")
-    if size < world.size:
-        least = f"must be an image or more for each of the {world.size} processes"
+    if size < group.size:
+        least = f"must be an image or more for each of the {group.size} processes"
         raise ConfigError(f"train.batch_size={size}: {least}")
-    if world.size > 1 and norm == "batch":
+    if group.size > 1 and norm == "batch":
         problem = "its statistics are those of a process's part; take backbone.norm=group, or one process"
-        raise ConfigError(f"backbone.norm=batch with {world.size} processes: {problem}")
+        raise ConfigError(f"backbone.norm=batch with {group.size} processes: {problem}")
 
 
 def check_as_before(parts: Parts, name: str, before: int, now: int) -> None:

@@ -22,7 +22,7 @@ from paa.datasets.targets import TrainingBoxes, training_boxes, training_images
 from paa.detector import Detector
 from paa.engine import checkpoint
 from paa.engine.core import TrainingCore
-from paa.engine.distributed import World, share
+from paa.engine.distributed import ProcessGroup, shard
 from paa.engine.loop import Loop, processes_of
 from paa.engine.metrics import Metrics, read
 from paa.engine.precision import Precision
@@ -56,7 +56,7 @@ class Trained:
 class Training:
     """Trains into the folder of `paths`; `guard` raises when this process may no longer write there.
 
-    Of several processes (`world`) all train, and the main one alone writes.
+    Of several processes (`group`) all train, and the main one alone writes.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Training:
         stop: StopRequest,
         say: Callable[..., None],
         log: TextIO,
-        world: World,
+        group: ProcessGroup,
         tracker: Tracker,
     ) -> None:
         self.parts, self.paths, self.guard, self.stop, self.say, self.log = parts, paths, guard, stop, say, log
-        self.world, self.tracker = world, tracker
+        self.group, self.tracker = group, tracker
         self.checkpoints = checkpoint.Checkpoints(paths.checkpoints, parts.config["checkpoint"]["keep"], guard)
 
     def run(self) -> Trained:
@@ -85,13 +85,13 @@ class Training:
             self._say_left_out(split, parts.source.index(split))
         if config["evaluate"]["every"]:
             self._measured_split()
-        self.world.check(self.stop, 0)
-        latest = self.world.from_main(lambda: self.checkpoints.latest)
+        self.group.raise_if_stopped(self.stop, 0)
+        latest = self.group.run_on_main(lambda: self.checkpoints.latest)
         state = checkpoint.load(latest) if latest else None
         if state:
-            check_as_before(parts, self.paths.train_id, processes_of(state), self.world.size)
+            check_as_before(parts, self.paths.train_id, processes_of(state), self.group.size)
         detector = self._detector(categories, resumes=state is not None).to(device)
-        self.world.spread(list(detector.state_dict().values()))  # machines may round the initial weights differently
+        self.group.broadcast(list(detector.state_dict().values()))  # machines may round the initial weights differently
         optimizer = parts.optim.build(detector)
         precision = Precision(config.get("precision", "fp32"), device)
         precision.apply()
@@ -101,7 +101,7 @@ class Training:
             self.say(f"{self.paths.train_id}  goes on at step {start} of {parts.schedule.steps}")
         with ExitStack() as stack:
             metrics = progress = None
-            if self.world.main:
+            if self.group.is_main:
                 mark = state["metrics"] if state else 0
                 metrics = Metrics(self.paths.metrics, mark, self.guard, self.tracker.line)
                 stack.callback(metrics.close)
@@ -110,8 +110,8 @@ class Training:
                     self.paths.train_id, parts.schedule.steps, start, log=self.log, state=self.paths.progress
                 )
                 stack.enter_context(progress)
-            profiler = _Profiler(config["debug"]["profile"] if self.world.main else None, self.paths)
-            core = parts.core(detector, precision, self.world)
+            profiler = _Profiler(config["debug"]["profile"] if self.group.is_main else None, self.paths)
+            core = parts.core(detector, precision, self.group)
             loop = Loop(
                 core=core,
                 optimizer=optimizer,
@@ -127,7 +127,7 @@ class Training:
                 extra=clock.state,
                 observe=self._pictures(core, (index, truths, chosen), detector, device),
                 precision=precision,
-                world=self.world,
+                group=self.group,
                 batch_size=config["train"]["batch_size"],
             )
             if state:
@@ -174,7 +174,7 @@ class Training:
             workers=config["workers"],
             truths=truths,
             pin_memory=device_of(config).type == "cuda",
-            share=partial(share, self.world.rank, self.world.size) if self.world.size > 1 else None,
+            share=partial(shard, self.group.rank, self.group.size) if self.group.size > 1 else None,
         )
 
     def _pictures(
@@ -206,10 +206,10 @@ class Training:
         def evaluate(step: int) -> dict[str, Any]:
             pause = partial(self.stop.check, step)
             parts = replace(self.parts, scales=None)  # at many scales would take as long as much training
-            evaluator = Evaluator(parts, detector, device, self.say, categories, pause, self.world)
+            evaluator = Evaluator(parts, detector, device, self.say, categories, pause, self.group)
             split, voting = self._measured_split(), votings(self.parts.config)[-1]
             measured = evaluator.split(split, [voting])
-            numbers = self.world.from_main(lambda: measured[voting].numbers)
+            numbers = self.group.run_on_main(lambda: measured[voting].numbers)
             self.say(f"{self.paths.train_id}  step {step}  {split}: AP {numbers['AP'] or 0:.1f}")
             return {"split": split, "voting": voting, **numbers}
 

@@ -13,7 +13,7 @@ from typing import Any
 from paa.checks import OutOfRange
 from paa.config.errors import ConfigError
 from paa.config.suggestions import listed, nearest
-from paa.engine.distributed import ALONE, World
+from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.experiment.evaluation import wanted
 from paa.experiment.job import Job
 from paa.experiment.parts import check_processes
@@ -62,14 +62,14 @@ def check(settings: Settings | None, jobs: Sequence[Job], multirun: bool) -> Non
             )
         _one_folder(jobs)
         for job in jobs:
-            check_processes(job.config, World(0, settings.tasks))
-            job.experiment.check_reuse(World(0, settings.tasks))
+            check_processes(job.config, ProcessGroup(0, settings.tasks))
+            job.experiment.check_reuse(ProcessGroup(0, settings.tasks))
             if job.config["device"] == "cuda" and settings.tasks_per_node > settings.gpus("cuda"):
                 problem = f"has {settings.gpus('cuda')} GPUs for {settings.tasks_per_node} processes; one each is right"
                 raise ConfigError(f"hydra.launcher.gpus_per_node={settings.gpus_per_node}: a node {problem}")
     else:
         for job in jobs:
-            job.experiment.check_reuse(ALONE)
+            job.experiment.check_reuse(SINGLE_PROCESS)
 
 
 def _one_folder(jobs: Sequence[Job]) -> None:

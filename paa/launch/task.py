@@ -38,7 +38,7 @@ class Task:
         forget_result(job)
         ranks.join(job, os.environ)
         from paa.config.user_code import add_cwd_to_path
-        from paa.engine.distributed import leave
+        from paa.engine.distributed import destroy_process_group
         from paa.engine.progress import print_line
         from paa.engine.signals import Interrupted
 
@@ -52,7 +52,7 @@ class Task:
                 if stop.signum == signal.SIGUSR2:
                     preemption.put_back()
                 raise SystemExit(stop.code) from None
-        leave()
+        destroy_process_group()
 
     def checkpoint(self) -> Any:
         """What submitit submits again: the same. The state of the training is in its own checkpoints."""

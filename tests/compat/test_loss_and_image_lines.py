@@ -71,13 +71,13 @@ def test_zero_weights(build, value, share):
 
 def test_average(build):
     """A second process has 3 times the positives, and as many images."""
-    world = SimpleNamespace(size=2, add=lambda counts: counts + torch.tensor([6.0, 3.0, 4.0]))
+    group = SimpleNamespace(size=2, all_reduce=lambda counts: counts + torch.tensor([6.0, 3.0, 4.0]))
     found = {}
     for value in ("global", "per_process"):
-        core = replace(build("paa", normalizer_sync=value).core(nn.Linear(1, 1)), world=world)
+        core = replace(build("paa", normalizer_sync=value).core(nn.Linear(1, 1)), group=group)
         found[value] = core._of_step(torch.tensor([2.0, 1.0, 4.0]))
-    assert found["processes"][0].tolist() == [8, 4, 8]
-    assert found["processes"][1] is None
+    assert found["global"][0].tolist() == [8, 4, 8]
+    assert found["global"][1] is None
     assert found["per_process"][0].tolist() == [2, 1, 4]
     assert found["per_process"][1] == 0.5
 

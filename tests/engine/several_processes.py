@@ -78,18 +78,18 @@ BATCHES = [batch(0, (3, 1, 2, 4)), batch(1, (4, 2, 0, 0)), batch(2, (0, 1, 0, 5,
 """Even ones; the second half without any ground truth; five images over two processes; none at all."""
 
 
-def cores(world: distributed.World) -> dict[str, Any]:
+def cores(group: distributed.ProcessGroup) -> dict[str, Any]:
     """Losses, gradients and final weights of a step for each batch, with each of CORES."""
     out = {}
     for name, overrides in CORES.items():
         parts = assemble(configuration(*TINY, *overrides))
         detector = parts.detector(5)
-        core = parts.core(detector, world=world)
+        core = parts.core(detector, group=group)
         optimizer = torch.optim.SGD(detector.parameters(), lr=0.01)
         rows = []
         for whole in BATCHES:
             optimizer.zero_grad(set_to_none=True)
-            numbers = core.losses(part(whole, distributed.share(world.rank, world.size, len(whole.image_ids))), 0.5)
+            numbers = core.losses(part(whole, distributed.shard(group.rank, group.size, len(whole.image_ids))), 0.5)
             grads = {n: p.grad.clone() for n, p in detector.named_parameters() if p.grad is not None}
             rows.append((numbers.tolist(), grads))
             optimizer.step()
@@ -97,32 +97,53 @@ def cores(world: distributed.World) -> dict[str, Any]:
     return out
 
 
-def primitives(world: distributed.World) -> dict[str, Any]:
-    """What the methods of World give, with different input on each process."""
+def primitives(group: distributed.ProcessGroup) -> dict[str, Any]:
+    """What the methods of ProcessGroup return, with different input on each process."""
     weights = [torch.zeros(3, requires_grad=True), torch.zeros(2, 3, 1, 2).to(memory_format=torch.channels_last)]
     unused = torch.zeros(2, requires_grad=True)
     weights[1].requires_grad_()
-    (weights[0].sum() * (1 + world.rank)).backward()
-    if world.rank == 1:
+    (weights[0].sum() * (1 + group.rank)).backward()
+    if group.rank == 1:
         (weights[1] * torch.arange(12.0).view(2, 3, 1, 2)).sum().backward()
-    trained = world.trained([*weights, unused, torch.zeros(1)])
-    world.add_gradients(trained)
-    value = torch.full((2,), float(world.rank))
-    world.spread([value])
+    trained = group.with_gradient([*weights, unused, torch.zeros(1)])
+    group.all_reduce_gradients(trained)
+    value = torch.full((2,), float(group.rank))
+    group.broadcast([value])
     return {
         "trained": [any(t is w for w in weights) for t in trained],
         "gradients": [w.grad.tolist() for w in weights],
         "unused": unused.grad,
-        "highest": world.highest(world.rank, -world.rank),
-        "gather": world.gather({"rank": world.rank}),
-        "from_main": world.from_main(lambda: f"of {world.rank}"),
-        "agree": [world.agree(None), world.agree(f"problem of {world.rank}" if world.rank else None)],
-        "spread": value.tolist(),
-        "waited": world.wait_for_main(),
+        "all_reduce_max": group.all_reduce_max(group.rank, -group.rank),
+        "gather": group.gather({"rank": group.rank}),
+        "run_on_main": group.run_on_main(lambda: f"of {group.rank}"),
+        "first_error": [group.first_error(None), group.first_error(f"problem of {group.rank}" if group.rank else None)],
+        "broadcast": value.tolist(),
+        "waited": group.barrier(),  # the store ends with the main process
     }
 
 
-def halves(world: distributed.World) -> list[list[float]]:
+def barriers(folder: Path) -> Callable[..., Any]:
+    """A case: whether a late process's file is there after a barrier, and what a barrier is whose peer has failed."""
+
+    def run(group: distributed.ProcessGroup) -> Any:
+        late = folder / "late"
+        if group.rank == 1:
+            time.sleep(0.3)
+            late.touch()
+        group.barrier()
+        seen = late.exists()
+        try:
+            with group.report_failure():
+                if group.rank == 1:
+                    fail()
+                group.barrier()
+        except (ValueError, distributed.PeerFailed) as error:
+            return seen, type(error).__name__
+
+    return run
+
+
+def halves(group: distributed.ProcessGroup) -> list[list[float]]:
     """Numbers of the two halves of the first batch, each normalized by its own statistics."""
     parts = assemble(configuration(*TINY, *CORES["local"]))
     return [parts.core(parts.detector(5)).losses(part(BATCHES[0], s), 0.5).tolist() for s in (slice(2), slice(2, 4))]
@@ -131,12 +152,12 @@ def halves(world: distributed.World) -> list[list[float]]:
 def trains(folder: Path, *keys: str, at: dict[int, Callable[[], None]] | None = None) -> Callable[..., Any]:
     """A case: the experiment in `folder`; `at` says what happens to which process amid its third step."""
 
-    def run(world: distributed.World) -> Any:
+    def run(group: distributed.ProcessGroup) -> Any:
         steps, losses = itertools.count(1), TrainingCore.losses
 
         def counted(core: TrainingCore, *args: Any) -> Any:
-            if next(steps) == 3 and at and world.rank in at:
-                at[world.rank]()
+            if next(steps) == 3 and at and group.rank in at:
+                at[group.rank]()
             return losses(core, *args)
 
         TrainingCore.losses = counted  # type: ignore[method-assign]
@@ -157,7 +178,7 @@ def trains(folder: Path, *keys: str, at: dict[int, Callable[[], None]] | None = 
     return run
 
 
-def forked(case: Callable[[distributed.World], Any], count: int, out: Path) -> list[tuple[Any, float]]:
+def forked(case: Callable[[distributed.ProcessGroup], Any], count: int, out: Path) -> list[tuple[Any, float]]:
     """What `case` gave or raised on each of `count` processes, and after how many seconds."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -169,10 +190,10 @@ def forked(case: Callable[[distributed.World], Any], count: int, out: Path) -> l
             try:
                 names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
                 os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
-                distributed._JOINED.clear()
+                distributed.destroy_process_group()
                 began = time.monotonic()
                 try:
-                    result = case(distributed.current())
+                    result = case(distributed.process_group())
                 except Exception as error:
                     result = (type(error).__name__, str(error))
                 (out / f"{rank}.pkl").write_bytes(pickle.dumps((result, time.monotonic() - began)))
@@ -205,7 +226,7 @@ def main() -> None:
     folder, data = Path(sys.argv[1]), f"data.root={sys.argv[2]}"
     out: dict[str, Any] = {}
 
-    def tell(name: str, case: Callable[[distributed.World], Any], count: int) -> None:
+    def tell(name: str, case: Callable[[distributed.ProcessGroup], Any], count: int) -> None:
         out[name] = forked(case, count, folder)
 
     for count in (1, 2):
@@ -213,6 +234,7 @@ def main() -> None:
         tell(f"whole {count}", trains(folder / f"whole {count}", data), count)
     tell("halves", halves, 1)
     tell("primitives", primitives, 2)
+    tell("barriers", barriers(folder), 2)
     tell("stopped", trains(folder / "cut", data, at={1: stop}), 2)
     tell("resumed", trains(folder / "cut", data), 2)
     tell("stopped alone", trains(folder / "grown", data, at={0: stop}), 1)

@@ -136,7 +136,7 @@ def test_a_failure_after_the_claim_was_lost_leaves_no_trace_in_the_other_s_folde
     paths = made.identity.paths
     lost = False
 
-    def fails(self, guard, say, world):
+    def fails(self, guard, say, group):
         if lost:
             shutil.rmtree(paths.claim)
         raise RuntimeError("the disk is gone")
