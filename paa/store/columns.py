@@ -33,14 +33,19 @@ _NAMES = {
 
 
 def name_of(node: Any) -> str | None:
-    """What people call the choice that `node` of a configuration is: "fnp", "resnet50"; a foreign `_target_` in full.
+    """Name the choice that `node` of a configuration is: "fnp", "resnet50"; the `_target_` of user code in full.
 
-    It follows from what is built, not from the word on the command line: `c` and `paa` are one boundary, named "paa".
+    The name follows from what is built, not from the word on the command line: `c` and `paa` are one boundary, "paa".
+    A class of the package that is not listed here has the name of its module: paa.assign.near.Near is "near".
     """
     target = node.get("_target_") if isinstance(node, Mapping) else None
     if target == "paa.detector.ResNet":
         return _resnet(node)
-    return _NAMES.get(str(target), str(target)) if target else None
+    if target in _NAMES:
+        return _NAMES[target]
+    parts = str(target).split(".")
+    own_module = parts[0] == "paa" and len(parts) > 3
+    return None if not target else parts[-2] if own_module else str(target)
 
 
 def _resnet(node: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from paa.datasets.cache import annotation_digest
 from paa.datasets.errors import DataError
 from paa.datasets.findings import check_mode
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.formats.coco_json import load
+from paa.datasets.formats.coco_json import Lists, load
 from paa.datasets.image_check import VERIFY, looked_at, refuse, turns, without_broken
 from paa.datasets.images import EXIF
 from paa.datasets.targets import training_boxes
@@ -71,6 +71,13 @@ class Folder:
     def splits(self) -> tuple[str, ...]:
         """Names of the splits that are there, as far as they are optional."""
         return tuple(s for s in self.files if s not in self.optional or (self.root / self.files[s][0]).exists())
+
+    def read_annotations(self, path: Path, labeled: bool) -> Lists:
+        """Read an annotation file into the lists of a COCO file; a new format overrides this. Raises AnnotationError.
+
+        labeled  whether the split must have annotations.
+        """
+        return load(path, labeled=labeled)
 
     def prepare(self) -> None:
         """Raises DataError where the root folder is not there; annotation files are missed when they are asked for."""
@@ -149,9 +156,8 @@ class Folder:
         return replace(_PARSED[key], exif=self.exif)
 
     def _load(self, split: str, annotation_file: Path, image_dir: Path, labeled: bool) -> CocoIndex:
-        lists = load(annotation_file, labeled=labeled)
         return CocoIndex.from_lists(
-            lists,
+            self.read_annotations(annotation_file, labeled),
             path=annotation_file,
             image_dir=image_dir,
             labeled=labeled,
