@@ -117,7 +117,7 @@ def outcome(run: Experiment) -> dict[str, Any]:
         "metrics": paths.metrics.read_text(),
         "final": record.final,
         "evaluations": [[e.split, e.voting, e.numbers, e.per_class, e.iou_error] for e in run.records()],
-        "files": sorted(str(p.relative_to(paths.folder)) for p in paths.folder.rglob("*") if "claim" not in p.parts),
+        "files": sorted(str(p.relative_to(paths.folder)) for p in paths.folder.rglob("*") if "lock" not in p.parts),
     }
 
 

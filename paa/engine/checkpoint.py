@@ -82,11 +82,11 @@ def load(path: Path, hint: str = "delete it to go on from the one before") -> An
 class Checkpoints:
     """The checkpoints of one run, `<folder>/<step>.pt`; the last `keep` stay.
 
-    `guard` is called before each write and clearing: it raises when this process may not write (its claim is lost).
+    `ensure_lock_held` is called before each write and clearing: it raises LockLost when this process lost the run.
     """
 
-    def __init__(self, folder: Path, keep: int, guard: Callable[[], None] = lambda: None) -> None:
-        self.folder, self.keep, self.guard = folder, keep, guard
+    def __init__(self, folder: Path, keep: int, ensure_lock_held: Callable[[], None] = lambda: None) -> None:
+        self.folder, self.keep, self.ensure_lock_held = folder, keep, ensure_lock_held
 
     def _all(self) -> list[Path]:
         if not self.folder.is_dir():
@@ -100,7 +100,7 @@ class Checkpoints:
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Writes the checkpoint of `step` and removes those beyond `keep`."""
-        self.guard()
+        self.ensure_lock_held()
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{step:08d}.pt"
         save(path, state)
@@ -110,7 +110,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all: a finished run keeps its final weights alone."""
-        self.guard()
+        self.ensure_lock_held()
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 path.unlink()

@@ -15,7 +15,7 @@ from paa import files
 class Metrics:
     """Appends to `path`. Opened with what `mark` gave at a checkpoint, it drops what a cut-off run wrote after that.
 
-    A line that a kill tore in two is dropped likewise. `guard` is called before each write, that of opening
+    A line that a kill tore in two is dropped likewise. `ensure_lock_held` is called before each write, that of opening
     included, and may raise; `observe` is told of each line once it is written.
     """
 
@@ -23,11 +23,11 @@ class Metrics:
         self,
         path: Path,
         mark: int = 0,
-        guard: Callable[[], None] = lambda: None,
+        ensure_lock_held: Callable[[], None] = lambda: None,
         observe: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> None:
-        self.path, self.guard, self.observe = path, guard, observe
-        guard()
+        self.path, self.ensure_lock_held, self.observe = path, ensure_lock_held, observe
+        ensure_lock_held()
         kept = read(path)[:mark]
         files.write_bytes(path, b"".join(_encode(line) for line in kept))
         self._lines = len(kept)
@@ -35,7 +35,7 @@ class Metrics:
 
     def write(self, **values: Any) -> None:
         """One line; `step` must be among the values. Numbers that are not finite become null."""
-        self.guard()
+        self.ensure_lock_held()
         line = _encode(values).decode()
         self._file.write(line)
         self._file.flush()

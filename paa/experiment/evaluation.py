@@ -133,9 +133,9 @@ class Evaluator:
         train_id: str,
         digests: Mapping[str, str],
         weights_sha256: str,
-        guard: Callable[[], None],
+        ensure_lock_held: Callable[[], None],
     ) -> None:
-        """Runs the evaluations of `every` and writes their records and matches; `guard` is called before each write.
+        """Run the evaluations of `every`; write records and matches. `ensure_lock_held` is called before each write.
 
         Of a split without annotations, the file for the server that has them is written, and a record without numbers.
         """
@@ -164,14 +164,14 @@ class Evaluator:
                     "weights_sha256": weights_sha256,
                     "origin": origin(),
                 }
-                guard()
+                ensure_lock_held()
                 if one.voting in measured:
                     rest |= {"iou_error_positives": error, "positives": assigned if positives is not None else None}
                     record = EvaluationRecord.of(measured[one.voting], **rest)
                     measured[one.voting].matches.save(paths.matches(one.eval_id))
                 else:
                     record = EvaluationRecord(**self._uploaded(one, index, detections[one.voting], paths), **rest)
-                guard()
+                ensure_lock_held()
                 record.write(paths.evaluation(one.eval_id))
                 self.say(f"{paths.train_id}  {describe(record)}")
             self.group.barrier()

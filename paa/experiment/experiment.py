@@ -1,4 +1,4 @@
-"""One experiment from its configuration to its record: reuse, claim, resume, train, evaluate."""
+"""One experiment from its configuration to its record: reuse, lock, resume, train, evaluate."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from paa.experiment.memo import Shared
 from paa.experiment.parts import Parts, apply_process, assemble, check_as_before, check_processes, device_of
 from paa.experiment.training import Training
 from paa.store import failure
-from paa.store.errors import ClaimLost
+from paa.store.errors import LockLost
 from paa.store.identity import file_digest, train_id
-from paa.store.lock import Claim, acquire
+from paa.store.lock import RunLock, acquire
 from paa.store.paths import RunPaths, runs
 from paa.store.provenance import origin
 from paa.store.record import EvaluationRecord, TrainingRecord
@@ -154,16 +154,16 @@ class Experiment:
     def run(self, say: Callable[[str], None] = print_line) -> list[EvaluationRecord]:
         """Does what is missing and returns the evaluations; none where another has the run and we may not wait.
 
-        Of several processes the main one alone claims, writes and speaks; the others do their part of the work.
+        Of several processes the main one takes the lock, writes and speaks; the others do their part of the work.
         """
         paths, group = self.identity.paths, process_group()
         say = say if group.is_main else _unsaid
         with group.report_failure():
-            claim = self._claim(say) if group.is_main else None
-            is_ours = group.run_on_main(lambda: claim is not None)
-            with claim or nullcontext():
+            lock = self._acquire_lock(say) if group.is_main else None
+            is_ours = group.run_on_main(lambda: lock is not None)
+            with lock or nullcontext():
                 if is_ours:
-                    self._attempt(claim.check if claim else _unguarded, say, group)
+                    self._attempt(lock.check if lock else _unguarded, say, group)
                 done = group.run_on_main(lambda: is_ours or self.finished)
                 group.barrier()
         if not done:
@@ -183,35 +183,35 @@ class Experiment:
                 found.append(EvaluationRecord.read(path))
         return found
 
-    def _claim(self, say: Callable[[str], None]) -> Claim | None:
-        """The claim, where there is something to do and it is ours to do."""
+    def _acquire_lock(self, say: Callable[[str], None]) -> RunLock | None:
+        """The lock, where there is something to do and it is ours to do."""
         node, paths = self.parts.config["lock"], self.identity.paths
         if self.finished:
             self._clear_checkpoints()
             say(f"{self.identity.train_id}  is finished: nothing to do")
             return None
         return acquire(
-            paths.claim,
+            paths.lock,
             if_locked=node["if_locked"],
             heartbeat_s=node["heartbeat_s"],
             stale_s=node["stale_s"],
             is_done=lambda: self.finished,
-            on_wait=lambda holder: say(_busy(self.identity.train_id, holder, node["if_locked"])),
+            on_wait=lambda owner: say(_busy(self.identity.train_id, owner, node["if_locked"])),
         )
 
-    def _attempt(self, guard: Callable[[], None], say: Callable[[str], None], group: ProcessGroup) -> None:
+    def _attempt(self, ensure_lock_held: Callable[[], None], say: Callable[[str], None], group: ProcessGroup) -> None:
         """`_work`, which leaves a trace where it fails and the run is still ours."""
         if group.is_main:
-            guard()
+            ensure_lock_held()
             failure.clear(self.identity.paths)
         try:
-            self._work(guard, say, group)
-        except (Interrupted, ClaimLost):  # it goes on later, or elsewhere
+            self._work(ensure_lock_held, say, group)
+        except (Interrupted, LockLost):  # it goes on later, or elsewhere
             raise
         except Exception as error:
             if group.is_main:
-                with suppress(ClaimLost):  # the folder is another's; what failed here is said here
-                    guard()
+                with suppress(LockLost, OSError):  # another process owns the folder, or the disk fails: raise `error`
+                    ensure_lock_held()
                     failure.write(self.identity.paths, reason(error))
                     self._log(error)
             raise
@@ -224,8 +224,8 @@ class Experiment:
                 with path.open("a", encoding="utf-8") as log:
                     log.write(f"{''.join(traceback.format_exception(error))}failed: {reason(error)}\n")
 
-    def _work(self, guard: Callable[[], None], say: Callable[[str], None], group: ProcessGroup) -> None:
-        """Trains and evaluates, as far as it is missing; `guard` raises where the claim is lost."""
+    def _work(self, ensure_lock_held: Callable[[], None], say: Callable[[str], None], group: ProcessGroup) -> None:
+        """Trains and evaluates, as far as it is missing; `ensure_lock_held` raises when the lock is lost."""
         config, paths = self.parts.config, self.identity.paths
         apply_process(config)
         if group.is_main:
@@ -239,24 +239,24 @@ class Experiment:
             group.run_on_main(self.parts.source.prepare)
             self.parts.source.prepare()
             if group.run_on_main(lambda: paths.finished):
-                self._evaluate_only(guard, stop, speak, group)
+                self._evaluate_only(ensure_lock_held, stop, speak, group)
             else:
                 tracker: Tracker = Silent()
                 if group.is_main:
-                    guard()
+                    ensure_lock_held()
                     files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
                     tracker = self._tracker(speak)
-                self._train(guard, stop, speak, log, stack.enter_context(tracker), group)
+                self._train(ensure_lock_held, stop, speak, log, stack.enter_context(tracker), group)
             group.raise_if_stopped(stop, self.parts.schedule.steps)  # one that came too late here still ends a sweep
 
     def _clear_checkpoints(self) -> None:
         """Removes what a process that was killed right after its record left behind."""
         paths = self.identity.paths
         if paths.checkpoints.exists():
-            claim = acquire(paths.claim, if_locked="skip")
-            if claim is not None:
-                with claim:
-                    checkpoint.Checkpoints(paths.checkpoints, 1, claim.check).clear()
+            lock = acquire(paths.lock, if_locked="skip")
+            if lock is not None:
+                with lock:
+                    checkpoint.Checkpoints(paths.checkpoints, 1, lock.check).clear()
 
     def _tracker(self, say: Callable[..., None]) -> Tracker:
         name, config = self.identity.train_id, self.parts.config
@@ -266,7 +266,7 @@ class Experiment:
 
     def _train(
         self,
-        guard: Callable[[], None],
+        ensure_lock_held: Callable[[], None],
         stop: StopRequest,
         say: Callable[..., None],
         log: Any,
@@ -274,18 +274,18 @@ class Experiment:
         group: ProcessGroup,
     ) -> None:
         paths, config = self.identity.paths, self.parts.config
-        training = Training(self.parts, paths, guard, stop, say, log, group, tracker)
+        training = Training(self.parts, paths, ensure_lock_held, stop, say, log, group, tracker)
         done = training.run()
         digest = checkpoint.weights_digest(done.detector)
         if group.is_main:
-            guard()
+            ensure_lock_held()
             checkpoint.save(paths.weights, done.detector.state_dict())
         every = wanted(config, self.identity.digests)
         steps = self.parts.schedule.steps
         pause = partial(stop.check, steps)
         evaluator = Evaluator(self.parts, done.detector, done.device, say, done.categories, pause, group)
         left = group.run_on_main(lambda: missing(paths, every))
-        evaluator.record(left, paths, self.identity.train_id, self.identity.digests, digest, guard)
+        evaluator.record(left, paths, self.identity.train_id, self.identity.digests, digest, ensure_lock_held)
         if not group.is_main:
             return
         for one in self.records():
@@ -309,12 +309,12 @@ class Experiment:
             categories=done.categories,
             world_size=group.size,
         )
-        guard()
+        ensure_lock_held()
         record.write(paths.record)
         training.checkpoints.clear()
 
     def _evaluate_only(
-        self, guard: Callable[[], None], stop: StopRequest, say: Callable[..., None], group: ProcessGroup
+        self, ensure_lock_held: Callable[[], None], stop: StopRequest, say: Callable[..., None], group: ProcessGroup
     ) -> None:
         paths, name = self.identity.paths, self.identity.train_id
         record = TrainingRecord.read(paths.record)
@@ -324,7 +324,7 @@ class Experiment:
         pause = partial(stop.check, record.steps)
         evaluator = Evaluator(self.parts, detector.to(device), device, say, categories, pause, group)
         every = group.run_on_main(lambda: missing(paths, wanted(self.parts.config, self.identity.digests)))
-        evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, guard)
+        evaluator.record(every, paths, name, self.identity.digests, record.weights_sha256, ensure_lock_held)
 
 
 def final_detector(parts: Parts, paths: RunPaths, record: TrainingRecord) -> Detector:
@@ -353,9 +353,9 @@ def _unguarded() -> None:
     """What guards the writing of a process that does not write."""
 
 
-def _busy(name: str, holder: object, if_locked: str) -> str:
+def _busy(name: str, owner: object, if_locked: str) -> str:
     what = "waiting for it" if if_locked == "wait" else "leaving it to it (lock.if_locked=skip)"
-    return f"{name}  is being trained by {holder}: {what}"
+    return f"{name}  is being trained by {owner}: {what}"
 
 
 def _both(say: Callable[[str], None], log: Any) -> Callable[..., None]:

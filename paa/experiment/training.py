@@ -54,7 +54,7 @@ class Trained:
 
 
 class Training:
-    """Trains into the folder of `paths`; `guard` raises when this process may no longer write there.
+    """Trains into the folder of `paths`; `ensure_lock_held` raises when this process may no longer write there.
 
     Of several processes (`group`) all train, and the main one alone writes.
     """
@@ -63,16 +63,18 @@ class Training:
         self,
         parts: Parts,
         paths: RunPaths,
-        guard: Callable[[], None],
+        ensure_lock_held: Callable[[], None],
         stop: StopRequest,
         say: Callable[..., None],
         log: TextIO,
         group: ProcessGroup,
         tracker: Tracker,
     ) -> None:
-        self.parts, self.paths, self.guard, self.stop, self.say, self.log = parts, paths, guard, stop, say, log
+        self.parts, self.paths, self.ensure_lock_held = parts, paths, ensure_lock_held
+        self.stop, self.say, self.log = stop, say, log
         self.group, self.tracker = group, tracker
-        self.checkpoints = checkpoint.Checkpoints(paths.checkpoints, parts.config["checkpoint"]["keep"], guard)
+        keep = parts.config["checkpoint"]["keep"]
+        self.checkpoints = checkpoint.Checkpoints(paths.checkpoints, keep, ensure_lock_held)
 
     def run(self) -> Trained:
         """Trains to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to go on from."""
@@ -103,7 +105,7 @@ class Training:
             metrics = progress = None
             if self.group.is_main:
                 mark = state["metrics"] if state else 0
-                metrics = Metrics(self.paths.metrics, mark, self.guard, self.tracker.line)
+                metrics = Metrics(self.paths.metrics, mark, self.ensure_lock_held, self.tracker.line)
                 stack.callback(metrics.close)
                 catch_up(self.tracker, self.paths, start)
                 progress = TrainProgress(

@@ -2,7 +2,7 @@
 
 submitit's handler saves, requeues and exits inside of the signal, wherever the training happens to be. Here it is kept,
 and called when the training has finished its step and written its checkpoint. While the training is at work
-`paa.engine.signals.StopRequest` holds the signals; before and after that (imports, waiting for a claim, the end) there
+`paa.engine.signals.StopRequest` holds the signals; before and after that (imports, waiting for a lock, the end) there
 is nothing to save, and they act at once.
 """
 

@@ -25,7 +25,7 @@ from paa.store.errors import BadRecord
 from paa.store.lock import acquire
 from paa.store.paths import RunPaths, runs
 from paa.store.record import TrainingRecord
-from paa.store.state import live_holder
+from paa.store.state import live_owner
 
 _NOT_OF_A_ROW = ("table", "seed=", "runs_dir=", "plan=", "device=", "threads=", "workers=", "evaluate.", "tracking")
 """How overrides begin that do not tell one table's rows from those of another time: the row itself, and what cannot
@@ -49,9 +49,9 @@ def pieces(runs_dir: Path, weights: bool, needed: Mapping[str, str]) -> list[Pie
     """
     found = []
     for run in runs(runs_dir):
-        if live_holder(run) is not None:
+        if live_owner(run) is not None:
             continue
-        aside = [f for folder in (run.folder, run.checkpoints, run.evals, run.claim) for f in _aside(folder)]
+        aside = [f for folder in (run.folder, run.checkpoints, run.evals, run.lock) for f in _aside(folder)]
         found.append(_piece(run, "left by a killed process", aside))
         if run.finished and run.checkpoints.is_dir():
             found.append(_piece(run, "checkpoints of a finished run", _files(run.checkpoints)))
@@ -64,10 +64,10 @@ def remove(found: Iterable[Piece]) -> int:
     """Removes the pieces; the bytes that went. What another process has taken up in the meantime stays."""
     freed = 0
     for piece in found:
-        claim = acquire(piece.run.claim, if_locked="skip")
-        if claim is None:
+        lock = acquire(piece.run.lock, if_locked="skip")
+        if lock is None:
             continue
-        with claim:
+        with lock:
             if piece.what != "left by a killed process" and not piece.run.finished:
                 continue
             for file in piece.files:

@@ -14,7 +14,7 @@ from paa.launch.view import rows as submitted
 from paa.planning.rows import Row, Rows
 from paa.store import failure
 from paa.store.paths import RunPaths
-from paa.store.state import live_holder, state, time_left
+from paa.store.state import live_owner, state, time_left
 
 KINDS = ("done", "running", "pending", "stopped", "failed", "missing")
 """Where a row may stand. A row is done when its training and all of its evaluations have their records; it is pending
@@ -78,7 +78,7 @@ def _evaluations(row: Row, left: int) -> Standing:
     """Where a row stands whose training is done and so many evaluations are not."""
     what = f"trained, {left} of {len(row.evaluations)} evaluations missing"
     what += "" if row.paths.weights.exists() else ", and its weights were removed"
-    by, failed = live_holder(row.paths), failure.read(row.paths)
+    by, failed = live_owner(row.paths), failure.read(row.paths)
     if by is not None:
         return Standing(row, "running", f"{what}: running on {by}")
     if failed is not None:

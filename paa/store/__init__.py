@@ -1,7 +1,7 @@
 """A run is its configuration: what it is called, who works on it, where it lies, what it left.
 
 identity  the names of a training and of an evaluation, from their configuration.
-claim     one training per identity, over processes and machines.
+lock     one training per identity, over processes and machines.
 paths     every file of a run.
 failure   why the last attempt failed.
 record    what a finished training and a finished evaluation say about themselves.

@@ -13,8 +13,8 @@ class IdentityError(RunError, ValueError):
     """A configuration that no identity can be given."""
 
 
-class ClaimLost(RunError, RuntimeError):  # noqa: N818 - it is what happened, and nobody's mistake
-    """Another process has taken the claim over; nothing may be written any more."""
+class LockLost(RunError, RuntimeError):  # noqa: N818 - it is what happened, and nobody's mistake
+    """Another process has taken the lock over; nothing may be written any more."""
 
 
 class RunNotFound(RunError, LookupError):  # noqa: N818

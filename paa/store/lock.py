@@ -1,14 +1,15 @@
-"""Claims: of all processes that want the same training, on any machine, one does it.
+"""One training per run ID: a lock between processes, on one machine or several that share a file system.
 
-A claim is a folder of numbered generations on the file system that the runs share; no lock of the file system is used,
-since NFS may not have any. The highest generation is the holder. A generation is taken by linking a finished file to
-its name, which succeeds for one process alone. While the holder lives, a thread of it rewrites its file with a growing
-beat. Whoever wants the claim takes the next generation once the holder has released it or is dead: at once where the
-holder was a process of this very machine that is gone; else when its beat has stood still for `stale_s` of the waiter's
-own clock (clocks are never compared). A holder that was given up while it slept learns so at its next `check`.
+The lock is a folder of numbered files ("generations"); the highest one names the owner. No lock of the file system is
+used, because NFS may not have any. A process takes the next generation by hard-linking a finished file to its name,
+which succeeds for exactly one process. While the owner lives, one of its threads rewrites the file with a growing
+heartbeat counter. Another process may take the next generation when the owner has released the lock or is dead:
+immediately if the owner was a process of this machine that no longer exists, otherwise when the heartbeat has not
+changed for `stale_s` on the waiting process's own clock (clocks of machines are never compared). An owner that lost the
+lock while it was suspended finds out at its next `check`.
 
 `check` and the write that follows it are two steps: a machine that freezes between them may still write afterward.
-Such a write is whole, and holds what the same configuration always gives.
+Such a write is complete, and contains what the same configuration always produces.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from types import TracebackType
 from typing import Any
 
 from paa import checks, files
-from paa.store.errors import ClaimLost
+from paa.store.errors import LockLost
 from paa.store.process import Process
 
 _NAME = re.compile(r"(\d{6,})\.json")
 _TRY = ".try-"
 _NO_LINKS = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""How file systems say that they have no hard links."""
+"""Errors of file systems without hard links."""
 
 
-class Holder:
-    """What a claim's highest generation says: `process`, `command`, `acquired` (Unix time), `beat` and `released`."""
+class LockOwner:
+    """The highest generation of a lock: `process`, `command`, `acquired` (Unix time), `heartbeat`, `released`."""
 
     def __init__(self, generation: int, content: dict[str, Any], raw: bytes) -> None:
         self.generation, self.raw = generation, raw
@@ -46,22 +47,22 @@ class Holder:
         self.process = Process.parse(content.get("process"))
         self.command: str = content.get("command", "")
         self.acquired: float | None = content.get("acquired")
-        self.beat: int = content.get("beat", 0)
+        self.heartbeat: int = content.get("heartbeat", 0)
         self.released = content.get("state") == "released"
 
     @property
     def gone(self) -> bool:
-        """Whether it is known at once that nobody holds the claim: released, or a dead process of this machine."""
+        """Whether the lock is free without waiting: released, or owned by a dead process of this machine."""
         return self.released or self.process.dead
 
     def __str__(self) -> str:
         return str(self.process)
 
 
-def holder(folder: Path) -> Holder | None:
-    """The highest generation of the claim in `folder`; None where there is none.
+def lock_owner(folder: Path) -> LockOwner | None:
+    """Read the highest generation of the lock in `folder`; None if there is none.
 
-    A file that cannot be read (a writer without links was killed in the middle) is a holder of whom nothing is known.
+    A file that cannot be read (its writer was killed on a file system without links) is an unknown owner.
     """
     while True:
         generations = _generations(folder)
@@ -71,22 +72,22 @@ def holder(folder: Path) -> Holder | None:
             raw = _path(folder, generations[-1]).read_bytes()
         except FileNotFoundError:  # removed since the listing: there are higher ones, or the folder is gone
             continue
-        return Holder(generations[-1], _parse(raw), raw)
+        return LockOwner(generations[-1], _parse(raw), raw)
 
 
-class Claim:
-    """A held claim. A context manager: leaving the block releases it. Made by `acquire`."""
+class RunLock:
+    """A held lock, made by `acquire`. A context manager: leaving the block releases it."""
 
     def __init__(self, folder: Path, generation: int, content: dict[str, Any], heartbeat_s: float) -> None:
         self.folder, self.generation = folder, generation
         self._content, self._heartbeat_s, self._pid = content, heartbeat_s, os.getpid()
-        self._lock, self._over, self._lost = threading.Lock(), threading.Event(), False
-        self._thread = threading.Thread(target=self._beat, name="claim heartbeat", daemon=True)
+        self._mutex, self._over, self._lost = threading.Lock(), threading.Event(), False
+        self._thread = threading.Thread(target=self._send_heartbeats, name="lock heartbeat", daemon=True)
         self._thread.start()
 
     @property
     def lost(self) -> bool:
-        """Whether another process has taken over, or the claim's folder was removed."""
+        """Whether another process took the lock, or its folder was removed."""
         if not self._lost:
             highest = _generations(self.folder)[-1:]
             own = _parse(_read(_path(self.folder, self.generation)))
@@ -94,22 +95,22 @@ class Claim:
         return self._lost
 
     def check(self) -> None:
-        """Raises ClaimLost where the claim is lost. Called before every write to the run's folder."""
+        """Raise LockLost if the lock is lost. Call it before every write to the run's folder."""
         if self.lost:
-            now = holder(self.folder)
-            by = f"{now} has taken it over" if now and now.token != self._content["token"] else "its folder was removed"
-            raise ClaimLost(f"{self.folder}: this process no longer holds the claim ({by}); it stops without writing")
+            now = lock_owner(self.folder)
+            by = f"taken by {now}" if now and now.token != self._content["token"] else "its folder was removed"
+            raise LockLost(f"{self.folder}: this process lost the lock ({by}); it stops without writing")
 
     def release(self) -> None:
-        """Lets go; the next process takes over at once. Nothing happens in a forked child, or when called again."""
+        """Release the lock. Does nothing in a forked child, or when called again."""
         if os.getpid() != self._pid or self._over.is_set():
             return
         self._over.set()
-        with self._lock, contextlib.suppress(OSError):
+        with self._mutex, contextlib.suppress(OSError):
             if not self.lost:
                 self._write(state="released")
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> RunLock:
         return self
 
     def __exit__(
@@ -117,17 +118,17 @@ class Claim:
     ) -> None:
         self.release()
 
-    def _beat(self) -> None:
-        # A full disk or a server that is away must not end the thread: the next beat may get through.
+    def _send_heartbeats(self) -> None:
+        # A full disk or an unreachable server must not end the thread: the next heartbeat may succeed.
         while not self._over.wait(self._heartbeat_s):
-            with self._lock, contextlib.suppress(OSError):
+            with self._mutex, contextlib.suppress(OSError):
                 if self._over.is_set() or self.lost:
                     return
-                self._write(beat=self._content["beat"] + 1)
+                self._write(heartbeat=self._content["heartbeat"] + 1)
 
     def _write(self, **changes: Any) -> None:
         self._content.update(changes)
-        # Not brought to the disk: after a power cut the machine has another boot id, and the claim is given up anyway.
+        # Not synced to disk: after a power failure the machine has another boot ID, which frees the lock anyway.
         files.write_bytes(_path(self.folder, self.generation), _encode(self._content), durable=False)
 
 
@@ -139,37 +140,38 @@ def acquire(
     stale_s: float = 120.0,
     poll_s: float = 1.0,
     is_done: Callable[[], bool] = lambda: False,
-    on_wait: Callable[[Holder], None] | None = None,
-) -> Claim | None:
-    """The claim in `folder`, which is made; or None where `is_done` says that there is nothing left to do.
+    on_wait: Callable[[LockOwner], None] | None = None,
+) -> RunLock | None:
+    """Acquire the lock in `folder`, which is created; return None if `is_done`, or if locked and to be skipped.
 
-    if_locked      "wait" until the holder lets go or is dead, "skip" returns None at once.
-    heartbeat_s  seconds between beats of the claim that is acquired.
-    stale_s      seconds that a holder's beat may stand still: at least two beats, and more than the file system takes
-                 to show a change (NFS: up to 60 s by default).
-    poll_s       seconds between looks at the holder.
-    is_done      asked before anything is made, at every look, and again once the claim is held.
-    on_wait      called once for each holder that is found to be busy.
+    if_locked    "wait" until the owner releases the lock or is dead; "skip" returns None immediately.
+    heartbeat_s  seconds between the heartbeats of the acquired lock.
+    stale_s      seconds that an owner's heartbeat may not change: at least two heartbeats, and more than the file
+                 system takes to show a change (NFS: up to 60 s by default).
+    poll_s       seconds between two reads of the owner's file.
+    is_done      whether nothing is left to do: called before anything is created, at every poll, and again after the
+                 lock was acquired.
+    on_wait      called once for each owner that is waited for.
     """
     checks.choice("if_locked", if_locked, ("wait", "skip"))
     checks.number("heartbeat_s", heartbeat_s, above=0)
     checks.number("stale_s", stale_s, low=2 * heartbeat_s)
     checks.number("poll_s", poll_s, above=0)
     seen = _Watch(poll_s)
-    told: int | None = None
+    reported: int | None = None
     while not is_done():
-        current = holder(folder)
-        if current is None or current.gone or seen.still_for(current) >= stale_s:
-            claim = _take(folder, current.generation if current else 0, heartbeat_s)
-            if claim is None:
+        owner = lock_owner(folder)
+        if owner is None or owner.gone or seen.still_for(owner) >= stale_s:
+            lock = _take(folder, owner.generation if owner else 0, heartbeat_s)
+            if lock is None:
                 continue
             if is_done():
-                claim.release()
+                lock.release()
                 return None
-            return claim
-        if on_wait is not None and told != current.generation:
-            on_wait(current)
-            told = current.generation
+            return lock
+        if on_wait is not None and reported != owner.generation:
+            on_wait(owner)
+            reported = owner.generation
         if if_locked == "skip":
             return None
         time.sleep(poll_s)
@@ -177,16 +179,16 @@ def acquire(
 
 
 class _Watch:
-    """How long a holder's file has not changed.
+    """How long an owner's file has not changed.
 
-    A single look adds two polls at most: when this process, or the file system under both, was frozen for minutes, that
-    says nothing about the holder.
+    A single poll adds at most two poll intervals: when this process, or the file system, was frozen for minutes, that
+    says nothing about the owner.
     """
 
     def __init__(self, poll_s: float) -> None:
         self._most, self._raw, self._still, self._at = 2 * poll_s, b"", 0.0, time.monotonic()
 
-    def still_for(self, current: Holder) -> float:
+    def still_for(self, current: LockOwner) -> float:
         now = time.monotonic()
         if current.raw != self._raw:
             self._raw, self._still = current.raw, 0.0
@@ -196,14 +198,14 @@ class _Watch:
         return self._still
 
 
-def _take(folder: Path, previous: int, heartbeat_s: float) -> Claim | None:
-    """The generation after `previous`, or None where another process was faster."""
+def _take(folder: Path, previous: int, heartbeat_s: float) -> RunLock | None:
+    """Take the generation after `previous`; None if another process was faster."""
     folder.mkdir(parents=True, exist_ok=True)
     generation = previous + 1
     content = {
         "token": uuid.uuid4().hex,
         "state": "held",
-        "beat": 0,
+        "heartbeat": 0,
         "acquired": time.time(),
         "process": Process.current().plain(),
         "command": " ".join(sys.argv),
@@ -215,18 +217,18 @@ def _take(folder: Path, previous: int, heartbeat_s: float) -> Claim | None:
         _path(folder, generation).unlink(missing_ok=True)
         return None
     _tidy(folder, generation)
-    return Claim(folder, generation, content, heartbeat_s)
+    return RunLock(folder, generation, content, heartbeat_s)
 
 
 def _create(folder: Path, path: Path, data: bytes) -> bool:
-    """Makes `path` with `data` in it, whole, where no other process has made it; whether this process did."""
+    """Create `path` with `data` atomically; False if another process has created it."""
     attempt = folder / f"{_TRY}{uuid.uuid4().hex}"
     try:
         _write_new(attempt, data)
         os.link(attempt, path)
     except FileExistsError:
         return _read(path) == data  # over NFS, a link that was made may be reported as failed
-    except FileNotFoundError:  # tidied away by a new holder, or the folder was removed
+    except FileNotFoundError:  # removed by a new owner, or the folder was removed
         return False
     except OSError as error:
         if error.errno not in _NO_LINKS:
@@ -239,7 +241,7 @@ def _create(folder: Path, path: Path, data: bytes) -> bool:
 
 
 def _create_exclusively(path: Path, data: bytes) -> bool:
-    """As `_create`, where the file system has no links. Killed in the middle, it leaves a holder nobody knows."""
+    """`_create` for a file system without links. If killed in the middle, it leaves an unknown owner."""
     try:
         _write_new(path, data)
     except FileExistsError:
@@ -258,7 +260,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def _tidy(folder: Path, generation: int) -> None:
-    """Removes generations older than the previous one, and what killed processes left."""
+    """Remove generations older than the previous one, and leftovers of killed processes."""
     for old in _generations(folder):
         if old < generation - 1:
             _path(folder, old).unlink(missing_ok=True)

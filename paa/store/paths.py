@@ -28,9 +28,9 @@ class RunPaths:
         return self.folder / "config.yaml"
 
     @property
-    def claim(self) -> Path:
-        """Folder of the claim: who trains it."""
-        return self.folder / "claim"
+    def lock(self) -> Path:
+        """Folder of the lock: who trains it."""
+        return self.folder / "lock"
 
     @property
     def checkpoints(self) -> Path:

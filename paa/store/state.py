@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paa import files
 from paa.store import failure
-from paa.store.lock import Holder, holder
+from paa.store.lock import LockOwner, lock_owner
 from paa.store.paths import RunPaths
 
 _STALE_S = 120.0
@@ -37,7 +37,7 @@ class State:
 def state(paths: RunPaths) -> State:
     """The state of a run's folder as it lies there.
 
-    A holder on another machine is taken to live while its claim file is younger than two minutes; that compares the
+    An owner on another machine is taken to live while its lock file is younger than two minutes; that compares the
     file's time with this machine's clock, which is good enough to look at and decides nothing.
     """
     if paths.finished:
@@ -45,7 +45,7 @@ def state(paths: RunPaths) -> State:
         details += [] if paths.weights.exists() else ["weights removed"]
         return State("done", None, ", ".join(details))
     step = last_step(paths.metrics)
-    current = live_holder(paths)
+    current = live_owner(paths)
     if current is not None:
         at = f", step {step}" if step is not None else ""
         return State("running", step, f"{current}{at}", str(current), resumes=True)
@@ -58,9 +58,9 @@ def state(paths: RunPaths) -> State:
     return State("stopped", step, at + again, resumes=resumes)
 
 
-def live_holder(paths: RunPaths) -> Holder | None:
+def live_owner(paths: RunPaths) -> LockOwner | None:
     """Who works on the run now, as far as `state` can tell."""
-    current = holder(paths.claim)
+    current = lock_owner(paths.lock)
     return current if current is not None and not current.gone and _fresh(paths, current) else None
 
 
@@ -83,11 +83,11 @@ def _tail(path: Path) -> bytes:
         return file.read()
 
 
-def _fresh(paths: RunPaths, current: Holder) -> bool:
+def _fresh(paths: RunPaths, current: LockOwner) -> bool:
     if current.process.local:
         return True
     try:
-        changed = (paths.claim / f"{current.generation:06d}.json").stat().st_mtime
+        changed = (paths.lock / f"{current.generation:06d}.json").stat().st_mtime
     except OSError:
         return False
     return time.time() - changed < _STALE_S

@@ -61,7 +61,7 @@ def test_evaluate_with_other_settings_trains_nothing_and_each_once(here, capsys)
         ),
         (
             ["run=t", "assign.topk=3"],
-            "paa.evaluate: assign.topk: cannot change once a run is trained; what can: claim, ",
+            "paa.evaluate: assign.topk: cannot change once a run is trained; what can: lock, ",
         ),
         (
             ["run=t", "postprocess.voting=true,false"],

@@ -38,7 +38,7 @@ def test_states(tmp_path, monkeypatch):
     paths.checkpoints.mkdir()
     (paths.checkpoints / "00000040.pt").touch()
     assert str(state(paths)) == "stopped (at step 40, resumes when asked for again)"
-    with acquire(paths.claim):
+    with acquire(paths.lock):
         running = state(paths)
         assert (running.kind, running.step) == ("running", 40)
         assert running.detail == f"{Process.current().host}, process {os.getpid()}, step 40"
@@ -50,12 +50,12 @@ def test_a_holder_elsewhere_runs_while_its_file_is_young(tmp_path, monkeypatch):
     there = Process("elsewhere", "another-boot", here.space, 17, 4)
     with monkeypatch.context() as patch:
         patch.setattr(Process, "current", classmethod(lambda cls: there))
-        claim = acquire(paths.claim, heartbeat_s=1000, stale_s=3000)
+        lock = acquire(paths.lock, heartbeat_s=1000, stale_s=3000)
     assert str(state(paths)) == "running (elsewhere, process 17)"
     old = time.time() - 600
-    os.utime(paths.claim / "000001.json", (old, old))
+    os.utime(paths.lock / "000001.json", (old, old))
     assert state(paths).kind == "stopped"
-    claim.release()
+    lock.release()
 
 
 def test_last_step(tmp_path):

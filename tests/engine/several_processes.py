@@ -170,9 +170,7 @@ def trains(folder: Path, *keys: str, at: dict[int, Callable[[], None]] | None = 
             "metrics": paths.metrics.read_text() if paths.metrics.exists() else "",
             "evaluations": made.records(),
             "matches": [p.read_bytes() for p in sorted(paths.evals.glob("*.npz"))],
-            "files": sorted(
-                str(p.relative_to(paths.folder)) for p in paths.folder.rglob("*") if "claim" not in p.parts
-            ),
+            "files": sorted(str(p.relative_to(paths.folder)) for p in paths.folder.rglob("*") if "lock" not in p.parts),
         }
 
     return run
@@ -248,7 +246,7 @@ def main() -> None:
     tell("failed", trains(folder / "failed", data, at={1: fail}), 2)
     tell("killed", trains(folder / "killed", data, at={1: die}), 2)
     tell("too many", trains(folder / "many", data, "train.batch_size=1"), 2)
-    with acquire(folder / "busy" / out["whole 1"][0][0]["record"].train_id / "claim"):  # type: ignore[union-attr]
+    with acquire(folder / "busy" / out["whole 1"][0][0]["record"].train_id / "lock"):  # type: ignore[union-attr]
         tell("busy", trains(folder / "busy", data), 2)
     (folder / "outcome.pkl").write_bytes(pickle.dumps(out))
 

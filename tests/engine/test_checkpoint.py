@@ -78,7 +78,7 @@ def test_the_last_k_stay_and_foreign_files_are_left_alone(tmp_path):
 
 def test_nothing_is_written_once_the_guard_says_no(tmp_path):
     def lost():
-        raise RuntimeError("the claim is lost")
+        raise RuntimeError("the lock is lost")
 
     with pytest.raises(RuntimeError, match="lost"):
         Checkpoints(tmp_path / "checkpoints", 2, lost).save(1, {})

@@ -67,17 +67,17 @@ def test_reading_skips_what_is_no_line_of_ours(tmp_path):
 def test_the_guard_is_asked_before_each_line_and_before_opening(tmp_path):
     held = True
 
-    def guard():
+    def ensure_lock_held():
         if not held:
             raise RuntimeError("lost")
 
     path = tmp_path / "metrics.jsonl"
-    metrics = Metrics(path, guard=guard)
+    metrics = Metrics(path, ensure_lock_held=ensure_lock_held)
     metrics.write(step=1)
     held = False
     with pytest.raises(RuntimeError, match="lost"):
         metrics.write(step=2)
     metrics.close()
     with pytest.raises(RuntimeError, match="lost"):
-        Metrics(path, guard=guard)  # would drop the line, which may be another's
+        Metrics(path, ensure_lock_held=ensure_lock_held)  # would drop the line, which may be another's
     assert read(path) == [{"step": 1}]

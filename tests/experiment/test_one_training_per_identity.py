@@ -136,9 +136,11 @@ def test_a_failure_after_the_claim_was_lost_leaves_no_trace_in_the_other_s_folde
     paths = made.identity.paths
     lost = False
 
-    def fails(self, guard, say, group):
+    def fails(self, ensure_lock_held, say, group):
         if lost:
-            shutil.rmtree(paths.claim)
+            shutil.rmtree(paths.lock)
+        if lost == "unreadable":
+            paths.lock.touch()
         raise RuntimeError("the disk is gone")
 
     monkeypatch.setattr("paa.experiment.experiment.Experiment._work", fails)
@@ -156,3 +158,6 @@ def test_a_failure_after_the_claim_was_lost_leaves_no_trace_in_the_other_s_folde
         made.run(say=lambda text: None)
     assert not paths.failure.exists()
     assert paths.log.read_text() == log
+    lost = "unreadable"  # the check of the lock raises an OSError of its own
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        made.run(say=lambda text: None)

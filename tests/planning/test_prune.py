@@ -56,7 +56,7 @@ def test_a_run_that_somebody_works_on_is_left_alone(rows, here):
     paths.checkpoints.mkdir()
     (paths.checkpoints / "00000010.pt").write_bytes(b"c")
     found = pieces(here / "runs", weights=True, needed={})
-    with acquire(paths.claim):
+    with acquire(paths.lock):
         assert paths.train_id not in {one.run.train_id for one in pieces(here / "runs", weights=True, needed={})}
         assert remove([one for one in found if one.run == paths]) == 0
     assert paths.weights.exists()

@@ -47,7 +47,7 @@ def test_every_state_of_a_row_and_how_to_run_what_is_missing(rows, capsys):
     going.metrics.write_text('{"step": 20}\n')
     progress = {"step": 20, "steps": 30, "time": time.time() - 60, "eta_s": 3783.0}
     going.progress.write_text(json.dumps(progress))
-    with acquire(going.claim):
+    with acquire(going.lock):
         code, out, err = asked(capsys, SOME, *WORDS)
     assert (code, err) == (0, "")
     lines = [re.split(r"  +", line) for line in out.split("\n\n")[0].splitlines()]

@@ -17,7 +17,7 @@ def test_the_last_line_of_the_reason_is_told_until_the_next_attempt(tmp_path):
     assert failure.read(paths).line == "RuntimeError: out of paper"
     assert failure.read(paths).by == f"{Process.current().host}, process {os.getpid()}"
     assert str(state(paths)) == "failed (RuntimeError: out of paper)"
-    with acquire(paths.claim):
+    with acquire(paths.lock):
         assert state(paths).kind == "running"
     failure.clear(paths)
     assert state(paths).kind == "stopped"

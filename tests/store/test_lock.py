@@ -14,8 +14,8 @@ import pytest
 
 from paa.checks import OutOfRange
 from paa.store import lock as module
-from paa.store.errors import ClaimLost
-from paa.store.lock import acquire, holder
+from paa.store.errors import LockLost
+from paa.store.lock import acquire, lock_owner
 from paa.store.process import Process
 
 FAST = {"heartbeat_s": 0.05, "stale_s": 0.4, "poll_s": 0.02}
@@ -28,15 +28,15 @@ folder, mode, hold = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 done = folder / "done"
 print("ready", flush=True)
 sys.stdin.readline()
-claim = acquire(folder / "claim", if_locked=mode, heartbeat_s=0.05, stale_s=30, poll_s=0.02, is_done=done.exists)
-if claim is None:
+lock = acquire(folder / "lock", if_locked=mode, heartbeat_s=0.05, stale_s=30, poll_s=0.02, is_done=done.exists)
+if lock is None:
     print("none", flush=True)
     sys.exit()
-with claim:
+with lock:
     inside = os.open(folder / "inside", os.O_CREAT | os.O_EXCL)  # raises where two are in here
-    print("held", claim.generation, flush=True)
+    print("held", lock.generation, flush=True)
     time.sleep(hold)
-    claim.check()
+    lock.check()
     os.close(inside)
     (folder / "inside").unlink()
     if mode != "again":
@@ -71,7 +71,7 @@ def test_of_eight_at_once_one_trains(tmp_path, mode):
     outcomes = [outcome(process) for process in processes]
     assert sorted(o[0] for o in outcomes) == ["held"] + ["none"] * 7
     assert (tmp_path / "done").exists()
-    assert holder(tmp_path / "claim").released
+    assert lock_owner(tmp_path / "lock").released
 
 
 def test_eight_that_all_want_their_turn_never_overlap(tmp_path):
@@ -82,7 +82,7 @@ def test_eight_that_all_want_their_turn_never_overlap(tmp_path):
     generations = sorted(int(outcome(process)[1]) for process in processes)
     assert generations == list(range(1, 9))
     # Only the last two generations stay, and nothing that was written aside.
-    assert sorted(p.name for p in (tmp_path / "claim").iterdir()) == ["000007.json", "000008.json"]
+    assert sorted(p.name for p in (tmp_path / "lock").iterdir()) == ["000007.json", "000008.json"]
 
 
 def test_a_killed_holder_of_this_machine_is_replaced_at_once(tmp_path):
@@ -101,7 +101,7 @@ def test_a_killed_holder_of_this_machine_is_replaced_at_once(tmp_path):
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """Gives a function that makes this process look like one of another machine to those that read its claim."""
+    """Gives a function that makes this process look like one of another machine to those that read its lock."""
 
     def move(boot="another-boot"):
         here = Process.current()
@@ -114,7 +114,7 @@ def elsewhere(monkeypatch):
 def test_a_silent_holder_elsewhere_is_replaced_after_stale_s_and_learns_of_it(tmp_path, monkeypatch, elsewhere):
     elsewhere()
     with monkeypatch.context() as patch:
-        patch.setattr(module.Claim, "_beat", lambda self: None)  # frozen: no beat gets out
+        patch.setattr(module.RunLock, "_send_heartbeats", lambda self: None)  # frozen: no beat gets out
         first = acquire(tmp_path, **FAST)
     monkeypatch.undo()
     waited = []
@@ -123,13 +123,13 @@ def test_a_silent_holder_elsewhere_is_replaced_after_stale_s_and_learns_of_it(tm
     assert time.monotonic() - began >= FAST["stale_s"]
     assert [str(h) for h in waited] == [f"elsewhere, process {os.getpid()}"]
     second.check()
-    with pytest.raises(ClaimLost, match=f"no longer holds the claim .*process {os.getpid()} has taken it over"):
+    with pytest.raises(LockLost, match=f"taken by .*process {os.getpid()}"):
         first.check()
     first.release()  # must not touch what is no longer its own
-    assert not holder(tmp_path).released
+    assert not lock_owner(tmp_path).released
     second.check()
     second.release()
-    assert holder(tmp_path).released
+    assert lock_owner(tmp_path).released
 
 
 def test_a_slow_holder_elsewhere_that_beats_is_not_replaced(tmp_path, monkeypatch, elsewhere):
@@ -143,7 +143,7 @@ def test_a_slow_holder_elsewhere_that_beats_is_not_replaced(tmp_path, monkeypatc
     time.sleep(2.0)
     assert not found
     first.check()
-    assert holder(tmp_path).beat > 5
+    assert lock_owner(tmp_path).heartbeat > 5
     first.release()
     waiter.join(timeout=5)
     assert found[0].generation == 2
@@ -154,22 +154,22 @@ def test_a_freeze_of_the_waiter_says_nothing_about_the_holder(tmp_path, monkeypa
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     watch = module._Watch(poll_s=1.0)
-    current = module.Holder(1, {}, b"beat 1")
+    current = module.LockOwner(1, {}, b"beat 1")
     assert watch.still_for(current) == 0
     now[0] = 600.0
     assert watch.still_for(current) == 2.0
     now[0] = 601.0
     assert watch.still_for(current) == 3.0
-    assert watch.still_for(module.Holder(1, {}, b"beat 2")) == 0
+    assert watch.still_for(module.LockOwner(1, {}, b"beat 2")) == 0
 
 
 def test_leave_and_done_make_nothing(tmp_path):
-    assert acquire(tmp_path / "a" / "claim", is_done=lambda: True) is None
+    assert acquire(tmp_path / "a" / "lock", is_done=lambda: True) is None
     assert list(tmp_path.iterdir()) == []
-    with acquire(tmp_path / "claim", **FAST):
-        before = sorted(p.name for p in (tmp_path / "claim").iterdir())
-        assert acquire(tmp_path / "claim", if_locked="skip", **FAST) is None
-        assert sorted(p.name for p in (tmp_path / "claim").iterdir()) == before
+    with acquire(tmp_path / "lock", **FAST):
+        before = sorted(p.name for p in (tmp_path / "lock").iterdir())
+        assert acquire(tmp_path / "lock", if_locked="skip", **FAST) is None
+        assert sorted(p.name for p in (tmp_path / "lock").iterdir()) == before
 
 
 def test_done_while_waiting_ends_the_wait(tmp_path):
@@ -181,54 +181,54 @@ def test_done_while_waiting_ends_the_wait(tmp_path):
 def test_done_between_look_and_claim_releases_it(tmp_path):
     looks = iter([False, True])
     assert acquire(tmp_path, **FAST, is_done=lambda: next(looks)) is None
-    assert holder(tmp_path).released
+    assert lock_owner(tmp_path).released
 
 
 def test_an_exception_releases(tmp_path):
     with pytest.raises(RuntimeError, match="boom"), acquire(tmp_path, **FAST):
         raise RuntimeError("boom")
-    assert holder(tmp_path).released
+    assert lock_owner(tmp_path).released
     with acquire(tmp_path, if_locked="skip", **FAST) as second:
         assert second.generation == 2
 
 
 def test_a_forked_child_neither_beats_nor_releases(tmp_path):
-    claim = acquire(tmp_path, **FAST)
+    lock = acquire(tmp_path, **FAST)
 
     def child():
-        claim.check()
-        beating = [t.name for t in threading.enumerate() if t.name == "claim heartbeat" and t.is_alive()]
-        claim.release()
+        lock.check()
+        beating = [t.name for t in threading.enumerate() if t.name == "lock heartbeat" and t.is_alive()]
+        lock.release()
         os._exit(len(beating))
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join(timeout=10)
     assert process.exitcode == 0
-    claim.check()
-    assert not holder(tmp_path).released
-    claim.release()
+    lock.check()
+    assert not lock_owner(tmp_path).released
+    lock.release()
 
 
 def test_a_removed_folder_or_a_foreign_first_generation_is_a_lost_claim(tmp_path):
-    folder = tmp_path / "claim"
-    claim = acquire(folder, heartbeat_s=60, stale_s=300)
+    folder = tmp_path / "lock"
+    lock = acquire(folder, heartbeat_s=60, stale_s=300)
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    with pytest.raises(ClaimLost, match="folder was removed"):
-        claim.check()
+    with pytest.raises(LockLost, match="folder was removed"):
+        lock.check()
     other = acquire(folder, **FAST)
-    assert other.generation == claim.generation
-    with pytest.raises(ClaimLost):
-        claim.check()
-    claim.release()
+    assert other.generation == lock.generation
+    with pytest.raises(LockLost):
+        lock.check()
+    lock.release()
     other.check()
     other.release()
 
 
 def test_heartbeat_outlives_a_full_disk(tmp_path, monkeypatch):
-    with acquire(tmp_path, **FAST) as claim:
+    with acquire(tmp_path, **FAST) as lock:
         real, failures = module.files.write_bytes, []
 
         def full(*arguments, **options):
@@ -239,11 +239,11 @@ def test_heartbeat_outlives_a_full_disk(tmp_path, monkeypatch):
 
         monkeypatch.setattr(module.files, "write_bytes", full)
         deadline = time.monotonic() + 5
-        while holder(tmp_path).beat < 4 and time.monotonic() < deadline:
+        while lock_owner(tmp_path).heartbeat < 4 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(failures) == 3
-        assert holder(tmp_path).beat >= 4
-        claim.check()
+        assert lock_owner(tmp_path).heartbeat >= 4
+        lock.check()
 
 
 def test_without_hard_links_still_one_holds(tmp_path, monkeypatch):
@@ -277,8 +277,8 @@ def test_a_link_that_was_made_but_reported_as_failed_counts(tmp_path, monkeypatc
         real(a, b)  # as an NFS client that did not hear the server's first answer
 
     monkeypatch.setattr(os, "link", twice)
-    with acquire(tmp_path, if_locked="skip", **FAST) as claim:
-        claim.check()
+    with acquire(tmp_path, if_locked="skip", **FAST) as lock:
+        lock.check()
 
 
 def test_a_taker_that_slept_through_generations_does_not_hold(tmp_path):
@@ -290,8 +290,8 @@ def test_a_taker_that_slept_through_generations_does_not_hold(tmp_path):
 def test_a_torn_generation_is_given_up_after_stale_s(tmp_path):
     (tmp_path / "000001.json").write_text("")
     assert acquire(tmp_path, if_locked="skip", **FAST) is None
-    with acquire(tmp_path, **FAST) as claim:
-        assert claim.generation == 2
+    with acquire(tmp_path, **FAST) as lock:
+        assert lock.generation == 2
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_the_holder(tmp_path):

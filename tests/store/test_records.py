@@ -28,7 +28,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 def test_every_path_is_below_the_run_and_nothing_is_made(tmp_path):
     paths = RunPaths(tmp_path, "t1")
-    names = ("config", "claim", "checkpoints", "weights", "metrics", "log", "record", "evals")
+    names = ("config", "lock", "checkpoints", "weights", "metrics", "log", "record", "evals")
     every = [getattr(paths, name) for name in names] + [paths.evaluation("e1"), paths.matches("e1")]
     assert len(set(every)) == len(every)
     assert all(path.is_relative_to(tmp_path / "t1") for path in every)
@@ -100,7 +100,7 @@ def test_collect_gives_a_row_a_training_and_evaluation(tmp_path):
     write_run(tmp_path, 1)
     write_run(tmp_path, 2, evaluations=0, boundary={"_target_": "paa.assign.boundary.FSR", "t": 1, "over": "anchors"})
     write_run(tmp_path, 3, evaluations=1, boundary={"_target_": "mine.Boundary"})
-    (tmp_path / "t9999999999" / "claim").mkdir(parents=True)  # at work: no record yet
+    (tmp_path / "t9999999999" / "lock").mkdir(parents=True)  # at work: no record yet
     frame = collect(tmp_path)
     assert list(frame.columns) == [column.name for column in COLUMNS]
     assert len(frame) == 4
@@ -252,7 +252,7 @@ def test_commit_is_that_of_the_code_or_unknown(tmp_path, monkeypatch):
 
 
 def test_nothing_of_runs_imports_torch_or_pandas():
-    names = ["identity", "claim", "paths", "record", "frame", "state", "columns", "origin", "text", "__main__"]
+    names = ["identity", "lock", "paths", "record", "frame", "state", "columns", "provenance", "text_table"]
     code = f"import sys\nfor name in {names}: __import__('paa.store.' + name)\n"
     code += "print([m for m in ('torch', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
