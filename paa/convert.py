@@ -39,7 +39,7 @@ def main() -> None:
     from paa.config.compose import composer
     from paa.config.errors import ConfigError
     from paa.config.user_code import add_cwd_to_path
-    from paa.engine.progress import print_line
+    from paa.log import print_line
 
     words, multirun, config_dir = command_line(USAGE, sys.argv[1:])
     add_cwd_to_path()

@@ -30,9 +30,9 @@ def main() -> None:
     from paa.commands.options import command_line, refusing
     from paa.config.compose import composer, resolved
     from paa.config.errors import ConfigError
-    from paa.engine.progress import print_line
     from paa.experiment.parts import assemble
     from paa.experiment.reopen import settings
+    from paa.log import print_line
 
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
     with refusing("paa.data", 2), composer(config_dir) as compose:

@@ -44,9 +44,9 @@ def main() -> None:
     from paa.config.errors import USER_ERRORS
     from paa.config.user_code import add_cwd_to_path
     from paa.engine.distributed import destroy_process_group, process_group
-    from paa.engine.progress import print_line
     from paa.experiment.job import report_failure
     from paa.experiment.reopen import not_trained, reopen, settings
+    from paa.log import print_line
 
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
     add_cwd_to_path()

@@ -36,8 +36,8 @@ def main() -> None:
     from paa.config.compose import composer
     from paa.config.errors import ConfigError
     from paa.config.user_code import add_cwd_to_path
-    from paa.engine.progress import print_line
     from paa.experiment.reopen import not_trained, reopen, settings
+    from paa.log import print_line
 
     overrides, multirun, config_dir = command_line(USAGE, sys.argv[1:])
     add_cwd_to_path()

@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "paa"
 
 ROOMS = (
-    {"checks", "files", "structures"},
+    {"checks", "files", "log", "structures"},
     {"boxes", "anchors", "losses"},
     {"assign", "auxiliary", "voting"},
     {"drawing"},

@@ -10,12 +10,12 @@ from typing import Any
 from paa.checks import OutOfRange
 from paa.commands.train import REFUSED, checked_job, command, note_end, note_failure, note_left
 from paa.config.errors import ConfigError
-from paa.engine.progress import print_line
 from paa.experiment.job import Job
 from paa.launch import sweep as driver
 from paa.launch.ledger import unused
 from paa.launch.settings import LocalSettings
 from paa.launch.status import Status
+from paa.log import print_line
 from paa.store.errors import RunError
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from paa.config.errors import USER_ERRORS, ConfigError, format_error
-from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
+from paa.log import print_line
 
 
 def command_line(usage: str, argv: Sequence[str]) -> tuple[list[str], bool, str | None]:

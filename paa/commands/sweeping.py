@@ -7,9 +7,9 @@ from typing import Any
 
 from paa.commands.train import failure, note_failure
 from paa.engine.distributed import process_group
-from paa.engine.progress import print_line
 from paa.experiment.evaluation import wanted
 from paa.experiment.job import Job, JobFailed
+from paa.log import print_line
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
 """The overrides of some jobs and the number of the first -> what Hydra calls a JobReturn for each."""

@@ -19,13 +19,13 @@ from paa.config.compose import Composer, choices_of, composer, parse, resolved
 from paa.config.errors import USER_ERRORS, ConfigError, format_error
 from paa.config.suggestions import naming_presets
 from paa.engine.distributed import ProcessGroup, process_group
-from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 from paa.experiment.experiment import Experiment
 from paa.experiment.job import Job, JobFailed, Jobs, run_resolved
 from paa.experiment.memo import Shared
 from paa.launch.sweep import check as check_launcher
 from paa.launch.sweep import settings_of
+from paa.log import print_line
 from paa.planning.dry_run import plan, without_plan
 
 REFUSED = 2

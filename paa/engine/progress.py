@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -14,19 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from paa import files
-
-
-def print_line(text: str, stream: TextIO | None = None) -> None:
-    """Prints to `stream` (stdout) at once. When its reader has gone (`| head`, or a `| tee` that Ctrl-C ended), the
-    text is lost and the training is not.
-    """
-    stream = stream or sys.stdout
-    try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+from paa.log import print_line
 
 
 def duration(seconds: float) -> str:

@@ -22,7 +22,6 @@ from paa.detector import Detector
 from paa.detector.efficientnet import package_file
 from paa.engine import checkpoint
 from paa.engine.distributed import ProcessGroup, process_group
-from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted, StopRequest
 from paa.experiment.cost import too_long
 from paa.experiment.evaluation import Evaluator, missing, wanted
@@ -30,6 +29,7 @@ from paa.experiment.init_weights import Start
 from paa.experiment.memo import Shared
 from paa.experiment.parts import Parts, apply_process, assemble, check_as_before, check_processes, device_of
 from paa.experiment.training import Training
+from paa.log import print_line
 from paa.store import failure
 from paa.store.errors import LockLost
 from paa.store.identity import file_digest, train_id

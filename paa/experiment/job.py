@@ -15,9 +15,9 @@ from typing import Any
 
 from paa.config.errors import USER_ERRORS, ConfigError, reason
 from paa.engine.distributed import PeerFailed, process_group
-from paa.engine.progress import print_line
 from paa.engine.signals import Interrupted
 from paa.experiment.experiment import Experiment
+from paa.log import print_line
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class Task:
         ranks.join(job, os.environ)
         from paa.config.user_code import add_cwd_to_path
         from paa.engine.distributed import destroy_process_group
-        from paa.engine.progress import print_line
         from paa.engine.signals import Interrupted
+        from paa.log import print_line
 
         add_cwd_to_path()
         with Preemption(job.global_rank == 0, print_line) as preemption:
@@ -128,10 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pathlib import Path
 
     from paa.config.user_code import add_cwd_to_path
-    from paa.engine.progress import print_line
     from paa.engine.signals import Interrupted
     from paa.experiment.job import JobFailed
     from paa.launch.ledger import Sweep
+    from paa.log import print_line
 
     folder, *numbers = sys.argv[1:] if arguments is None else arguments
     add_cwd_to_path()

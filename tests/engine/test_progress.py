@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from paa.engine.progress import TrainProgress, describe, duration, print_line
+from paa.engine.progress import TrainProgress, describe, duration
 
 VALUES = {
     "loss": 1.75,
@@ -66,7 +66,8 @@ def test_time_left_counts_from_where_this_process_began(monkeypatch, tmp_path):
 SCRIPT = """
 import time
 from test_progress import VALUES
-from paa.engine.progress import TrainProgress, print_line
+from paa.engine.progress import TrainProgress
+from paa.log import print_line
 with TrainProgress("t123", 100, 0) as progress:
     progress.report(50, VALUES)
     time.sleep(0.6)  # the bar is drawn four times a second
@@ -103,7 +104,8 @@ def test_a_bar_on_a_terminal(columns):
 def test_a_reader_that_has_gone_does_not_end_the_program():
     script = """
 import sys, time
-from paa.engine.progress import TrainProgress, print_line
+from paa.engine.progress import TrainProgress
+from paa.log import print_line
 from test_progress import VALUES
 time.sleep(0.2)
 with TrainProgress("t123", 100, 0) as progress:
@@ -120,9 +122,3 @@ sys.exit(7)
     assert process.stderr.read() == b""
     assert process.wait(60) == 7
     process.stderr.close()
-
-
-def test_print_line_to_a_stream():
-    stream = io.StringIO()
-    print_line("text", stream)
-    assert stream.getvalue() == "text\n"
