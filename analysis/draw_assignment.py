@@ -1,4 +1,4 @@
-"""Draws what a finished run's assigner does with one image.
+"""Draw what a finished run's assigner does with one image.
 
     python analysis/draw_assignment.py ID [--image N] [--out FILE]
 
@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from paa.commands.options import refusing
 from paa.config.compose import composer
 from paa.config.user_code import add_cwd_to_path
-from paa.drawing.assignment import Drawn, counted_handles, look, paint
+from paa.drawing.assignment import Drawn, counted_handles, paint, style_of
 from paa.experiment.finished_run import opened
 from paa.figures.style import PAGE, page, printed, save
 from paa.structures import Assignment
@@ -40,7 +40,7 @@ def draw(drawn: Drawn, found: Assignment, out: Path) -> None:
 
 def _scores(axis: Axes, found: Assignment, names: Sequence[str]) -> None:
     for g, name in enumerate(names):
-        (color, mark), valid = look(g), found.extras["candidate_valid"][0, g]
+        (color, mark), valid = style_of(g), found.extras["candidate_valid"][0, g]
         scores = found.extras["candidate_scores"][0, g][valid].numpy()
         positive = found.extras["candidate_labels"][0, g][valid].numpy() == 1
         place = range(1, len(scores) + 1)

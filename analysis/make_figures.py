@@ -1,4 +1,4 @@
-"""Draws Figures 3, 4a, 4b, 5, 6-7 and 8 of the paper from finished runs: their logs, recordings, weights and data.
+"""Draw Figures 3, 4a, 4b, 5, 6-7 and 8 of the paper from finished runs: their logs, recordings, weights and data.
 
 python analysis/make_figures.py [--figure N ...] [--run ID ...] [--image ID ...] [--out DIR] [--format png,pdf,svg]
 """

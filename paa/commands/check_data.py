@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from paa.datasets.contact_sheet import sheet
+from paa.datasets.contact_sheet import write_contact_sheet
 from paa.datasets.errors import DataError
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.image_check import looked_at
-from paa.datasets.survey import lines, survey
+from paa.datasets.image_check import scan_images
+from paa.datasets.survey import format_survey, survey
 from paa.datasets.targets import training_boxes
 from paa.datasets.transforms import Transform
 from paa.experiment.parts import Parts
@@ -40,19 +40,19 @@ def check_data(parts: Parts, out: Path | None, say: Callable[[str], None]) -> bo
         say(f"\n{split}")
         try:
             read[split] = index = source.index(split)
-            known = looked_at(index, config["data"]["verify"], source.cache_dir) if _has_files(config) else []  # type: ignore[union-attr]
+            known = scan_images(index, config["data"]["verify"], source.cache_dir) if _has_files(config) else []  # type: ignore[union-attr]
             found = survey(index, known, transform, parts.grid, floor, rule=config["images"]["boxes"])
         except DataError as error:
             say(f"  {error}")
             fine = False
             continue
-        for line in lines(found, floor, lambda: _input(transform)):
+        for line in format_survey(found, floor, lambda: _input(transform)):
             say(line)
         fine &= not found.invalid
     fine &= _agree(read, say)
     if read:
         path = out or Path(config["runs_dir"]) / "data-check" / f"{source.root.resolve().name}.png"
-        say(f"\nsample images: {sheet(next(iter(read.values())), path)}")
+        say(f"\nsample images: {write_contact_sheet(next(iter(read.values())), path)}")
     return fine
 
 

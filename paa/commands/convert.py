@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from paa import files
 from paa.commands.described import described
 from paa.config.compose import Composer, resolved
-from paa.conversion import anatomy, classes, detectron, fitting, reading, sources
+from paa.conversion import classes, detectron, matching, network_spec, projects, safe_load
 from paa.conversion.errors import ConversionError
-from paa.conversion.foreign import Foreign
+from paa.conversion.source_model import SourceModel
 from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector, ResNet
 from paa.engine import checkpoint
@@ -41,8 +41,8 @@ class Conversion:
     """
 
     source: Path
-    found: reading.Found
-    foreign: Foreign
+    found: safe_load.LoadedCheckpoint
+    model: SourceModel
     parts: Parts
     choices: dict[str, str]
     categories: list[list[Any]]
@@ -66,7 +66,7 @@ def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer
     if source.suffix == ".pkl":
         _write_backbone(source, out, overrides, say)
         return
-    made = converted(source, reading.read(source), overrides, compose, None if as_file else out)
+    made = converted(source, safe_load.load(source), overrides, compose, None if as_file else out)
     if as_file:
         _write_file(made, out, say)
     else:
@@ -74,7 +74,7 @@ def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer
 
 
 def converted(
-    source: Path, found: reading.Found, overrides: Sequence[str], compose: Composer, runs_dir: Path | None
+    source: Path, found: safe_load.LoadedCheckpoint, overrides: Sequence[str], compose: Composer, runs_dir: Path | None
 ) -> Conversion:
     """The detector that a checkpoint holds, `found` in the file `source`; nothing is written.
 
@@ -83,30 +83,36 @@ def converted(
     ConversionError and ConfigError where it cannot be had.
     """
     with _about(source):
-        foreign = sources.convert(found)
-        if foreign.other and runs_dir is not None:
-            other = "; ".join(f"{part} ({reason})" for part, reason in foreign.other.items())
+        model = projects.convert(found)
+        if model.other and runs_dir is not None:
+            other = "; ".join(f"{part} ({reason})" for part, reason in model.other.items())
             hint = f"a file as OUT, {source.stem}-converted.pth say, takes the rest to start a training from"
             raise ConversionError(f"is no whole detector of paa: {other}; {hint}")
-    renamed = foreign.renamed
+    renamed = model.renamed
     named = {o.key_or_group: o.value() for o in compose.parse(overrides)}
     with _about(source):
-        told = described(foreign, anatomy.body(renamed.state, "backbone."), anatomy.head(renamed.state), named, compose)
+        told = described(
+            model,
+            network_spec.backbone_spec(renamed.state, "backbone."),
+            network_spec.head_spec(renamed.state),
+            named,
+            compose,
+        )
     ours = {"runs_dir": _quoted(runs_dir or "runs"), **told}
     ours = {key: value for key, value in ours.items() if key not in named}
     parts = assemble(resolved(compose.compose([*(f"{key}={value}" for key, value in ours.items()), *overrides])))
     groups = set(compose.groups())
     choices = {key: str(value) for key, value in {**ours, **named}.items() if key in groups}
-    categories, whose = _take_classes(source, foreign, parts, "data.root" in named)
-    with torch.device("cpu" if foreign.other else "meta"):  # no numbers are drawn that nothing would keep
+    categories, whose = _take_classes(source, model, parts, "data.root" in named)
+    with torch.device("cpu" if model.other else "meta"):  # no numbers are drawn that nothing would keep
         detector = parts.detector(len(categories), load_weights=False)
-    state, fresh = fitting.fitted(detector.state_dict(), renamed, source, tuple(foreign.other))
-    return Conversion(source, found, foreign, parts, choices, categories, whose, detector, state, fresh)
+    state, fresh = matching.match_state(detector.state_dict(), renamed, source, tuple(model.other))
+    return Conversion(source, found, model, parts, choices, categories, whose, detector, state, fresh)
 
 
-def _take_classes(source: Path, foreign: Foreign, parts: Parts, has_data: bool) -> tuple[list[list[Any]], str]:
+def _take_classes(source: Path, model: SourceModel, parts: Parts, has_data: bool) -> tuple[list[list[Any]], str]:
     """The classes, and where they are from; puts the outputs of the class logits in their order."""
-    renamed = foreign.renamed
+    renamed = model.renamed
     logits = renamed.state.get("head.cls_logits.weight")
     with _about(source):
         if has_data or isinstance(parts.source, Shapes):
@@ -114,10 +120,10 @@ def _take_classes(source: Path, foreign: Foreign, parts: Parts, has_data: bool) 
         elif logits is None:
             categories, whose = classes.coco(), "COCO"
         else:
-            categories = classes.categories_of(foreign, logits.shape[0])
+            categories = classes.categories_of(model, logits.shape[0])
             whose = "COCO" if categories == classes.coco() else source.name
         if logits is not None:
-            rows = torch.tensor(classes.rows(foreign, logits.shape[0], categories, whose))
+            rows = torch.tensor(classes.rows(model, logits.shape[0], categories, whose))
             for name, value in renamed.state.items():
                 if name.startswith("head.cls_logits.") and value.shape[:1] == logits.shape[:1]:
                     renamed.state[name] = value.index_select(0, rows)
@@ -133,11 +139,11 @@ def _categories_of_data(parts: Parts) -> list[list[Any]]:
 def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
     """The folder of a finished run, its record last."""
     made.detector.load_state_dict(made.state, assign=True)
-    fitting.check_norms(made.detector, made.source)
+    matching.check_norms(made.detector, made.source)
     digest = checkpoint.digest(made.state)
     paths = RunPaths(out, converted_id(made.parts.config, digest))
-    form = anatomy.body(made.state, "backbone.")
-    what = f"{made.choices['assign']} of {sources.TITLES[made.foreign.kind]}, {form}"
+    form = network_spec.backbone_spec(made.state, "backbone.")
+    what = f"{made.choices['assign']} of {projects.TITLES[made.model.kind]}, {form}"
     say(f"{paths.train_id}  {made.source}: {what}, {len(made.categories)} classes of {made.whose}")
     _say_left_out(made, paths.train_id, say)
     if paths.finished and paths.weights.exists():
@@ -159,7 +165,7 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
             choices=made.choices,
             categories=made.categories,
             converted={
-                "kind": made.foreign.kind,
+                "kind": made.model.kind,
                 "file": made.source.name,
                 "sha256": file_digest(made.source),
             },
@@ -176,7 +182,7 @@ def _write_file(made: Conversion, out: Path, say: Callable[[str], None]) -> None
     convention = made.parts.config["backbone"]["convention"]
     checkpoint.save(out, {"convention": convention, "state": made.state})
     _say_left_out(made, str(out), say)
-    for part, reason in made.foreign.other.items():
+    for part, reason in made.model.other.items():
         say(f"{out}  fresh, not converted: {part} ({reason})")
     taken = len(made.state) - len(made.fresh)
     backbone = f"backbone={made.choices['backbone']} backbone.convention={convention}"
@@ -193,7 +199,7 @@ def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Call
     blobs, no_arrays = detectron.read(source)
     with _about(source):
         renamed = detectron.convert(blobs)
-        form = anatomy.body(renamed.state)
+        form = network_spec.backbone_spec(renamed.state)
     renamed.unused += no_arrays
     with torch.device("meta"):
         network = ResNet(
@@ -205,7 +211,7 @@ def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Call
             width_per_group=form.width_per_group,
             load_weights=False,
         )
-    state, _ = fitting.fitted(network.state_dict(), renamed, source)
+    state, _ = matching.match_state(network.state_dict(), renamed, source)
     checkpoint.save(out, {"convention": "caffe", "state": state})
     if renamed.unused:
         say(f"{out}  left out, of no use here: {', '.join(sorted(renamed.unused))}")
@@ -214,10 +220,10 @@ def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Call
 
 
 def _say_left_out(made: Conversion, name: str, say: Callable[[str], None]) -> None:
-    if made.foreign.renamed.unused:
-        say(f"{name}  left out, of no use here: {', '.join(sorted(made.foreign.renamed.unused))}")
-    if made.found.aside:
-        say(f"{name}  not read, objects beside the weights: {', '.join(made.found.aside)}")
+    if made.model.renamed.unused:
+        say(f"{name}  left out, of no use here: {', '.join(sorted(made.model.renamed.unused))}")
+    if made.found.skipped:
+        say(f"{name}  not read, objects beside the weights: {', '.join(made.found.skipped)}")
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from paa.config.compose import Composer
-from paa.conversion.anatomy import Body, HeadForm
 from paa.conversion.errors import ConversionError
-from paa.conversion.foreign import Foreign
 from paa.conversion.mmdetection import AUXILIARY
+from paa.conversion.network_spec import BackboneSpec, HeadSpec
+from paa.conversion.source_model import SourceModel
 
 RECIPE = "coco_1x"
 """Sizes of images and of the network; what it says of training is nobody's."""
@@ -22,18 +22,18 @@ OTHER_SIZES = "resnext101_64x4d"
 
 
 def described(
-    foreign: Foreign, body: Body, head: HeadForm, named: Mapping[str, Any], compose: Composer
+    model: SourceModel, body: BackboneSpec, head: HeadSpec, named: Mapping[str, Any], compose: Composer
 ) -> dict[str, str]:
     """{key or group: value as typed}, for all that is not the recipe's.
 
     named  what the command line says by itself: it goes before what the checkpoint tells.
     ConversionError where the checkpoint does not tell what it was trained with, and the command line neither.
     """
-    assigner, auxiliary = _method(foreign, named)
+    assigner, auxiliary = _method(model, named)
     out = {
         "recipe": RECIPE,
         "recipe.name": "converted",
-        "compat": PRESETS[foreign.kind],
+        "compat": PRESETS[model.kind],
         "assign": assigner,
         "auxiliary": auxiliary,
         "data": "coco",
@@ -41,34 +41,34 @@ def described(
         "detector.head.depth": str(head.depth),
         "detector.head.tower_bias": _flag(head.tower_bias),
         "detector.head.dcn": _flag(head.dcn),
-        "backbone.weights": f"'converted from {foreign.kind}'",  # no file of that name is looked for
-        "backbone.convention": CONVENTIONS[foreign.kind],
+        "backbone.weights": f"'converted from {model.kind}'",  # no file of that name is looked for
+        "backbone.convention": CONVENTIONS[model.kind],
     }
     out |= _backbone(body, compose)
     if named.get("data", "coco") == "coco":
         out["data.root"] = "coco"  # evaluate takes data.root=DIR, predict needs none
     if assigner != "paa":
         out["postprocess.voting"] = "false"  # a step of PAA's
-    if foreign.kind == "torchvision":
+    if model.kind == "torchvision":
         out["anchors.center"] = "0.0"
-    if foreign.anchor_scale is not None:
-        out["anchors.scale"] = f"{foreign.anchor_scale:g}"
+    if model.anchor_scale is not None:
+        out["anchors.scale"] = f"{model.anchor_scale:g}"
     return out
 
 
-def _method(foreign: Foreign, named: Mapping[str, Any]) -> tuple[str, str]:
+def _method(model: SourceModel, named: Mapping[str, Any]) -> tuple[str, str]:
     """The choices of `assign` and `auxiliary`."""
-    assigner = str(named.get("assign", foreign.assigner or ""))
+    assigner = str(named.get("assign", model.assigner or ""))
     if not assigner:
-        which = " or ".join(f"assign={name}" for name in foreign.candidates)
+        which = " or ".join(f"assign={name}" for name in model.candidates)
         raise ConversionError(f"does not say what it was trained with, and its names fit several; add {which}")
-    auxiliary = str(named.get("auxiliary", foreign.auxiliary or AUXILIARY.get(assigner, "")))
+    auxiliary = str(named.get("auxiliary", model.auxiliary or AUXILIARY.get(assigner, "")))
     if not auxiliary:
         raise ConversionError(f"assign={assigner}: add what its extra output predicts, auxiliary=iou or centerness")
     return assigner, auxiliary
 
 
-def _backbone(body: Body, compose: Composer) -> dict[str, str]:
+def _backbone(body: BackboneSpec, compose: Composer) -> dict[str, str]:
     plain = (body.groups, body.width_per_group) == (1, 64)
     name = f"resnet{body.depth}" if plain else f"resnext{body.depth}_{body.groups}x{body.width_per_group}d"
     out = {"backbone": name}

@@ -1,12 +1,12 @@
 """Weights of other projects under our names.
 
-reading      checkpoints of torch's, without executing anything in them; detectron reads its own pickles.
+safe_load    checkpoints of torch's, without executing anything in them; detectron reads its own pickles.
 naming       rules from their names to ours.
 official, mmdetection, torchvision, detectron   one source each: its rules, and what is known of its network.
-sources      which of them a checkpoint is from; `foreign.Foreign` is what each gives.
-anatomy      depth, width, deformable parts of a network, from the shapes of its weights.
+projects     which of them a checkpoint is from; `source_model.SourceModel` is what each gives.
+network_spec depth, width, deformable parts of a network, from the shapes of its weights.
 classes      which of their outputs is which class of ours.
-fitting      what is missing, of another shape, or left over.
+matching     what is missing, of another shape, or left over.
 
 Nothing here knows configurations: `paa.commands.convert` makes runs of it.
 """

@@ -8,7 +8,7 @@ from typing import Any
 from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
 from paa.conversion.errors import ConversionError
-from paa.conversion.foreign import Foreign
+from paa.conversion.source_model import SourceModel
 
 Categories = Sequence[Sequence[Any]]
 """[id, name] of each class, in the order of our labels."""
@@ -20,27 +20,27 @@ def coco() -> list[list[Any]]:
     return [[i, name] for i, name in enumerate(names) if name not in ("__background__", "N/A")]
 
 
-def categories_of(foreign: Foreign, outputs: int) -> list[list[Any]]:
+def categories_of(model: SourceModel, outputs: int) -> list[list[Any]]:
     """The classes that a head of so many outputs must have: COCO's by their number, else those that the file names.
 
     ConversionError where neither says which they are.
     """
     known = coco()
-    if outputs == (known[-1][0] + 1 if foreign.by_id else len(known)):
+    if outputs == (known[-1][0] + 1 if model.by_id else len(known)):
         return known
-    if foreign.classes is not None and len(foreign.classes) == outputs:
-        return [[i + 1, name] for i, name in enumerate(foreign.classes)]
+    if model.classes is not None and len(model.classes) == outputs:
+        return [[i + 1, name] for i, name in enumerate(model.classes)]
     hint = "say which they are: data=custom data.root=DIR, with annotations that list them"
     raise ConversionError(f"its head has {outputs} outputs, which are not COCO's classes; {hint}")
 
 
-def rows(foreign: Foreign, outputs: int, categories: Categories, whose: str) -> list[int]:
+def rows(model: SourceModel, outputs: int, categories: Categories, whose: str) -> list[int]:
     """The output of each class of `categories`; `whose` says in messages where these are from.
 
     Of named classes the names decide, of torchvision's the ids: COCO's where the last id is the last output, else the
     labels from 1 on. ConversionError where the numbers or names do not fit.
     """
-    if foreign.by_id:
+    if model.by_id:
         ids = [int(category) for category, _ in categories]
         if max(ids) == outputs - 1:
             return ids
@@ -51,9 +51,9 @@ def rows(foreign: Foreign, outputs: int, categories: Categories, whose: str) -> 
         )
     if outputs != len(categories):
         raise ConversionError(f"its head has {outputs} outputs; {whose} has {len(categories)} classes")
-    if foreign.classes is None:
+    if model.classes is None:
         return list(range(outputs))
-    theirs, ours = ([_plain(name) for name in names] for names in (foreign.classes, [name for _, name in categories]))
+    theirs, ours = ([_plain(name) for name in names] for names in (model.classes, [name for _, name in categories]))
     if sorted(theirs) != sorted(ours):
         strange = sorted(set(theirs) - set(ours)) or ["one name twice"]
         raise ConversionError(f"its classes are others than those of {whose}: {', '.join(strange)}")

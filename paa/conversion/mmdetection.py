@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection
 
 from paa.conversion.errors import ConversionError
-from paa.conversion.foreign import Foreign
 from paa.conversion.naming import join_scales, rename
-from paa.conversion.reading import Found
+from paa.conversion.safe_load import LoadedCheckpoint
+from paa.conversion.source_model import SourceModel
 
 TOWERS = {"cls_convs": "cls_tower", "reg_convs": "bbox_tower"}
 LAYERS = {"conv": 0, "gn": 1}
@@ -54,7 +54,7 @@ def matches(names: Collection[str]) -> bool:
     return any(name.startswith("bbox_head.atss_") for name in names)
 
 
-def convert(found: Found) -> Foreign:
+def convert(found: LoadedCheckpoint) -> SourceModel:
     """The detector of a checkpoint; ConversionError where it was trained on an input that we do not have."""
     if re.search(r"\b(?:bgr_)?to_rgb=False", found.text):
         means = "BGR less 103.53, 116.28, 123.675"
@@ -63,7 +63,7 @@ def convert(found: Found) -> Foreign:
     join_scales(renamed)
     heads = set(re.findall(r"\btype='(PAA|ATSS)Head'", found.text))
     assigner = heads.pop().lower() if len(heads) == 1 else None
-    return Foreign(
+    return SourceModel(
         kind="mmdet",
         renamed=renamed,
         assigner=assigner,

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from paa.conversion.errors import ConversionError
-from paa.conversion.foreign import Foreign
 from paa.conversion.naming import join_scales, rename
-from paa.conversion.reading import Found
+from paa.conversion.safe_load import LoadedCheckpoint
+from paa.conversion.source_model import SourceModel
 
 ANCHORS = r"rpn\.anchor_generator\.cell_anchors\.\d+"
 
@@ -41,13 +41,13 @@ def matches(names: Collection[str]) -> bool:
     return any(n.startswith("backbone.body.") for n in names) and any(n.startswith("rpn.head.") for n in names)
 
 
-def convert(found: Found) -> Foreign:
+def convert(found: LoadedCheckpoint) -> SourceModel:
     """The detector of a checkpoint; ConversionError where its anchors are not one square at each location."""
     renamed = rename(found.state, RULES, unused=(ANCHORS,))
     join_scales(renamed)
     centerness = any(name.startswith("rpn.head.centerness.") for name in found.state)
     predicts = any(name.startswith("head.iou_pred.") for name in renamed.state)
-    return Foreign(
+    return SourceModel(
         kind="official",
         renamed=renamed,
         assigner="atss" if centerness else "paa",

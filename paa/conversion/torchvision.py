@@ -14,9 +14,9 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from paa.conversion.foreign import Foreign
 from paa.conversion.naming import Renamed, rename
-from paa.conversion.reading import Found
+from paa.conversion.safe_load import LoadedCheckpoint
+from paa.conversion.source_model import SourceModel
 
 TOWERS = {"classification": "cls_tower", "regression": "bbox_tower"}
 OUTPUTS = {"cls_logits": "cls_logits", "bbox_reg": "bbox_pred", "bbox_ctrness": "iou_pred"}
@@ -55,7 +55,7 @@ def matches(names: Collection[str]) -> bool:
     return body and any(name.startswith("head.classification_head.") for name in names)
 
 
-def convert(found: Found) -> Foreign:
+def convert(found: LoadedCheckpoint) -> SourceModel:
     """The parts of a checkpoint that are ours; the others stand in `other`, and their weights are of no use."""
     state = found.state
     is_fcos = any(".bbox_ctrness." in name for name in state)
@@ -69,7 +69,7 @@ def convert(found: Found) -> Foreign:
         renamed.unused.append(renamed.theirs.pop(name))
     if not is_fcos and not other:
         _as_our_deltas(renamed)
-    return Foreign(
+    return SourceModel(
         kind="torchvision",
         renamed=renamed,
         assigner="max_iou",

@@ -43,10 +43,10 @@ def annotation_digest(
     mode = [] if on_invalid == "error" else [on_invalid]
     key = json.dumps([_FORMAT, str(path), stat.st_size, stat.st_mtime_ns, *mode])
     read = read or (lambda: CocoIndex.read(path, path.parent, on_invalid=on_invalid))
-    return remembered(key, lambda: read().digest(), cache_dir)
+    return cached_digest(key, lambda: read().digest(), cache_dir)
 
 
-def remembered(key: str, compute: Callable[[], str], cache_dir: str | Path | None = None) -> str:
+def cached_digest(key: str, compute: Callable[[], str], cache_dir: str | Path | None = None) -> str:
     """The SHA-256 that `compute` gives for `key` (one line of text), from the cache where it has been given before.
 
     cache_dir: folder of the cache; `default_cache()` where None. A cache that cannot be read or written is left alone.

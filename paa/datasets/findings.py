@@ -1,4 +1,4 @@
-"""What is wrong with single images and boxes of a data set: found one kind after the other, counted, told in a line."""
+"""What is wrong with single images and boxes of a data set: found one kind after the other and counted."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Findings:
         return f"{wrong[0].first} ({', '.join([*more, remedy])})"
 
 
-def counted(found: Sequence[Finding]) -> str:
+def summarize(found: Sequence[Finding]) -> str:
     """ "2 image files that are missing, 1 boxes of ...": for the line that training begins with."""
     return ", ".join(f"{one.count} {one.kind}" for one in found)
 

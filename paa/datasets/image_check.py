@@ -11,7 +11,7 @@ import numpy as np
 from paa.datasets.errors import ImageError
 from paa.datasets.findings import FOLLOWING, Findings
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.image_scan import MISSING, Fact, facts
+from paa.datasets.image_scan import MISSING, ImageInfo, scan
 from paa.datasets.images import missing, orientation_for, stated, wrong_size
 
 VERIFY = ("decode", "size", "none")
@@ -24,12 +24,14 @@ _KINDS = {
 }
 
 
-def looked_at(index: CocoIndex, verify: str, cache_dir: str | Path | None = None, *, quiet: bool = False) -> list[Fact]:
+def scan_images(
+    index: CocoIndex, verify: str, cache_dir: str | Path | None = None, *, quiet: bool = False
+) -> list[ImageInfo]:
     """What is known of every image of `index`; `verify` is "decode" or "size"."""
-    return facts(index.image_dir, index.file_names.tolist(), verify, cache_dir, quiet=quiet)
+    return scan(index.image_dir, index.file_names.tolist(), verify, cache_dir, quiet=quiet)
 
 
-def problems(index: CocoIndex, known: Sequence[Fact]) -> tuple[Findings, np.ndarray]:
+def problems(index: CocoIndex, known: Sequence[ImageInfo]) -> tuple[Findings, np.ndarray]:
     """What is wrong with the image files of `index`, and which images are fine (bool [I])."""
     found, good = Findings(), np.ones(len(index), dtype=bool)
     for i, fact in enumerate(known):
@@ -40,14 +42,14 @@ def problems(index: CocoIndex, known: Sequence[Fact]) -> tuple[Findings, np.ndar
     return found, good
 
 
-def refuse(index: CocoIndex, known: Sequence[Fact]) -> None:
+def require_usable(index: CocoIndex, known: Sequence[ImageInfo]) -> None:
     """ImageError, one line, where an image file of `index` cannot be used."""
     refusal = problems(index, known)[0].refusal()
     if refusal:
         raise ImageError(refusal)
 
 
-def without_broken(index: CocoIndex, known: Sequence[Fact]) -> CocoIndex:
+def drop_unusable(index: CocoIndex, known: Sequence[ImageInfo]) -> CocoIndex:
     """`index` without the images whose files cannot be used; they stand in `invalid`. ImageError where none is left."""
     found, good = problems(index, known)
     if good.all():
@@ -64,7 +66,7 @@ def without_broken(index: CocoIndex, known: Sequence[Fact]) -> CocoIndex:
     return replace(index.subset(np.flatnonzero(good)), invalid=every.all)
 
 
-def turns(index: CocoIndex, known: Sequence[Fact]) -> list[tuple[int, int]]:
+def applied_orientations(index: CocoIndex, known: Sequence[ImageInfo]) -> list[tuple[int, int]]:
     """(image id, EXIF orientation) of every image that decoding turns."""
     found = []
     for i, fact in enumerate(known):
@@ -74,7 +76,7 @@ def turns(index: CocoIndex, known: Sequence[Fact]) -> list[tuple[int, int]]:
     return found
 
 
-def _problem(index: CocoIndex, i: int, fact: Fact) -> tuple[str, str] | None:
+def _problem(index: CocoIndex, i: int, fact: ImageInfo) -> tuple[str, str] | None:
     """Kind and line of what is wrong with the file of the image at position i."""
     if fact.problem == MISSING:
         return "missing", missing(index, i)

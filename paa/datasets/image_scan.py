@@ -33,7 +33,7 @@ _SAVE_EVERY = 20_000
 
 
 @dataclass(frozen=True)
-class Fact:
+class ImageInfo:
     """What is known of a file.
 
     problem      what is wrong with it, "" if nothing is.
@@ -50,14 +50,14 @@ class Fact:
     colors: str = ""
 
 
-def look(path: Path, level: str) -> Fact:
+def inspect(path: Path, level: str) -> ImageInfo:
     """Looks at one file.
 
     A JPEG is decoded at an eighth of its size, which reads all of it at a fraction of the cost. A PNG is always read
     whole: its orientation may stand behind its pixels.
     """
     if not path.is_file():
-        return Fact("not a file" if path.exists() else MISSING, "")
+        return ImageInfo("not a file" if path.exists() else MISSING, "")
     try:
         with Image.open(path) as image:
             size, colors = image.size, image.mode
@@ -67,10 +67,10 @@ def look(path: Path, level: str) -> Fact:
                 if isinstance(image, JpegImagePlugin.JpegImageFile):
                     image.draft(None, (max(size[0] // 8, 1), max(size[1] // 8, 1)))
                 to_rgb(_loaded(image))
-            return Fact("", level, size, orientation_of(image), colors)
+            return ImageInfo("", level, size, orientation_of(image), colors)
     except BROKEN as error:
         unread = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
-        return Fact(reason(error), "" if unread else level)
+        return ImageInfo(reason(error), "" if unread else level)
 
 
 def _loaded(image: Image.Image) -> Image.Image:
@@ -78,9 +78,9 @@ def _loaded(image: Image.Image) -> Image.Image:
     return image
 
 
-def facts(
+def scan(
     folder: Path, names: Sequence[str], level: str, cache_dir: str | Path | None = None, *, quiet: bool = False
-) -> list[Fact]:
+) -> list[ImageInfo]:
     """What is known of the files `names` below `folder`, by looking where it is not remembered.
 
     level      see LEVELS; what was remembered from all of a file also tells of its header.
@@ -94,8 +94,8 @@ def facts(
     unknown = [i for i, fact in enumerate(found) if fact is None]
     what = f"checking the images of {folder}"
 
-    def one(i: int) -> tuple[int, Fact]:
-        return i, look(folder / names[i], level)
+    def one(i: int) -> tuple[int, ImageInfo]:
+        return i, inspect(folder / names[i], level)
 
     pool = ThreadPoolExecutor(_threads())  # threads: PIL reads and decodes outside of Python's lock
     try:
@@ -135,18 +135,18 @@ class _Memory:
         self._rows = self._read()
         self._new: dict[str, Any] = {}
 
-    def get(self, name: str, state: list[int] | None, level: str) -> Fact | None:
+    def get(self, name: str, state: list[int] | None, level: str) -> ImageInfo | None:
         row: Any = self._rows.get(name)
         try:
             if state is None or row[0] != state:
                 return None
             problem, known, size, orientation, colors = row[1]
-            fact = Fact(str(problem), str(known), (int(size[0]), int(size[1])), int(orientation), str(colors))
+            fact = ImageInfo(str(problem), str(known), (int(size[0]), int(size[1])), int(orientation), str(colors))
         except (TypeError, ValueError, IndexError, KeyError):
             return None
         return fact if fact.level in ("decode", level) else None
 
-    def put(self, name: str, state: list[int] | None, fact: Fact) -> None:
+    def put(self, name: str, state: list[int] | None, fact: ImageInfo) -> None:
         if state is not None and fact.level:
             self._new[name] = [state, list(astuple(fact))]
 

@@ -30,7 +30,7 @@ from paa import checks
 from paa.datasets.errors import DataError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
-from paa.datasets.rng import AUGMENT, Draws
+from paa.datasets.rng import AUGMENT, Rng
 from paa.datasets.sampler import Sample, TrainSampler
 from paa.datasets.targets import TrainingBoxes, training_boxes
 from paa.datasets.transforms import Transform, pad
@@ -83,15 +83,15 @@ class _Images(Dataset[Any]):
     def _size(self, sample: Sample) -> tuple[int, int]:
         _, i = sample
         height, width = int(self.index.heights[i]), int(self.index.widths[i])
-        return self._transform(sample).size(height, width, self._draws(sample))
+        return self._transform(sample).size(height, width, self._rng(sample))
 
     def _transform(self, sample: Sample) -> Transform:
         epoch, _ = sample
         return self.transforms[max(_TEST - epoch, 0)]
 
-    def _draws(self, sample: Sample) -> Draws | None:
+    def _rng(self, sample: Sample) -> Rng | None:
         epoch, i = sample
-        return None if epoch <= _TEST else Draws(AUGMENT, self.seed, epoch, i)
+        return None if epoch <= _TEST else Rng(AUGMENT, self.seed, epoch, i)
 
     def _item(self, sample: Sample, room: tuple[int, int]) -> _Item | _Refusal:
         _, i = sample
@@ -100,7 +100,7 @@ class _Images(Dataset[Any]):
         except DataError as error:
             return _Refusal(str(error), type(error))
         boxes, labels = self.truths.of(i)
-        pixels, boxes = self._transform(sample)(image, boxes, self._draws(sample))
+        pixels, boxes = self._transform(sample)(image, boxes, self._rng(sample))
         return _Item(pixels, (image.height, image.width), boxes, labels, int(self.index.image_ids[i]), room)
 
 

@@ -14,7 +14,7 @@ INTERPOLATIONS = ("pil", "cv2", "plain")
 _ONE = 2048  # OpenCV's weights are whole numbers of 1 / 2048 (INTER_RESIZE_COEF_BITS)
 
 
-def resized(image: Image.Image, height: int, width: int, interpolation: str) -> Tensor:
+def resize_image(image: Image.Image, height: int, width: int, interpolation: str) -> Tensor:
     """An RGB image as whole numbers 0 ... 255 [3, height, width] uint8.
 
     pil    PIL's bilinear filter, which averages when it shrinks (authors' code).

@@ -13,7 +13,7 @@ import numpy as np
 
 T = TypeVar("T")
 
-SHAPES, ORDER, AUGMENT, RESAMPLE = 1, 2, 3, 4
+SHAPES, ORDER, AUGMENT, BOOTSTRAP = 1, 2, 3, 4
 """First word of a key: drawing the embedded images, the order of training images, an image's augmentation, resamples of
 the test images.
 """
@@ -21,7 +21,7 @@ the test images.
 _BLOCK = 64
 
 
-class Draws:
+class Rng:
     """A stream of random integers that depends on its key alone.
 
     key: non-negative integers below 2**32; the first is the purpose, so that no two uses share a stream.
@@ -31,30 +31,30 @@ class Draws:
         self._bits = np.random.PCG64(list(key))
         self._pool: list[int] = []
 
-    def below(self, count: int) -> int:
+    def randbelow(self, count: int) -> int:
         """Uniform in 0 ... count - 1, for 1 <= count <= 2**32; multiply-shift, off from uniform by under 2**-32."""
         if not self._pool:
             self._pool = [int(word) >> 32 for word in self._bits.random_raw(_BLOCK)[::-1]]
         return (self._pool.pop() * count) >> 32
 
-    def between(self, low: int, high: int) -> int:
+    def randint(self, low: int, high: int) -> int:
         """Uniform in low ... high, both included."""
-        return low + self.below(high - low + 1)
+        return low + self.randbelow(high - low + 1)
 
-    def chance(self, numerator: int, denominator: int) -> bool:
+    def bernoulli(self, numerator: int, denominator: int) -> bool:
         """True with probability numerator / denominator."""
-        return self.below(denominator) < numerator
+        return self.randbelow(denominator) < numerator
 
-    def pick(self, options: Sequence[T]) -> T:
+    def choice(self, options: Sequence[T]) -> T:
         """One of `options`, each equally likely."""
-        return options[self.below(len(options))]
+        return options[self.randbelow(len(options))]
 
     def indices(self, number: int, count: int) -> np.ndarray:
-        """`number` integers uniform in 0 ... count - 1, int64, as `below` gives them; not those that it would give."""
+        """`number` integers uniform in 0 ... count - 1, int64: other ones than `randbelow` would give."""
         words = self._bits.random_raw(number) >> np.uint64(32)
         return ((words * np.uint64(count)) >> np.uint64(32)).astype(np.int64)
 
-    def octets(self, count: int) -> np.ndarray:
+    def randbytes(self, count: int) -> np.ndarray:
         """`count` uniform bytes, uint8, the same whatever the machine's byte order."""
         words = self._bits.random_raw(-(-count // 8)).astype("<u8")
         return words.view(np.uint8)[:count]

@@ -14,12 +14,12 @@ from functools import lru_cache
 import numpy as np
 
 from paa import checks
-from paa.datasets.rng import ORDER, Draws
+from paa.datasets.rng import ORDER, Rng
 
 Sample = tuple[int, int]
 """(epoch, position of the image in the index)."""
 
-GROUPS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+ASPECT_GROUPINGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "at_least": np.greater_equal,
     "above": np.greater,
     "none": lambda heights, widths: np.zeros_like(heights),
@@ -33,7 +33,7 @@ class TrainSampler:
     heights, widths  [I] pixels of all images of the index.
     batch_size       images of a batch.
     seed             of the permutations, 0 ... 2**32 - 1.
-    groups           of what form images are apart from the others in batches of their own: "at_least", height >= width
+    aspect_grouping  of what form images are apart from the others in batches of their own: "at_least", height >= width
                      (authors' code: H / W split at 1, `make_batch_data_sampler`); "above", height > width
                      (MMDetection's `AspectRatioBatchSampler`); "none", none.
     images           positions to train on; all where None.
@@ -45,7 +45,7 @@ class TrainSampler:
         widths: np.ndarray,
         batch_size: int,
         seed: int,
-        groups: str = "at_least",
+        aspect_grouping: str = "at_least",
         images: np.ndarray | None = None,
     ) -> None:
         self.batch_size = checks.integer("batch_size", batch_size, low=1)
@@ -54,7 +54,9 @@ class TrainSampler:
         if not len(self.images):
             raise checks.OutOfRange("images", "=[]: there must be an image to train on")
         heights, widths = np.asarray(heights)[self.images], np.asarray(widths)[self.images]
-        self._group = GROUPS[checks.choice("groups", groups, tuple(GROUPS))](heights, widths).astype(np.int64)
+        self._group = ASPECT_GROUPINGS[checks.choice("aspect_grouping", aspect_grouping, tuple(ASPECT_GROUPINGS))](
+            heights, widths
+        ).astype(np.int64)
         self._sizes = [int((self._group == group).sum()) for group in range(2)]
         self._batches_of = lru_cache(maxsize=2)(self._make_batches)
         self._orders = lru_cache(maxsize=4)(self._make_orders)
@@ -94,7 +96,7 @@ class TrainSampler:
 
     def _make_orders(self, epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Per group: its images in the epoch's order, and when each comes up in the permutation of all."""
-        order = Draws(ORDER, self.seed, epoch).permutation(len(self.images))
+        order = Rng(ORDER, self.seed, epoch).permutation(len(self.images))
         groups = self._group[order]
         turns = [np.flatnonzero(groups == group) for group in range(2)]
         return [(self.images[order[turn]], turn) for turn in turns]

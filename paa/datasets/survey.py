@@ -17,8 +17,8 @@ from paa.anchors import AnchorGrid
 from paa.boxes import iou_matrix
 from paa.datasets.findings import Finding
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.image_check import turns
-from paa.datasets.image_scan import Fact
+from paa.datasets.image_check import applied_orientations
+from paa.datasets.image_scan import ImageInfo
 from paa.datasets.progress import track
 from paa.datasets.targets import TrainingBoxes, training_boxes
 from paa.datasets.transforms import Transform
@@ -62,7 +62,7 @@ class Survey:
 
 def survey(
     index: CocoIndex,
-    known: Sequence[Fact],
+    known: Sequence[ImageInfo],
     transform: Transform,
     grid: AnchorGrid,
     floor: float,
@@ -99,7 +99,7 @@ def survey(
         first_unmatched=_named(index, truths, image, int(poor[0]), float(best[poor[0]])) if len(poor) else "",
         colors=dict(Counter(fact.colors for fact in known)),
         tagged=dict(sorted(Counter(fact.orientation for fact in known if fact.orientation > 1).items())),
-        turned=dict(sorted(Counter(turn for _, turn in turns(index, known)).items())) if known else {},
+        turned=dict(sorted(Counter(turn for _, turn in applied_orientations(index, known)).items())) if known else {},
         invalid=index.invalid,
     )
 
@@ -144,7 +144,7 @@ def _named(index: CocoIndex, truths: TrainingBoxes, image: np.ndarray, row: int,
     return f"{box} of image id {int(index.image_ids[i])}, {index.file_names[i]}: best IoU {iou:.3f}"
 
 
-def lines(one: Survey, floor: float, size: Callable[[], str]) -> list[str]:
+def format_survey(one: Survey, floor: float, size: Callable[[], str]) -> list[str]:
     """A survey as text; `size` tells what the network's input is."""
     with_boxes = sorted((c for c in one.classes if c[1]), key=lambda c: -c[1])
     without = [name for name, count in one.classes if not count]

@@ -16,8 +16,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from paa import checks
-from paa.datasets.resize import INTERPOLATIONS, resized
-from paa.datasets.rng import Draws
+from paa.datasets.resize import INTERPOLATIONS, resize_image
+from paa.datasets.rng import Rng
 
 RESIZES = ("round", "truncate", "half_up")
 CHANNELS = ("rgb", "bgr")
@@ -54,7 +54,7 @@ class Transform:
               are a range from which each image draws an integer, both ends included; three or more are a choice.
     longest   the longer side is never above this; None: no bound.
     resize    "round" | "truncate" | "half_up", see `target_size`.
-    interpolation  "pil" | "cv2" | "plain", see `resampling.resized`; None: "plain" for "half_up", else "pil".
+    interpolation  "pil" | "cv2" | "plain", see `resize_image`; None: "plain" for "half_up", else "pil".
     flip      probability of a mirror image.
     legacy    mirror at W - 1 - x instead of W - x (the +1 box arithmetic).
     mean, std per channel, in units of `scale`, in the order of `channels` ("rgb" | "bgr").
@@ -94,18 +94,18 @@ class Transform:
         if not (self.std > 0).all():
             raise checks.OutOfRange("std", f"={list(std)}: must be three numbers above 0")
 
-    def __call__(self, image: Image.Image, boxes: Tensor, draws: Draws | None = None) -> tuple[Tensor, Tensor]:
+    def __call__(self, image: Image.Image, boxes: Tensor, rng: Rng | None = None) -> tuple[Tensor, Tensor]:
         """Input [3, h, w] float32 and boxes [G, 4] of an RGB image and its boxes (xyxy, pixels of `image`).
 
         draws decides size and mirror; None is for test time: never mirrored, and of several short sides the largest.
         """
         width, height = image.size
-        size = self.size(height, width, draws)
-        pixels = resized(image, *size, self.interpolation)
+        size = self.size(height, width, rng)
+        pixels = resize_image(image, *size, self.interpolation)
         if size != (height, width):
             factors = [size[1] / width, size[0] / height]
             boxes = torch.stack([boxes[:, i] * factors[i % 2] for i in range(4)], dim=1)
-        if draws is not None and draws.below(1 << 32) < self.flip * (1 << 32):
+        if rng is not None and rng.randbelow(1 << 32) < self.flip * (1 << 32):
             pixels = F.horizontal_flip(pixels)
             edge = size[1] - 1 if self.legacy else size[1]
             boxes = torch.stack([edge - boxes[:, 2], boxes[:, 1], edge - boxes[:, 0], boxes[:, 3]], dim=1)
@@ -113,11 +113,11 @@ class Transform:
             pixels = pixels.flip(0)
         return pixels.float().sub_(self.mean).div_(self.std), boxes
 
-    def size(self, height: int, width: int, draws: Draws | None = None) -> tuple[int, int]:
-        """(height, width) that an image of these pixels is resized to, from the first of its draws."""
+    def size(self, height: int, width: int, rng: Rng | None = None) -> tuple[int, int]:
+        """(height, width) that an image of these pixels is resized to, from the first of its random numbers."""
         if not self.shorts:
             return height, width
-        short = max(self.shorts) if draws is None or len(self.shorts) == 1 else draws.pick(self.shorts)
+        short = max(self.shorts) if rng is None or len(self.shorts) == 1 else rng.choice(self.shorts)
         return target_size(height, width, short, self.longest, self.resize)
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from paa import files
 from paa.boxes import iou_pairs
-from paa.drawing.labels import put_tags
+from paa.drawing.labels import draw_labels
 from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Batch
 
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -131,7 +131,7 @@ class Drawn:
             raise ValueError(f"{path}: not the assignment of an image ({error})") from error
 
 
-def look(g: int) -> tuple[str, str]:
+def style_of(g: int) -> tuple[str, str]:
     """Color and mark of ground truth `g`."""
     return COLORS[g % len(COLORS)], MARKS[g % len(MARKS)]
 
@@ -157,11 +157,11 @@ def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: boo
         axis.scatter(x, y, **{**look_, **sized})
     for g in range(len(drawn.boxes)):
         _paint_truth(axis, drawn, g, size)
-    put_tags(
+    draw_labels(
         axis,
         drawn.boxes,
         [f"{name} {int((drawn.gt_index == g).sum())}" for g, name in enumerate(drawn.names)],
-        [look(g)[0] for g in range(len(drawn.boxes))],
+        [style_of(g)[0] for g in range(len(drawn.boxes))],
         shape=(height, width),
         inches=inches,
         points=max(7 * size, LETTERS),
@@ -182,7 +182,7 @@ def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: boo
 
 def _paint_truth(axis: Axes, drawn: Drawn, g: int, size: float) -> None:
     """The box of one ground truth, and its positives."""
-    (tint, mark), own = look(g), drawn.gt_index == g
+    (tint, mark), own = style_of(g), drawn.gt_index == g
     x1, y1, x2, y2 = drawn.boxes[g]
     dash = "solid" if own.any() else (0, (3, 2))
     box: dict[str, Any] = {"xy": (x1, y1), "width": x2 - x1, "height": y2 - y1, "fill": False, "linestyle": dash}

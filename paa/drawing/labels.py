@@ -14,7 +14,7 @@ PAD = 0.8
 """Points between a tag's letters and its edge."""
 
 
-def put_tags(
+def draw_labels(
     axis: Axes,
     boxes: np.ndarray,
     texts: Sequence[str],

@@ -21,7 +21,7 @@ from paa import checks
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
 from paa.datasets.loader import test_batches
-from paa.datasets.rng import ORDER, Draws
+from paa.datasets.rng import ORDER, Rng
 from paa.datasets.targets import TrainingBoxes, training_boxes
 from paa.datasets.transforms import Transform
 
@@ -77,14 +77,14 @@ class Subjects:
         legacy: bool,
     ) -> Subjects:
         """The first `count` images that training sees, of those (`chosen`) that have a ground truth."""
-        order = chosen[Draws(ORDER, seed, 0).permutation(len(chosen))]
+        order = chosen[Rng(ORDER, seed, 0).permutation(len(chosen))]
         positions = order[truths.counts[order] > 0][:count]
         return cls(index, [int(i) for i in positions], transform, rule, legacy)
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Draws what the assigner does with the subjects, called after every step; see `__call__`.
+    """Draw what the assigner does with the subjects, called after every step; see `__call__`.
 
     core    detector, anchors and assigner of the training; `detector` is that of `core`, on `device`.
     total   steps of the schedule.
@@ -104,7 +104,7 @@ class Pictures:
     warn: Callable[[str], None] = print
 
     def __call__(self, step: int) -> None:
-        """Draws where `step` is one of `steps`, with the weights after so many steps; not what is drawn already."""
+        """Draw where `step` is one of `steps`, with the weights after so many steps; not what is drawn already."""
         if step not in self.steps:
             return
         paths = []

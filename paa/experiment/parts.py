@@ -22,7 +22,7 @@ from paa.config.user_code import try_boundary
 from paa.criterion import Criterion
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.sources import Coco, Custom, Shapes, Voc
-from paa.datasets.sampler import GROUPS, TrainSampler
+from paa.datasets.sampler import ASPECT_GROUPINGS, TrainSampler
 from paa.datasets.targets import DEGENERATE_BOXES, EMPTY_IMAGES, RULES
 from paa.datasets.transforms import Transform
 from paa.detector import Detector
@@ -68,7 +68,7 @@ class Parts:
         node = self.config["train"]
         groups = node["aspect_grouping"]  # older runs have no such key
         sizes = (index.heights, index.widths)
-        return TrainSampler(*sizes, node["batch_size"], self.config["seed"], groups=groups, images=chosen)
+        return TrainSampler(*sizes, node["batch_size"], self.config["seed"], aspect_grouping=groups, images=chosen)
 
     def scale_transforms(self, backbone: nn.Module) -> list[Transform]:
         """The transforms of a multi-scale test, the plain one first; that one alone where there is none."""
@@ -296,7 +296,9 @@ def _check_scalars(config: Mapping[str, Any]) -> None:
         checks.integer("train.batch_size", train["batch_size"], low=1)
         checks.integer("train.accumulate", train["accumulate"], low=1, high=train["batch_size"])
         checks.choice("compat.x152", config.get("compat", {}).get("x152", "release"), ("release", "common"))
-        checks.choice("train.aspect_grouping", train["aspect_grouping"], tuple(GROUPS))  # older runs have no such key
+        checks.choice(
+            "train.aspect_grouping", train["aspect_grouping"], tuple(ASPECT_GROUPINGS)
+        )  # older runs have no such key
         if train["accumulate"] > 1 and config["backbone"].get("norm") == "batch":
             problem = ": its statistics are those of a part; take backbone.norm=group, or train.accumulate=1"
             raise checks.OutOfRange("backbone.norm", f"=batch with train.accumulate={train['accumulate']}{problem}")

@@ -15,7 +15,7 @@ from torch import nn
 
 from paa import files
 from paa.config.errors import ConfigError
-from paa.datasets.findings import counted
+from paa.datasets.findings import summarize
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.loader import train_batches
 from paa.datasets.targets import TrainingBoxes, training_boxes, training_images
@@ -163,7 +163,7 @@ class Training:
 
     def _say_left_out(self, split: str, index: CocoIndex) -> None:
         if index.invalid:
-            self.say(f"{self.paths.train_id}  left out of {split} (data.on_invalid=drop): {counted(index.invalid)}")
+            self.say(f"{self.paths.train_id}  left out of {split} (data.on_invalid=drop): {summarize(index.invalid)}")
 
     def _batches(self, index: CocoIndex, truths: TrainingBoxes, chosen: np.ndarray, backbone: Any, start: int) -> Any:
         config = self.parts.config

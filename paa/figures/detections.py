@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
 from paa.drawing.assignment import LETTERS
-from paa.drawing.labels import put_tags
+from paa.drawing.labels import draw_labels
 from paa.evaluation import Results
 from paa.figures.panels import Panel, panels
 from paa.figures.style import BLUE, GREEN, SKY, VERMILION
@@ -128,7 +128,7 @@ def _boxes(panel: Panel, pixels: np.ndarray, boxes: np.ndarray, texts: list[str]
         axis.add_patch(Rectangle(**box, edgecolor="white", linewidth=1.8, zorder=1.9))
         axis.add_patch(Rectangle(**box, edgecolor=color, linewidth=1.0, linestyle=line, zorder=2))
     tints = [_LOOKS[kind][1] for kind in kinds]
-    put_tags(axis, boxes, texts, tints, shape=(height, width), inches=panel.inches, points=LETTERS)
+    draw_labels(axis, boxes, texts, tints, shape=(height, width), inches=panel.inches, points=LETTERS)
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
 
 

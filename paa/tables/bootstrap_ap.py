@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paa.datasets.rng import RESAMPLE, Draws
+from paa.datasets.rng import BOOTSTRAP, Rng
 from paa.evaluation.matches import AREAS, RECALLS, THRESHOLDS, Array, Matches
 
 METRICS = ("AP", "AP50", "AP75")
@@ -30,7 +30,7 @@ def draw(images: int, resamples: int, seed: int = 0) -> Array:
     """
     if images < 1 or resamples < 1:
         raise ValueError(f"{resamples} resamples of {images} images: both must be at least 1")
-    chosen = Draws(RESAMPLE, seed).indices(resamples * images, images).reshape(resamples, images)
+    chosen = Rng(BOOTSTRAP, seed).indices(resamples * images, images).reshape(resamples, images)
     chosen += np.arange(resamples)[:, None] * images
     return np.bincount(chosen.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.int32)
 

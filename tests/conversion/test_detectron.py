@@ -12,7 +12,7 @@ import torch
 from detectron_blobs import FILES, blobs
 from running import call
 
-from paa.conversion import anatomy, detectron
+from paa.conversion import detectron, network_spec
 from paa.conversion.errors import ConversionError
 from paa.detector import ResNet
 
@@ -22,7 +22,7 @@ def test_every_blob_has_its_place(name: str) -> None:
     form = FILES[name]
     state = {key: torch.empty(shape, device="meta") for key, shape in blobs(*form)}
     renamed = detectron.convert(state)
-    assert anatomy.body(renamed.state) == anatomy.Body(*form[:3], ())
+    assert network_spec.backbone_spec(renamed.state) == network_spec.BackboneSpec(*form[:3], ())
     with torch.device("meta"):
         own = ResNet(form[0], "x", "frozen", convention="caffe", groups=form[1], width_per_group=form[2]).state_dict()
     assert {key: value.shape for key, value in own.items()} == {k: v.shape for k, v in renamed.state.items()}

@@ -117,8 +117,8 @@ def test_images_are_looked_at_once(tmp_path, monkeypatch):
     root = build(tmp_path / "set", Case(None))
     source(root).check(["train", "val"])
     looked = []
-    real = facts.look
-    monkeypatch.setattr(facts, "look", lambda path, level: looked.append(path.name) or real(path, level))
+    real = facts.inspect
+    monkeypatch.setattr(facts, "inspect", lambda path, level: looked.append(path.name) or real(path, level))
     source(root).check(["train", "val"])
     assert looked == []
     (root / "images" / "2.png").write_bytes(b"now it is text")

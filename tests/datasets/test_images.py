@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from paa.datasets.errors import ImageError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.image_folder import folder_index
-from paa.datasets.image_scan import facts, look
+from paa.datasets.image_scan import inspect, scan
 from paa.datasets.images import decode, orientation_for, orientation_of, to_rgb
 
 SIZE = (32, 24)
@@ -168,26 +168,26 @@ def test_a_draft_of_a_jpeg_finds_what_a_whole_decode_finds(tmp_path):
                 problem = False
             except ImageError as error:
                 problem = "cannot be decoded" in str(error)
-            assert bool(look(path, "decode").problem) == problem
+            assert bool(inspect(path, "decode").problem) == problem
             found += problem
-        assert not look(path.with_name("none.jpg"), "size").level
+        assert not inspect(path.with_name("none.jpg"), "size").level
     assert found >= 36  # every cut, at the least
 
 
 def test_facts_name_size_colors_and_orientation(tmp_path):
     (tmp_path / "a.jpg").write_bytes(with_tag(8, "JPEG"))
     (tmp_path / "b.png").write_bytes(encoded(Image.new("LA", (5, 4))))
-    one, two, three = facts(tmp_path, ["a.jpg", "b.png", "c.png"], "size", tmp_path / "cache")
+    one, two, three = scan(tmp_path, ["a.jpg", "b.png", "c.png"], "size", tmp_path / "cache")
     assert (one.size, one.orientation, one.colors, one.problem) == (SIZE, 8, "RGB", "")
     assert (two.size, two.orientation, two.colors) == ((5, 4), 1, "LA")
     assert three.problem == "no such file"
-    assert facts(tmp_path, ["a.jpg"], "size", tmp_path / "cache") == [one]
+    assert scan(tmp_path, ["a.jpg"], "size", tmp_path / "cache") == [one]
     (cache,) = (tmp_path / "cache" / "images").iterdir()
     cache.write_text("rubbish")
-    assert facts(tmp_path, ["a.jpg"], "decode", tmp_path / "cache")[0].level == "decode"
+    assert scan(tmp_path, ["a.jpg"], "decode", tmp_path / "cache")[0].level == "decode"
     cache.unlink()
     (tmp_path / "file").write_text("")
-    assert facts(tmp_path, ["a.jpg"], "size", tmp_path / "file") == [one]  # no cache can be there
+    assert scan(tmp_path, ["a.jpg"], "size", tmp_path / "file") == [one]  # no cache can be there
 
 
 def test_an_unreadable_tag_is_no_orientation():

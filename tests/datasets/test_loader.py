@@ -17,7 +17,7 @@ from paa.datasets.formats.sources import Custom, Shapes
 from paa.datasets.images import decode
 from paa.datasets.loader import scaled_batches, train_batches
 from paa.datasets.loader import test_batches as all_batches
-from paa.datasets.rng import AUGMENT, Draws
+from paa.datasets.rng import AUGMENT, Rng
 from paa.datasets.sampler import TrainSampler
 from paa.datasets.targets import training_boxes
 from paa.datasets.transforms import Transform
@@ -81,7 +81,7 @@ def test_an_image_is_what_its_seed_epoch_and_position_make_of_it(tiny):
     for step, batch in enumerate(train_batches(tiny, MANY, sampler, steps=20)):
         for place, (epoch, i) in enumerate(sampler.batch(step)):
             boxes, labels = truths.of(i)
-            image, boxes = MANY(decode(tiny, i), boxes, Draws(AUGMENT, 9, epoch, i))
+            image, boxes = MANY(decode(tiny, i), boxes, Rng(AUGMENT, 9, epoch, i))
             h, w = image.shape[1:]
             assert batch.image_ids[place] == tiny.image_ids[i]
             assert batch.sizes[place].tolist() == [h, w]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paa.checks import OutOfRange
-from paa.datasets.rng import ORDER, Draws
+from paa.datasets.rng import ORDER, Rng
 from paa.datasets.sampler import TrainSampler
 
 
@@ -18,7 +18,7 @@ def literal(heights, widths, batch_size, seed, grouped, images, steps):
     """Queues filled image by image, epoch by epoch; a full queue is a batch."""
     queues, batches, epoch = {}, [], 0
     while len(batches) < steps:
-        for at in Draws(ORDER, seed, epoch).permutation(len(images)).tolist():
+        for at in Rng(ORDER, seed, epoch).permutation(len(images)).tolist():
             image = int(images[at])
             group = {"at_least": heights[image] >= widths[image], "above": heights[image] > widths[image]}.get(grouped)
             queue = queues.setdefault(group, [])

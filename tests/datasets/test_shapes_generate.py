@@ -71,7 +71,7 @@ def draw(seed, split, index, size, real=generator.draw):
 generator.draw = draw
 generator.generate(generator.Spec(seed=5, size=64, train=6, val=3, test=2), Path(sys.argv[1]), quiet=True)
 """
-"""Draws the data set SMALL, and waits in the middle of it for a line on stdin."""
+"""Draw the data set SMALL, and waits in the middle of it for a line on stdin."""
 
 
 @pytest.fixture

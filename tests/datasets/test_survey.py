@@ -9,7 +9,7 @@ from running import call
 
 from paa.anchors import AnchorGrid
 from paa.datasets import Custom
-from paa.datasets.image_check import looked_at
+from paa.datasets.image_check import scan_images
 from paa.datasets.survey import best_iou, survey
 from paa.datasets.transforms import Transform
 
@@ -55,7 +55,7 @@ def test_survey_by_hand(tmp_path):
 
     root = build(tmp_path / "set", Case(None, annotations=change, files=files))
     index = Custom(root, tmp_path, on_invalid="drop").index("train")
-    one = survey(index, looked_at(index, "decode", tmp_path), Transform(short=48), GRID, 0.1)
+    one = survey(index, scan_images(index, "decode", tmp_path), Transform(short=48), GRID, 0.1)
     assert (one.images, one.empty, one.boxes, one.crowds, one.no_area) == (4, 1, 4, 1, 1)
     assert one.sides == (32, 32, 40)
     assert one.classes == [("disc", 4), ("ring", 0)]

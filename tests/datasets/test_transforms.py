@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from paa.checks import OutOfRange
-from paa.datasets.rng import AUGMENT, Draws
+from paa.datasets.rng import AUGMENT, Rng
 from paa.datasets.transforms import Transform, pad, target_size
 
 
@@ -117,14 +117,14 @@ def test_boxes_follow_each_side_by_its_own_factor():
 @pytest.mark.parametrize(("legacy", "expected"), [(False, [[16, 2, 18, 9]]), (True, [[15, 2, 17, 9]])])
 def test_mirror_by_hand(legacy, expected):
     image = picture(10, 20)
-    pixels, boxes = plain(flip=1, legacy=legacy)(image, torch.tensor([[2.0, 2, 4, 9]]), Draws(AUGMENT, 0))
+    pixels, boxes = plain(flip=1, legacy=legacy)(image, torch.tensor([[2.0, 2, 4, 9]]), Rng(AUGMENT, 0))
     assert boxes.tolist() == expected
     assert np.array_equal(pixels[0].numpy(), np.asarray(image)[:, ::-1, 0].astype(np.float32))
 
 
-def test_mirror_has_its_probability_and_needs_draws():
+def test_mirror_has_its_probability_and_needs_rng():
     transform, image, box = plain(flip=0.25), picture(4, 20), torch.tensor([[0.0, 0, 1, 1]])
-    flips = sum(float(transform(image, box, Draws(AUGMENT, 0, 0, i))[1][0, 2]) == 20 for i in range(2000))
+    flips = sum(float(transform(image, box, Rng(AUGMENT, 0, 0, i))[1][0, 2]) == 20 for i in range(2000))
     assert abs(flips / 2000 - 0.25) < 0.03
     assert torch.equal(Transform(flip=1)(image, box)[1], box)
 
@@ -143,7 +143,7 @@ def test_normalization_in_both_conventions():
 def test_short_sides_are_drawn_from_a_range_or_a_list():
     image = picture(20, 20)
     ranged, listed = plain(short=[24, 27]), plain(short=[24, 27, 40])
-    sizes = [[t(image, NONE, Draws(AUGMENT, i))[0].shape[1] for i in range(200)] for t in (ranged, listed)]
+    sizes = [[t(image, NONE, Rng(AUGMENT, i))[0].shape[1] for i in range(200)] for t in (ranged, listed)]
     assert set(sizes[0]) == {24, 25, 26, 27}
     assert set(sizes[1]) == {24, 27, 40}
     assert min(np.bincount(sizes[0])[24:]) > 25

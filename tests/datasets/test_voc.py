@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 from coco_files import write
-from voc_files import annotation, from_coco, thing, write_voc
+from voc_files import annotation, from_coco, obj, write_voc
 
 from paa.checks import OutOfRange
 from paa.datasets import Custom, Voc
@@ -17,10 +17,10 @@ from paa.datasets.formats.coco_index import CocoIndex
 
 PART = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>"
 TRAIN = {
-    "000012": annotation(thing("ox", (1, 1, 60, 40)), thing("cat", (11, 6, 20, 15), PART, difficult="1")),
-    "000005": annotation(thing("cat", (10.5, 2, 12, 3.25), difficult=None), size=(60, 40)),
+    "000012": annotation(obj("ox", (1, 1, 60, 40)), obj("cat", (11, 6, 20, 15), PART, difficult="1")),
+    "000005": annotation(obj("cat", (10.5, 2, 12, 3.25), difficult=None), size=(60, 40)),
 }
-VAL = {"000007": annotation(thing("ox", (5, 5, 9, 9))), "000009": annotation()}
+VAL = {"000007": annotation(obj("ox", (5, 5, 9, 9))), "000009": annotation()}
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_splits_and_lists(folder):
 
 
 def test_the_image_may_be_no_jpg_and_its_stated_name_stale(tmp_path):
-    named = annotation(thing("ox", (1, 1, 9, 9)), file_name="/home/me/a.v2.png")
+    named = annotation(obj("ox", (1, 1, 9, 9)), file_name="/home/me/a.v2.png")
     folder = write_voc(tmp_path / "voc", {"train": {"sub/a.v2": named, "b": named}}, suffix=".png")
     index = source(folder).index("train")
     assert index.file_names.tolist() == ["b.png", "sub/a.v2.png"]
@@ -90,15 +90,15 @@ def test_the_digest_is_that_of_the_content(folder, tmp_path):
 def test_a_digest_is_remembered_until_a_file_changes(folder, monkeypatch):
     before = source(folder).digest("val")
     with monkeypatch.context() as patch:
-        patch.setattr("paa.datasets.formats.voc.pictures", lambda *_: pytest.fail("read again"))
+        patch.setattr("paa.datasets.formats.voc.read_images", lambda *_: pytest.fail("read again"))
         assert source(folder).digest("val") == before
     path = folder / "Annotations/000007.xml"
-    path.write_text(annotation(thing("ox", (5, 5, 9, 8))))
+    path.write_text(annotation(obj("ox", (5, 5, 9, 8))))
     os.utime(path, ns=(1, 1))
     after = source(folder).digest("val")
     assert after != before
     # A class that training gets moves the labels of val, whose own files are as they were.
-    (folder / "Annotations/000012.xml").write_text(annotation(thing("hen", (1, 1, 9, 9)), thing("ox", (1, 1, 9, 9))))
+    (folder / "Annotations/000012.xml").write_text(annotation(obj("hen", (1, 1, 9, 9)), obj("ox", (1, 1, 9, 9))))
     assert source(folder).digest("val") not in {before, after}
 
 
@@ -110,7 +110,7 @@ BAD = {
     "no size": (annotation(size=None), r"000005\.xml: has no <size> with <width>$"),
     "size": (annotation(size=("wide", 4)), r"000005\.xml: <width> wide: must be an integer$"),
     "no side": (annotation(size=(0, 4)), r"000005\.xml: the image has \"width\" 0: must be an integer from 1"),
-    "no name": (annotation(thing("", (1, 1, 2, 2))), r"000005\.xml: has an <object> without <name>$"),
+    "no name": (annotation(obj("", (1, 1, 2, 2))), r"000005\.xml: has an <object> without <name>$"),
     "entity": ('<!DOCTYPE a [<!ENTITY e "x">]><annotation>&e;</annotation>', r"000005\.xml: declares a document type"),
     "outside entity": (
         '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation>&e;</annotation>',
@@ -147,8 +147,8 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_an_object_that_cannot_be_used_is_refused_or_dropped(folder, name):
     box, message = WRONG[name]
-    things = (thing("ox", (1, 1, 9, 9)), thing("cat", box), thing("ox", (2, 2, 9, 9)))
-    (folder / "Annotations/000005.xml").write_text(annotation(*things))
+    objects = (obj("ox", (1, 1, 9, 9)), obj("cat", box), obj("ox", (2, 2, 9, 9)))
+    (folder / "Annotations/000005.xml").write_text(annotation(*objects))
     with pytest.raises(AnnotationError, match=rf"Annotations/000005\.xml: {message}.*data\.on_invalid=drop"):
         source(folder, on_invalid="error").index("train")
     index = source(folder, on_invalid="drop").index("train")
@@ -159,7 +159,7 @@ def test_an_object_that_cannot_be_used_is_refused_or_dropped(folder, name):
 
 
 def test_an_object_of_a_class_that_training_has_not(folder):
-    (folder / "Annotations/000007.xml").write_text(annotation(thing("zebra", (1, 1, 9, 9)), thing("ox", (1, 1, 9, 9))))
+    (folder / "Annotations/000007.xml").write_text(annotation(obj("zebra", (1, 1, 9, 9)), obj("ox", (1, 1, 9, 9))))
     listed = r"is of a class that is not among those of ImageSets/Main/train\.txt"
     message = rf"000007\.xml: object 1 \(zebra\) {listed}.*data\.on_invalid=drop"
     with pytest.raises(AnnotationError, match=message):
@@ -218,7 +218,7 @@ def test_real_data_to_voc_and_back(shared, tmp_path):
     bccd = Custom(shared / "data/bccd", cache_dir=tmp_path / "cache")
     indices = {split: bccd.index(split) for split in ("train", "val", "test")}
     assert sorted(indices["train"].file_names.tolist()) == indices["train"].file_names.tolist()
-    folder = write_voc(tmp_path / "voc", {s: from_coco(i) for s, i in indices.items()}, pictures=False)
+    folder = write_voc(tmp_path / "voc", {s: from_coco(i) for s, i in indices.items()}, images=False)
     (folder / "JPEGImages").rmdir()
     (folder / "JPEGImages").symlink_to(shared / "data/bccd/images")
     classes = list(indices["train"].category_names)
@@ -233,6 +233,6 @@ def test_a_folder_of_both_formats_gives_one_digest(tmp_path):
     folder = write_voc(tmp_path / "voc", {"train": TRAIN, "val": VAL})
     index = source(folder).index("train")
     content = index.to_coco().dataset
-    write(tmp_path / "coco", json.loads(json.dumps(content)), "train", pictures=False)
+    write(tmp_path / "coco", json.loads(json.dumps(content)), "train", images=False)
     custom = Custom(tmp_path / "coco", cache_dir=tmp_path / "cache")
     assert custom.digest("train") == source(folder).digest("train")

@@ -13,18 +13,18 @@ from paa.datasets.formats.coco_index import CocoIndex
 SIZE = (60, 40)
 
 
-def thing(name: str, box: tuple[Any, Any, Any, Any], inside: str = "", difficult: str | None = "0") -> str:
+def obj(name: str, box: tuple[Any, Any, Any, Any], inside: str = "", difficult: str | None = "0") -> str:
     """An <object> with (xmin, ymin, xmax, ymax); `inside` goes in front of its box."""
     corners = "".join(f"<{k}>{v}</{k}>" for k, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
     flag = "" if difficult is None else f"<difficult>{difficult}</difficult>"
     return f"<object><name>{escape(name)}</name><pose>Left</pose>{flag}{inside}<bndbox>{corners}</bndbox></object>\n"
 
 
-def annotation(*things: str, size: tuple[Any, Any] | None = SIZE, file_name: str = "") -> str:
+def annotation(*objects: str, size: tuple[Any, Any] | None = SIZE, file_name: str = "") -> str:
     """An XML file."""
     sides = "" if size is None else f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
     name = f"<filename>{file_name}</filename>" if file_name else ""
-    return f"<annotation>{name}<folder>VOC2007</folder>{sides}<segmented>0</segmented>\n{''.join(things)}</annotation>"
+    return f"<annotation>{name}<folder>VOC2007</folder>{sides}<segmented>0</segmented>\n{''.join(objects)}</annotation>"
 
 
 def write_voc(root: Path, splits: dict[str, dict[str, str]], *, suffix: str = ".jpg", pictures: bool = True) -> Path:
@@ -46,11 +46,11 @@ def from_coco(index: CocoIndex) -> dict[str, str]:
     """The XML of each image of an index, by name without its ending; crowds become difficult objects."""
     files = {}
     for i, name in enumerate(index.file_names.tolist()):
-        things = []
+        objects = []
         for k in range(index.offsets[i], index.offsets[i + 1]):
             x, y, w, h = (int(v) if v == int(v) else float(v) for v in index.boxes[k])
             box = (x + 1, y + 1, x + w, y + h)
-            things.append(thing(index.category_names[index.labels[k]], box, difficult=str(int(index.crowd[k]))))
+            objects.append(obj(index.category_names[index.labels[k]], box, difficult=str(int(index.crowd[k]))))
         size = (int(index.widths[i]), int(index.heights[i]))
-        files[Path(name).stem] = annotation(*things, size=size, file_name=name)
+        files[Path(name).stem] = annotation(*objects, size=size, file_name=name)
     return files

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from paa.commands.convert import converted
 from paa.config.compose import composer
-from paa.conversion.reading import Found
+from paa.conversion.safe_load import LoadedCheckpoint
 from paa.store.paths import runs
 
 LISTS = mmdet_checkpoints.read()
@@ -36,7 +36,7 @@ def test_its_names_and_shapes_are_taken_one_by_one(name: str) -> None:
     """On the meta device: no numbers, and a name that is missing, left over or misshapen refuses the conversion."""
     state = {key: torch.empty(shape, device="meta") for key, shape in LISTS[name].items()}
     with composer() as compose:
-        made = converted(Path("in.pth"), Found(state), ["assign=paa"], compose, Path("runs"))
+        made = converted(Path("in.pth"), LoadedCheckpoint(state), ["assign=paa"], compose, Path("runs"))
     mine = {key: value for key, value in made.state.items() if key != "head.scales"}
     assert len(mine) == sum(".scales." not in key for key in state)
     assert made.state["head.scales"].shape == (5,)

@@ -14,7 +14,7 @@ from running import call, loaded
 
 from paa.commands.convert import converted
 from paa.config.compose import composer
-from paa.conversion.reading import Found
+from paa.conversion.safe_load import LoadedCheckpoint
 from paa.store.paths import runs
 from paa.structures import Predictions
 
@@ -38,10 +38,10 @@ def test_their_names_and_shapes_are_taken_one_by_one(name: str) -> None:
     config, boxes = CONFIGS[name], anchors()
     state = {key: torch.empty(shape, device="meta") for key, shape in shapes(config).items()} | boxes
     with composer() as compose:
-        made = converted(Path("in.pth"), Found(state), [], compose, Path("runs"))
+        made = converted(Path("in.pth"), LoadedCheckpoint(state), [], compose, Path("runs"))
     kept = {key: value for key, value in state.items() if key not in boxes}
     assert sum(v.numel() for v in made.state.values()) == sum(v.numel() for v in kept.values())
-    assert sorted(made.foreign.renamed.unused) == sorted(boxes)
+    assert sorted(made.model.renamed.unused) == sorted(boxes)
     backbone = made.parts.config["backbone"]
     assert (made.choices["backbone"], backbone["stride_in_1x1"], backbone["dcn_stages"]) == BACKBONES[name]
     assert (backbone["convention"], backbone["bn_eps"], backbone["norm"]) == ("caffe", 0.0, "frozen")
@@ -79,7 +79,7 @@ def test_deformable_stages_and_towers_and_groups_compute_what_theirs_do():
     config = Config(50, 32, 4, False, C4_TO_C5, True)
     state = random_state(config)
     with composer() as compose:
-        made = converted(Path("in.pth"), Found(dict(state)), [], compose, Path("runs"))
+        made = converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, Path("runs"))
     made.detector.load_state_dict(made.state, assign=True)
     compare(config, state, made.detector.eval())
 

@@ -31,7 +31,7 @@ from paa.commands.convert import Conversion, converted
 from paa.config.compose import composer, resolved
 from paa.conversion.classes import coco
 from paa.conversion.errors import ConversionError
-from paa.conversion.reading import Found
+from paa.conversion.safe_load import LoadedCheckpoint
 from paa.experiment.init_weights import Start
 from paa.experiment.parts import assemble
 from paa.store.paths import runs
@@ -60,7 +60,7 @@ def features(model: Any, images: Tensor) -> list[Tensor]:
 def make(model: nn.Module, whole: bool) -> Conversion:
     with composer() as compose:
         out = Path("runs") if whole else None
-        made = converted(Path("in.pth"), Found(dict(model.state_dict())), [], compose, out)
+        made = converted(Path("in.pth"), LoadedCheckpoint(dict(model.state_dict())), [], compose, out)
     made.detector.load_state_dict(made.state, assign=True)
     made.detector.eval()
     return made
@@ -91,7 +91,7 @@ def test_a_retinanet_of_our_form_is_a_run_with_its_outputs(tmp_path, capsys):
 def test_of_fcos_all_but_the_boxes_is_the_same():
     model = FCOS(backbone(), 91).eval()
     made = make(model, whole=False)
-    assert list(made.foreign.other) == ["head.bbox_pred", "head.scales"]
+    assert list(made.model.other) == ["head.bbox_pred", "head.scales"]
     assert made.fresh == ["head.scales", "head.bbox_pred.weight", "head.bbox_pred.bias"]
     images = torch.randn(1, 3, 128, 160, generator=torch.Generator().manual_seed(1))
     expected = model.head(features(model, images))
@@ -104,7 +104,7 @@ def test_of_fcos_all_but_the_boxes_is_the_same():
 def test_of_a_usual_retinanet_backbone_and_pyramid_are_the_same():
     model = RetinaNet(backbone(), 91).eval()
     made = make(model, whole=False)
-    assert made.foreign.other == {"head": "its towers have no GroupNorm"}
+    assert made.model.other == {"head": "its towers have no GroupNorm"}
     assert all(name.startswith("head.") for name in made.fresh)
     images = torch.randn(1, 3, 128, 160, generator=torch.Generator().manual_seed(1))
     pyramid = made.detector.fpn(made.detector.backbone(images))
@@ -126,16 +126,16 @@ def test_what_is_not_the_same_is_named_and_its_weights_are_left_out(name: str):
     with torch.device("meta"):
         state = build(weights=None, weights_backbone=None).state_dict()
     with composer() as compose:
-        made = converted(Path("in.pth"), Found(dict(state)), [], compose, None)
+        made = converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, None)
         with pytest.raises(ConversionError) as refused:
-            converted(Path("in.pth"), Found(dict(state)), [], compose, Path("runs"))
-    assert list(made.foreign.other) == other
+            converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, Path("runs"))
+    assert list(made.model.other) == other
     for part in other:
         assert part in str(refused.value)
         assert any(fresh.startswith(part) for fresh in made.fresh)
     counters = sum(key.endswith("num_batches_tracked") for key in state)
     taken = len(made.state) - len(made.fresh)
-    assert taken + len(made.foreign.renamed.unused) + counters == len(state)
+    assert taken + len(made.model.renamed.unused) + counters == len(state)
 
 
 def test_a_file_of_parts_starts_a_training(tmp_path, capsys):

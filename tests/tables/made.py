@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 
-from paa.datasets.rng import Draws
+from paa.datasets.rng import Rng
 from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
 from paa.store.paths import RunPaths
@@ -44,14 +44,14 @@ class Truth:
     """The part of a CocoIndex that evaluation uses: boxes of two sizes, one crowd."""
 
     def __init__(self) -> None:
-        draws, self.image_ids = Draws(9, 1), list(range(1, IMAGES + 1))
+        rng, self.image_ids = Rng(9, 1), list(range(1, IMAGES + 1))
         self.category_ids = list(range(1, CLASSES + 1))
         self.category_names = ["ring", "bar", "dot"]
         self.annotations: list[dict[str, Any]] = []
         for image in self.image_ids:
             for n in range(TRUTHS):
                 side = 20 if n % 2 else 60
-                box = [draws.below(300), draws.below(300), side + draws.below(10), side + draws.below(10)]
+                box = [rng.randbelow(300), rng.randbelow(300), side + rng.randbelow(10), side + rng.randbelow(10)]
                 number = len(self.annotations) + 1
                 one = {"id": number, "image_id": image, "category_id": 1 + n % CLASSES, "bbox": box}
                 self.annotations.append({**one, "area": box[2] * box[3], "iscrowd": int(number == 7)})
@@ -74,13 +74,13 @@ TRUTH = Truth()
 @lru_cache
 def detected(seed: int, error: int) -> Evaluation:
     """The evaluation of a detector that misplaces boxes by up to `error` pixels; 1000 finds nothing."""
-    draws, rows = Draws(9, 2, seed, error), []
+    rng, rows = Rng(9, 2, seed, error), []
     for truth in TRUTH.annotations:
-        box = [v + draws.between(-error, error) for v in truth["bbox"]]
-        score = 500 + draws.below(500) - 10 * error
-        rows.append((truth["image_id"], truth["category_id"] - 1, box, score, 40 + draws.below(60)))
-        if draws.chance(1, 2):
-            rows.append((truth["image_id"], draws.below(CLASSES), [9, 9, 30, 30], draws.below(900), 50))
+        box = [v + rng.randint(-error, error) for v in truth["bbox"]]
+        score = 500 + rng.randbelow(500) - 10 * error
+        rows.append((truth["image_id"], truth["category_id"] - 1, box, score, 40 + rng.randbelow(60)))
+        if rng.bernoulli(1, 2):
+            rows.append((truth["image_id"], rng.randbelow(CLASSES), [9, 9, 30, 30], rng.randbelow(900), 50))
     rows = [] if error == 1000 else rows
     scores = np.array([max(r[3], 1) for r in rows], dtype=np.float32) / 1024
     results = Results(

@@ -14,7 +14,7 @@ from paa.datasets.errors import DataError
 from paa.datasets.findings import check_mode
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.coco_json import Lists, load
-from paa.datasets.image_check import VERIFY, looked_at, refuse, turns, without_broken
+from paa.datasets.image_check import VERIFY, applied_orientations, drop_unusable, require_usable, scan_images
 from paa.datasets.images import EXIF
 from paa.datasets.targets import training_boxes
 
@@ -22,11 +22,11 @@ _PARSED: dict[tuple[str, ...], CocoIndex] = {}
 """What this process has read, by the digest of its content and where it lies: the jobs of a sweep share one."""
 
 
-class Folder:
+class FolderSource:
     """Splits that are files of annotations and folders of images below a root folder; subclasses say which.
 
     files       of each split: annotation file, image folder (below the root), and whether it must have annotations.
-    optional    splits that may be absent. `layout` tells a person what the root folder must be.
+    optional    splits that may be absent. `expected` says what the root folder must be.
 
     root        the folder.
     cache_dir   where digests of annotations and what is known of image files are remembered; None: the user's cache
@@ -40,7 +40,7 @@ class Folder:
 
     files: dict[str, tuple[str, str, bool]]
     optional: tuple[str, ...] = ()
-    layout: str
+    expected: str
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Folder:
         exif: str = "auto",
     ) -> None:
         if not isinstance(root, str | Path) or not str(root).strip():
-            raise checks.OutOfRange("root", f"={root}: must be {self.layout}")
+            raise checks.OutOfRange("root", f"={root}: must be {self.expected}")
         self.root = Path(root).expanduser()
         self.cache_dir = cache_dir
         self.split = checks.choice("split", split, self.names)
@@ -82,7 +82,7 @@ class Folder:
     def prepare(self) -> None:
         """Raises DataError where the root folder is not there; annotation files are missed when they are asked for."""
         if not self.root.is_dir():
-            raise DataError(f"data.root={self.root}: no such folder; must be {self.layout}")
+            raise DataError(f"data.root={self.root}: no such folder; must be {self.expected}")
 
     def index(self, split: str) -> CocoIndex:
         """The split's images and annotations, read once. Raises DataError, naming what is missing or broken.
@@ -92,7 +92,7 @@ class Folder:
         if split not in self._read:
             index = self._parsed(split)
             if self.on_invalid == "drop" and self.verify != "none":
-                index = without_broken(index, looked_at(index, self.verify, self.cache_dir))
+                index = drop_unusable(index, scan_images(index, self.verify, self.cache_dir))
             self._read[split] = index
         return self._read[split]
 
@@ -108,7 +108,7 @@ class Folder:
         for split in splits:
             index = self.index(split)
             if self.on_invalid == "error" and self.verify != "none":
-                refuse(index, looked_at(index, self.verify, self.cache_dir))
+                require_usable(index, scan_images(index, self.verify, self.cache_dir))
             index.require_classes(self.index(splits[0]).categories)
             if split == "train" and not len(training_boxes(index).boxes):
                 raise DataError(f"{index.path}: has no box to train on; must list boxes of some width and height")
@@ -135,7 +135,7 @@ class Folder:
             digest = digest if len(index) == len(self._parsed(split)) else index.digest()
         if self.exif != "ignore":
             index = self.index(split)
-            turned = turns(index, looked_at(index, "size", self.cache_dir))
+            turned = applied_orientations(index, scan_images(index, "size", self.cache_dir))
             digest = hashlib.sha256(f"{digest} turned {turned}".encode()).hexdigest() if turned else digest
         return digest
 
@@ -171,7 +171,7 @@ class Folder:
             raise DataError(f"split {split!r}: must be one of {', '.join(self.splits)}")
         annotation_file, image_dir, labeled = self.files[split]
         if not (self.root / annotation_file).is_file():
-            raise DataError(f"data.root={self.root}: has no {annotation_file}; must be {self.layout}")
+            raise DataError(f"data.root={self.root}: has no {annotation_file}; must be {self.expected}")
         if not (self.root / image_dir).is_dir():
-            raise DataError(f"data.root={self.root}: has no folder {image_dir}; must be {self.layout}")
+            raise DataError(f"data.root={self.root}: has no folder {image_dir}; must be {self.expected}")
         return self.root / annotation_file, self.root / image_dir, labeled

@@ -12,36 +12,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from paa import checks
-from paa.datasets.cache import remembered
+from paa.datasets.cache import cached_digest
 from paa.datasets.errors import AnnotationError, DataError
 from paa.datasets.findings import Findings
 from paa.datasets.formats import voc
-from paa.datasets.formats.base import Folder
+from paa.datasets.formats.base import FolderSource
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.shapes.generate import SPLIT_DIGESTS, VERSION, Spec, generate
 
 
-class Custom(Folder):
+class Custom(FolderSource):
     """One's own data in COCO format.
 
     root       folder with images/, annotations/train.json, annotations/val.json and, if there is one, test.json, which
                may be without annotations.
     split      the split that is evaluated: train, val or test.
-    Other arguments are those of `Folder`.
+    Other arguments are those of `FolderSource`.
     """
 
     files = {split: (f"annotations/{split}.json", "images", split != "test") for split in ("train", "val", "test")}  # noqa: RUF012
     optional = ("test",)
-    layout = "a folder with images/, annotations/train.json, annotations/val.json and perhaps annotations/test.json"
+    expected = "a folder with images/, annotations/train.json, annotations/val.json and perhaps annotations/test.json"
 
 
-class Coco(Folder):
+class Coco(FolderSource):
     """COCO 2017 as it is distributed.
 
     root       folder with annotations/, train2017/, val2017/ and, for the split test-dev, test2017/.
     split      the split that is evaluated: train, val or test-dev.
     exif       "ignore" unless said otherwise: pycocotools and the authors' code leave images as they are stored.
-    Other arguments are those of `Folder`.
+    Other arguments are those of `FolderSource`.
     """
 
     files = {  # noqa: RUF012
@@ -50,7 +50,7 @@ class Coco(Folder):
         "test-dev": ("annotations/image_info_test-dev2017.json", "test2017", False),
     }
     optional = ("test-dev",)
-    layout = (
+    expected = (
         "a folder with annotations/instances_train2017.json, annotations/instances_val2017.json, train2017/, val2017/"
         " (and annotations/image_info_test-dev2017.json, test2017/ for test-dev)"
     )
@@ -72,7 +72,7 @@ class Coco(Folder):
         return f"{split}2017"
 
 
-class Voc(Folder):
+class Voc(FolderSource):
     """A folder in the layout of Pascal VOC, read into the same index as COCO files.
 
     root         folder with Annotations/, JPEGImages/ and ImageSets/Main/.
@@ -81,12 +81,12 @@ class Voc(Folder):
                  alphabetical order.
     difficult    ignore: difficult objects are crowds (no targets, ignored by the evaluation); keep: as any object.
     split        the split that is evaluated: train, val or test.
-    Other arguments are those of `Folder`.
+    Other arguments are those of `FolderSource`.
     Ids count from 1: images by name, annotations as they come in them, categories by label.
     """
 
     optional = ("test",)
-    layout = "a folder with Annotations/, JPEGImages/ and ImageSets/Main/ that holds the lists of the splits"
+    expected = "a folder with Annotations/, JPEGImages/ and ImageSets/Main/ that holds the lists of the splits"
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Voc(Folder):
         self.lists = lists
         self.classes = None if classes is None else _class_names(classes)
         self.difficult = checks.choice("difficult", difficult, voc.DIFFICULT)
-        self._pictures: dict[str, list[voc.Picture]] = {}
+        self._images: dict[str, list[voc.VocImage]] = {}
         self._digests: dict[str, str] = {}
 
     def _own_digest(self, split: str) -> str:
@@ -129,12 +129,12 @@ class Voc(Folder):
             seen.update(b"\n")
         key = json.dumps(["voc 1", str(self.root.resolve()), self.classes, self.difficult, self.on_invalid])
         key += seen.hexdigest()
-        return remembered(key, lambda: self._load(split, *self._paths(split)).digest(), self.cache_dir)
+        return cached_digest(key, lambda: self._load(split, *self._paths(split)).digest(), self.cache_dir)
 
     def _paths(self, split: str) -> tuple[Path, Path, bool]:
         paths = super()._paths(split)
         if not (self.root / voc.ANNOTATIONS).is_dir():
-            raise DataError(f"data.root={self.root}: has no folder {voc.ANNOTATIONS}; must be {self.layout}")
+            raise DataError(f"data.root={self.root}: has no folder {voc.ANNOTATIONS}; must be {self.expected}")
         return paths
 
     def _load(self, split: str, annotation_file: Path, image_dir: Path, labeled: bool) -> CocoIndex:
@@ -153,11 +153,11 @@ class Voc(Folder):
             raise AnnotationError(refusal)
         return replace(index, invalid=told.all)
 
-    def _found(self, split: str) -> list[voc.Picture]:
+    def _found(self, split: str) -> list[voc.VocImage]:
         self._paths(split)
-        if split not in self._pictures:
-            self._pictures[split] = voc.pictures(self.root, self.lists[split])
-        return self._pictures[split]
+        if split not in self._images:
+            self._images[split] = voc.read_images(self.root, self.lists[split])
+        return self._images[split]
 
 
 def _state(path: Path) -> str:
@@ -204,7 +204,7 @@ class Shapes:
         self.spec = Spec(seed, size, train, val, test)
 
     def prepare(self, *, quiet: bool = False) -> None:
-        """Draws the data set if it is not there; of several processes at it one wins, the others take its folder."""
+        """Draw the data set if it is not there; of several processes at it one wins, the others take its folder."""
         try:
             generate(self.spec, self.root, quiet=quiet)
         except OSError as error:

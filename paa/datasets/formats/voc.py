@@ -30,7 +30,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True)
-class Thing:
+class VocObject:
     """An object of an XML file: its class, (xmin, ymin, xmax, ymax) as they stand there, whether it is difficult.
 
     A coordinate that is no number is NaN here; `problem` then says so, and is "" of all others.
@@ -43,20 +43,20 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Picture:
+class VocImage:
     """An XML file: the image's name below JPEGImages/, its size in pixels, its objects in the file's order."""
 
     path: Path
     file_name: str
     width: int
     height: int
-    things: list[Thing]
+    objects: list[VocObject]
 
 
-def pictures(root: Path, list_name: str) -> list[Picture]:
+def read_images(root: Path, list_name: str) -> list[VocImage]:
     """The images of ImageSets/Main/<list_name>.txt in the order of their names. AnnotationError in a line."""
     names, files = listed(root / LISTS / f"{list_name}.txt"), image_files(root)
-    return [_picture(root / ANNOTATIONS / f"{name}.xml", name, files.get(name, [])) for name in names]
+    return [_image(root / ANNOTATIONS / f"{name}.xml", name, files.get(name, [])) for name in names]
 
 
 def image_files(root: Path) -> dict[str, list[str]]:
@@ -96,22 +96,22 @@ def listed(path: Path) -> list[str]:
     return sorted(names)
 
 
-def class_names(found: Sequence[Picture]) -> list[str]:
+def class_names(found: Sequence[VocImage]) -> list[str]:
     """The classes of all objects, in alphabetical order."""
-    return sorted({thing.name for picture in found for thing in picture.things})
+    return sorted({obj.name for image in found for obj in image.objects})
 
 
 @dataclass(frozen=True)
 class Listed:
     """Pictures as COCO's lists "images", "annotations", "categories" with ids from 1, and where an id comes from.
 
-    things    of each annotation: its file, its number in it, and the object.
+    objects    of each annotation: its file, its number in it, and the object.
     problems  what is wrong with an annotation that the lists cannot hold, by its id.
     """
 
     lists: dict[str, list[dict[str, Any]]]
-    pictures: Sequence[Picture]
-    things: list[tuple[Path, int, Thing]]
+    images: Sequence[VocImage]
+    objects: list[tuple[Path, int, VocObject]]
     problems: dict[int, str]
 
     def told(self, text: str, path: Path) -> str:
@@ -123,13 +123,13 @@ class Listed:
             return text
         at, rest = int(match[2]) - 1, text[match.end() :]
         if match[1] == "image":
-            return f"{self.pictures[at].path}: the image {rest}"
-        file, number, thing = self.things[at]
+            return f"{self.images[at].path}: the image {rest}"
+        file, number, obj = self.objects[at]
         rest = self.problems.get(at + 1, rest)
-        return f"{file}: object {number} ({thing.name}) {rest}"
+        return f"{file}: object {number} ({obj.name}) {rest}"
 
 
-def as_coco(found: Sequence[Picture], classes: Sequence[str], difficult: str, known: str = "classes") -> Listed:
+def as_coco(found: Sequence[VocImage], classes: Sequence[str], difficult: str, known: str = "classes") -> Listed:
     """COCO's lists of `found`. An object that they cannot hold stands in them as one that is sure to be refused there.
 
     VOC counts pixels from 1 and both corners belong to the box: x = xmin - 1, w = xmax - xmin + 1.
@@ -138,25 +138,25 @@ def as_coco(found: Sequence[Picture], classes: Sequence[str], difficult: str, kn
     ids = {name: number for number, name in enumerate(classes, start=1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    things, problems = [], {}
-    for number, picture in enumerate(found, start=1):
-        images.append({"id": number, "file_name": picture.file_name, "width": picture.width, "height": picture.height})
-        for of_file, thing in enumerate(picture.things, start=1):
-            left, top, right, bottom = thing.corners
+    objects, problems = [], {}
+    for number, image in enumerate(found, start=1):
+        images.append({"id": number, "file_name": image.file_name, "width": image.width, "height": image.height})
+        for of_file, obj in enumerate(image.objects, start=1):
+            left, top, right, bottom = obj.corners
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": number,
-                    "category_id": ids.get(thing.name, 0),
+                    "category_id": ids.get(obj.name, 0),
                     "bbox": [left - 1, top - 1, right - left + 1, bottom - top + 1],
-                    "iscrowd": int(thing.difficult and difficult == "ignore"),
+                    "iscrowd": int(obj.difficult and difficult == "ignore"),
                 }
             )
-            things.append((picture.path, of_file, thing))
-            if thing.problem or thing.name not in ids:
-                problems[len(things)] = thing.problem or f"is of a class that is not among {known}"
+            objects.append((image.path, of_file, obj))
+            if obj.problem or obj.name not in ids:
+                problems[len(objects)] = obj.problem or f"is of a class that is not among {known}"
     categories = [{"id": number, "name": name} for name, number in ids.items()]
-    return Listed({"images": images, "annotations": annotations, "categories": categories}, found, things, problems)
+    return Listed({"images": images, "annotations": annotations, "categories": categories}, found, objects, problems)
 
 
 class _Tree(ElementTree.TreeBuilder):
@@ -182,14 +182,16 @@ def _parse(path: Path) -> ElementTree.Element:
     return root
 
 
-def _picture(path: Path, name: str, files: Sequence[str]) -> Picture:
+def _image(path: Path, name: str, files: Sequence[str]) -> VocImage:
     root = _parse(path)
     width, height = (_side(path, root, side) for side in ("width", "height"))
     stated = PurePosixPath(name).with_name(PurePosixPath((root.findtext("filename") or "").strip()).name or "-")
     usual = f"{name}.jpg"
     # JPEGImages/NAME.jpg in VOC itself; other tools keep PNGs there, and some leave a stale <filename> behind.
     known = [f for f in (usual, stated.as_posix(), *files) if f in files]
-    return Picture(path, known[0] if known else usual, width, height, [_thing(path, o) for o in root.findall("object")])
+    return VocImage(
+        path, known[0] if known else usual, width, height, [_object(path, o) for o in root.findall("object")]
+    )
 
 
 def _side(path: Path, root: ElementTree.Element, side: str) -> int:
@@ -202,7 +204,7 @@ def _side(path: Path, root: ElementTree.Element, side: str) -> int:
     return int(value)
 
 
-def _thing(path: Path, element: ElementTree.Element) -> Thing:
+def _object(path: Path, element: ElementTree.Element) -> VocObject:
     """An <object>. Its parts (<part>: head, hand, foot) have boxes of their own further in, and are not looked at."""
     name = (element.findtext("name") or "").strip()
     if not name:
@@ -213,7 +215,7 @@ def _thing(path: Path, element: ElementTree.Element) -> Thing:
     wrong = [f"<{side}> {text!r}" for side, text, value in zip(_SIDES, texts, corners, strict=True) if value != value]
     problem = (f"has {wrong[0]}: must be a number" if any(texts) else "has no <bndbox>") if wrong else ""
     difficult = (element.findtext("difficult") or "").strip().lower() in ("1", "true")
-    return Thing(name, corners, difficult, problem)
+    return VocObject(name, corners, difficult, problem)
 
 
 def _number(text: str) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paa.datasets.rng import SHAPES, Draws
+from paa.datasets.rng import SHAPES, Rng
 from paa.datasets.shapes.background import clutter, distractors, grain, ground
 from paa.datasets.shapes.forms import FORMS, HUE_SPREAD
 from paa.datasets.shapes.raster import DIRECTIONS, HUES, UPRIGHT, rgb, turned_grid
@@ -112,16 +112,16 @@ def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int], numerat
     return denominator * width * height > numerator * union
 
 
-def _stamp(draws: Draws, diameter: int, label: int) -> _Stamp:
-    form, direction = FORMS[label], draws.pick(UPRIGHT if draws.chance(1, 4) else DIRECTIONS)
-    odd = (draws.below(2), draws.below(2))
+def _stamp(rng: Rng, diameter: int, label: int) -> _Stamp:
+    form, direction = FORMS[label], rng.choice(UPRIGHT if rng.bernoulli(1, 4) else DIRECTIONS)
+    odd = (rng.randbelow(2), rng.randbelow(2))
     u, v = turned_grid(diameter, odd, direction)
     radius = diameter * direction[2]
-    mask = form.mask(u, v, radius, direction[2], draws.below(256))
-    hue = (form.degrees * HUES + draws.between(-HUE_SPREAD * HUES, HUE_SPREAD * HUES)) // 360
-    color = rgb(hue, draws.between(150, 250), draws.between(150, 250))
-    shade = 256 - draws.below(64) * np.abs(u + radius) // (2 * radius)
-    if diameter >= 24 and draws.chance(2, 3):
+    mask = form.mask(u, v, radius, direction[2], rng.randbelow(256))
+    hue = (form.degrees * HUES + rng.randint(-HUE_SPREAD * HUES, HUE_SPREAD * HUES)) // 360
+    color = rgb(hue, rng.randint(150, 250), rng.randint(150, 250))
+    shade = 256 - rng.randbelow(64) * np.abs(u + radius) // (2 * radius)
+    if diameter >= 24 and rng.bernoulli(2, 3):
         shade[mask & ~_inner(mask)] = 150
     extent = sorted((int(np.ptp(axis[mask])) + 2 * direction[2] for axis in (u, v)), reverse=True)
     return _Stamp(label, diameter, mask, shade, odd, color, (extent[0], extent[1]))
@@ -134,42 +134,42 @@ def _inner(mask: np.ndarray) -> np.ndarray:
     return inner
 
 
-def _free_place(draws: Draws, size: int, diameter: int) -> tuple[int, int]:
+def _free_place(rng: Rng, size: int, diameter: int) -> tuple[int, int]:
     """A center that keeps the form inside of the image, or, one time in five, lets it reach out of it."""
-    margin = min(diameter // (6 if draws.chance(1, 5) else 2), size // 2 - 1)
-    return draws.between(margin, size - 1 - margin), draws.between(margin, size - 1 - margin)
+    margin = min(diameter // (6 if rng.bernoulli(1, 5) else 2), size // 2 - 1)
+    return rng.randint(margin, size - 1 - margin), rng.randint(margin, size - 1 - margin)
 
 
-def _populate(draws: Draws, canvas: _Canvas) -> None:
-    bands = [draws.pick((_SMALL,) * 8 + (_MEDIUM,) * 8 + (_LARGE,) * 4) for _ in range(draws.pick(_COUNTS))]
-    for diameter in sorted((draws.between(*band) * canvas.size // 128 for band in bands), reverse=True):
-        near = draws.below(len(canvas.boxes)) if canvas.boxes and draws.chance(1, 12) else None
+def _populate(rng: Rng, canvas: _Canvas) -> None:
+    bands = [rng.choice((_SMALL,) * 8 + (_MEDIUM,) * 8 + (_LARGE,) * 4) for _ in range(rng.choice(_COUNTS))]
+    for diameter in sorted((rng.randint(*band) * canvas.size // 128 for band in bands), reverse=True):
+        near = rng.randbelow(len(canvas.boxes)) if canvas.boxes and rng.bernoulli(1, 12) else None
         twin = None
         if near is not None:
             other = canvas.stamps[near]
-            diameter = other.diameter * draws.between(75, 120) // 100
-            twin = other.label if draws.chance(1, 4) else None
-        stamp = _stamp(draws, max(diameter, 1), draws.below(len(FORMS)) if twin is None else twin)
+            diameter = other.diameter * rng.randint(75, 120) // 100
+            twin = other.label if rng.bernoulli(1, 4) else None
+        stamp = _stamp(rng, max(diameter, 1), rng.randbelow(len(FORMS)) if twin is None else twin)
         for _ in range(_TRIES):
             if near is None:
-                x, y = _free_place(draws, canvas.size, diameter)
+                x, y = _free_place(rng, canvas.size, diameter)
             else:
                 reach = diameter // 2 + 1
-                x, y = (c + draws.between(-reach, reach) for c in canvas.centers[near])
+                x, y = (c + rng.randint(-reach, reach) for c in canvas.centers[near])
             if canvas.place(stamp, x, y, near):
                 break
 
 
 def draw(seed: int, split: str, index: int, size: int = 128) -> Scene:
     """The image `index` of `split` of the data set `seed`; its stream is its own, so no other image changes it."""
-    draws = Draws(SHAPES, seed, SPLITS.index(split), index)
-    canvas = _Canvas(ground(draws, size))
-    clutter(draws, canvas.image, specks=8, lines=2)
-    distractors(draws, canvas.image)
+    rng = Rng(SHAPES, seed, SPLITS.index(split), index)
+    canvas = _Canvas(ground(rng, size))
+    clutter(rng, canvas.image, specks=8, lines=2)
+    distractors(rng, canvas.image)
     while not canvas.boxes:
-        _populate(draws, canvas)
-    clutter(draws, canvas.image, specks=3, lines=0)
-    pixels = np.clip(canvas.image + grain(draws, size), 0, 255).astype(np.uint8)
+        _populate(rng, canvas)
+    clutter(rng, canvas.image, specks=3, lines=0)
+    pixels = np.clip(canvas.image + grain(rng, size), 0, 255).astype(np.uint8)
     boxes = np.array(canvas.boxes, dtype=np.int64)
     middle = boxes[:, :2] + boxes[:, 2:] // 2
     return Scene(

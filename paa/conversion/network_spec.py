@@ -17,7 +17,7 @@ GROUPS = 32
 
 
 @dataclass(frozen=True)
-class Body:
+class BackboneSpec:
     """A ResNet: depth, groups and width per group of its 3x3 convolutions, stages (2 to 5) with deformable ones."""
 
     depth: int
@@ -34,7 +34,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class HeadForm:
+class HeadSpec:
     """A head: channels, convolutions of each tower, whether they have a bias, whether the last is deformable."""
 
     channels: int
@@ -43,7 +43,7 @@ class HeadForm:
     dcn: bool
 
 
-def body(state: Mapping[str, Tensor], prefix: str = "") -> Body:
+def backbone_spec(state: Mapping[str, Tensor], prefix: str = "") -> BackboneSpec:
     """The form of the ResNet below `prefix`; ConversionError where it is none of ours.
 
     Where blocks are missing it is the smallest network that has room for those that are there.
@@ -67,10 +67,10 @@ def body(state: Mapping[str, Tensor], prefix: str = "") -> Body:
         raise ConversionError(f"its backbone has {list(counts)} {kind}: must be a form of {known}")
     depth = min(fitting)[1]
     groups = inner.shape[0] // inner.shape[1] if bottleneck else 1
-    return Body(depth, groups, inner.shape[1], _deformable_stages(state, prefix, blocks))
+    return BackboneSpec(depth, groups, inner.shape[1], _deformable_stages(state, prefix, blocks))
 
 
-def head(state: Mapping[str, Tensor]) -> HeadForm:
+def head_spec(state: Mapping[str, Tensor]) -> HeadSpec:
     """The form of the head; ConversionError where ours cannot have it. Towers that are missing count as usual ones."""
     lateral = state.get("fpn.lateral.0.weight")
     channels = 256 if lateral is None else lateral.shape[0]
@@ -80,7 +80,7 @@ def head(state: Mapping[str, Tensor]) -> HeadForm:
     found = (re.fullmatch(r"head\.(?:cls|bbox)_tower\.(\d+)\.weight", name) for name in state)
     modules = {int(match[1]) for match in found if match is not None}
     if not modules:
-        return HeadForm(channels, 4, True, False)
+        return HeadSpec(channels, 4, True, False)
     depth = max(modules) // 3 + 1
     deformed = {int(name.split(".")[2]) for name in state if re.search(r"^head\.\w+_tower\.\d+\.offset\.", name)}
     if deformed - {3 * (depth - 1)}:
@@ -89,7 +89,7 @@ def head(state: Mapping[str, Tensor]) -> HeadForm:
     biased = any(
         re.fullmatch(r"head\.(?:cls|bbox)_tower\.(\d+)\.bias", n) and int(n.split(".")[2]) % 3 == 0 for n in state
     )
-    return HeadForm(channels, depth, biased, bool(deformed))
+    return HeadSpec(channels, depth, biased, bool(deformed))
 
 
 def _deformable_stages(state: Mapping[str, Tensor], prefix: str, blocks: Mapping[int, set[int]]) -> tuple[int, ...]:

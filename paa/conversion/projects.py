@@ -7,10 +7,10 @@ from types import ModuleType
 
 from paa.conversion import mmdetection, official, torchvision
 from paa.conversion.errors import ConversionError
-from paa.conversion.foreign import Foreign
-from paa.conversion.reading import Found
+from paa.conversion.safe_load import LoadedCheckpoint
+from paa.conversion.source_model import SourceModel
 
-SOURCES: tuple[ModuleType, ...] = (official, mmdetection, torchvision)
+PROJECTS: tuple[ModuleType, ...] = (official, mmdetection, torchvision)
 
 TITLES = {
     "official": "the authors' release",
@@ -21,12 +21,12 @@ TITLES = {
 """What to call each in a sentence."""
 
 
-def convert(found: Found) -> Foreign:
+def convert(found: LoadedCheckpoint) -> SourceModel:
     """The detector of a checkpoint, by its names; ConversionError where they are nobody's that is known here."""
-    for source in SOURCES:
+    for source in PROJECTS:
         if source.matches(found.state):
-            foreign: Foreign = source.convert(found)
-            return foreign
+            model: SourceModel = source.convert(found)
+            return model
     raise ConversionError(_unknown(found.state))
 
 

@@ -41,22 +41,22 @@ WRAPPERS = ("model", "state_dict")
 """Keys below which a checkpoint holds its state dict: of maskrcnn-benchmark, and of MMDetection."""
 
 
-class Found(NamedTuple):
+class LoadedCheckpoint(NamedTuple):
     """What a checkpoint holds.
 
     state    names to tensors, without the "module." that parallel training puts before each.
     text     the configuration that it states as text (MMDetection), or "".
     classes  names of the classes that it states (MMDetection), or None.
-    aside    full names of the objects of INERT that it holds.
+    skipped    full names of the objects of INERT that it holds.
     """
 
     state: dict[str, Tensor]
     text: str = ""
     classes: tuple[str, ...] | None = None
-    aside: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
-def read(path: Path) -> Found:
+def load(path: Path) -> LoadedCheckpoint:
     """What the checkpoint at `path` holds. ConversionError where there is no state dict in it, or code."""
     if not path.is_file():
         raise ConversionError(f"{path}: no such file; must be a checkpoint, .pth or .pkl")
@@ -78,7 +78,7 @@ def read(path: Path) -> Found:
     if strange:
         raise ConversionError(f"{path}: no tensors: {', '.join(strange)}; a state dict holds names and tensors alone")
     text, classes = _described(found.get("meta"))
-    return Found(_unwrapped(state), text, classes, tuple(sorted(met)))
+    return LoadedCheckpoint(_unwrapped(state), text, classes, tuple(sorted(met)))
 
 
 def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

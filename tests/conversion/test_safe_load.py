@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from paa.conversion.errors import ConversionError
-from paa.conversion.reading import read
+from paa.conversion.safe_load import load
 
 STATE = {"a.weight": torch.arange(3.0), "b": torch.ones(2, dtype=torch.int64)}
 
@@ -37,10 +37,10 @@ def saved(folder: Path, value: Any, **more: Any) -> Path:
     ids=["plain", "maskrcnn-benchmark", "MMDetection", "parallel"],
 )
 def test_forms(tmp_path: Path, wrap: Any, legacy: bool) -> None:
-    found = read(saved(tmp_path, wrap(STATE), _use_new_zipfile_serialization=not legacy))
+    found = load(saved(tmp_path, wrap(STATE), _use_new_zipfile_serialization=not legacy))
     assert found.state.keys() == STATE.keys()
     assert all(torch.equal(found.state[name], STATE[name]) for name in STATE)
-    assert (found.text, found.classes, found.aside) == ("", None, ())
+    assert (found.text, found.classes, found.skipped) == ("", None, ())
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_forms(tmp_path: Path, wrap: Any, legacy: bool) -> None:
     ids=["version 2", "version 3", "between"],
 )
 def test_the_description_of_mmdetection(tmp_path: Path, meta: Any) -> None:
-    found = read(saved(tmp_path, {"state_dict": STATE, "meta": meta}))
+    found = load(saved(tmp_path, {"state_dict": STATE, "meta": meta}))
     assert (found.text, found.classes) == ("type='PAAHead'", ("cat", "dog"))
 
 
@@ -80,11 +80,11 @@ def test_objects_beside_the_weights_are_read_past_and_named(tmp_path: Path, monk
         }
         path = saved(tmp_path, value)
     before, imported = torch.serialization.get_safe_globals(), module.__name__ in sys.modules
-    found = read(path)
+    found = load(path)
     assert torch.equal(found.state["a.weight"], STATE["a.weight"])
     names = {"argparse.Namespace", "datetime.datetime", "mmengine.logging.history_buffer.HistoryBuffer"}
-    assert names <= set(found.aside)
-    assert any(name.endswith("multiarray.scalar") for name in found.aside)
+    assert names <= set(found.skipped)
+    assert any(name.endswith("multiarray.scalar") for name in found.skipped)
     assert set(torch.serialization.get_safe_globals()) == set(before)
     assert (module.__name__ in sys.modules) is imported
 
@@ -106,11 +106,11 @@ class Unknown:
 def test_code_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
     path = saved(tmp_path, {"model": STATE, "what": Trap(tmp_path / "trap")})
     with pytest.raises(ConversionError, match=r"in\.pth: holds .*, which is code and is not read; where you trust it"):
-        read(path)
+        load(path)
     assert not (tmp_path / "trap").exists()
     path = saved(tmp_path, {"model": STATE, "what": Unknown()})
     with pytest.raises(ConversionError, match=r"in\.pth: holds test_reading\.Unknown, which is code"):
-        read(path)
+        load(path)
 
 
 @pytest.mark.parametrize(
@@ -123,16 +123,16 @@ def test_code_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
 )
 def test_what_is_no_state_dict(tmp_path: Path, value: Any, message: str) -> None:
     with pytest.raises(ConversionError) as refused:
-        read(saved(tmp_path, value))
+        load(saved(tmp_path, value))
     assert str(refused.value).startswith(f"{tmp_path / 'in.pth'}: {message}")
 
 
 def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"no such file; must be a checkpoint, \.pth or \.pkl"):
-        read(tmp_path / "none.pth")
+        load(tmp_path / "none.pth")
     for text in ("half", '"""A module."""'):  # of the second torch says that to execute it may succeed
         (tmp_path / "in.pth").write_text(text)
         with pytest.raises(ConversionError) as refused:
-            read(tmp_path / "in.pth")
+            load(tmp_path / "in.pth")
         reason = "no file of torch.save, or a damaged one"
         assert str(refused.value) == f"{tmp_path / 'in.pth'}: cannot be read as tensors alone ({reason})"

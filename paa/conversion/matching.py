@@ -13,7 +13,7 @@ from paa.conversion.errors import ConversionError
 from paa.conversion.naming import COUNTERS, Renamed
 
 
-def fitted(
+def match_state(
     own: Mapping[str, Tensor], renamed: Renamed, path: Path, fresh: Sequence[str] = ()
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The whole state of the network: the tensors of `renamed` in place of those of `own`, as float32.

@@ -9,7 +9,7 @@ from paa.conversion.naming import Renamed
 
 
 @dataclass(frozen=True)
-class Foreign:
+class SourceModel:
     """A detector of another project, in our names.
 
     kind         where it comes from: "official" (the authors' release), "mmdet" or "torchvision".

@@ -4,13 +4,13 @@ import numpy as np
 from coco_files import content, write
 from PIL import Image
 
-from paa.datasets.contact_sheet import sheet
+from paa.datasets.contact_sheet import write_contact_sheet
 from paa.datasets.formats.coco_index import CocoIndex
 
 
 def test_sheet_shows_boxes_and_appears_whole(tmp_path):
     index = CocoIndex.read(write(tmp_path, content()), tmp_path / "images")
-    path = sheet(index, tmp_path / "out" / "sheet.png", 24, columns=2, tile=96)
+    path = write_contact_sheet(index, tmp_path / "out" / "sheet.png", 24, columns=2, tile=96)
     assert [p.name for p in path.parent.iterdir()] == ["sheet.png"]
     page = np.asarray(Image.open(path))
     assert page.shape == (200, 200, 3)
@@ -21,7 +21,7 @@ def test_sheet_shows_boxes_and_appears_whole(tmp_path):
 
 def test_sheet_takes_as_many_as_asked(tmp_path):
     index = CocoIndex.read(write(tmp_path, content()), tmp_path / "images")
-    assert Image.open(sheet(index, tmp_path / "s.png", 1, columns=1, tile=50)).size == (54, 54)
+    assert Image.open(write_contact_sheet(index, tmp_path / "s.png", 1, columns=1, tile=50)).size == (54, 54)
 
 
 def test_a_box_may_reach_any_number_of_pixels_over_the_edge(tmp_path):
@@ -32,5 +32,5 @@ def test_a_box_may_reach_any_number_of_pixels_over_the_edge(tmp_path):
         index = CocoIndex.read(write(tmp_path, data), tmp_path / "images")
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            pages.append(np.asarray(Image.open(sheet(index, tmp_path / "s.png", 4, tile=50))))
+            pages.append(np.asarray(Image.open(write_contact_sheet(index, tmp_path / "s.png", 4, tile=50))))
     assert np.array_equal(*pages)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from paa.datasets.resize import INTERPOLATIONS, resized
+from paa.datasets.resize import INTERPOLATIONS, resize_image
 
 
 def noise(height: int, width: int) -> Image.Image:
@@ -15,7 +15,7 @@ def noise(height: int, width: int) -> Image.Image:
 
 
 def pixels(image: Image.Image, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    out = resized(image, *size, interpolation)
+    out = resize_image(image, *size, interpolation)
     assert (out.dtype, tuple(out.shape)) == (torch.uint8, (3, *size))
     return out.permute(1, 2, 0).contiguous().numpy()
 
