@@ -129,9 +129,9 @@ def test_it_is_a_row_of_table_1_where_it_has_a_file_there(inside, swept):
 def test_the_check_of_the_page_says_nothing_is_wrong(inside):
     exec(compile(command("python", "-c")[2], str(PAGE), "exec"), {})
     own = runpy.run_path(str(inside / "my" / "test_gap.py"))
-    (marks,) = own["test_gap_keeps_the_promises_of_a_boundary"].pytestmark
+    (marks,) = own["test_gap_is_a_valid_boundary"].pytestmark
     for within in marks.args[1]:
-        own["test_gap_keeps_the_promises_of_a_boundary"](within)
+        own["test_gap_is_a_valid_boundary"](within)
 
 
 def test_what_is_finished_trains_nothing_and_an_edit_is_another_run(inside, swept, capsys):
