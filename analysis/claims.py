@@ -14,7 +14,7 @@ from paa.commands.table_options import deliver, hint, nothing_run, parsed, parse
 from paa.store.paths import runs
 from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings
-from paa.tables.claims_table import claims_csv, claims_sheet
+from paa.tables.claims_table import claims_sheet, write_csv
 from paa.tables.formats import WRITERS
 
 GROUPS = ("table1", "table2", "table2_right", "table4")
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         by_group = {group: [e for e in entries if e.table == group] for group in GROUPS}
         every = findings(by_group, options.runs_dir, Bootstrap(options.resamples))
         sheets = [claims_sheet(every, entries)]
-        texts = {kind: claims_csv(every) if kind == "csv" else WRITERS[kind](sheets) for kind in options.format}
+        texts = {kind: write_csv(every) if kind == "csv" else WRITERS[kind](sheets) for kind in options.format}
         deliver(texts, "claims", sheets, options.out)
     return 0
 

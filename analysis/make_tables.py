@@ -19,11 +19,9 @@ from paa.runs import collect
 from paa.store.paths import runs
 from paa.tables import records
 from paa.tables.bootstrap import Bootstrap
-from paa.tables.formats import WRITERS
-from paa.tables.formats.long import comma_separated
+from paa.tables.formats import WRITERS, numbers
 from paa.tables.layout import GROUPS, LAYOUTS
-from paa.tables.measure import measure
-from paa.tables.model import Table
+from paa.tables.model import Table, tested
 from paa.tables.published import Published
 from paa.tables.sheet import sheet
 
@@ -77,13 +75,10 @@ def _where(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _write(options: argparse.Namespace, tables: Sequence[Table]) -> None:
-    published, bootstrap = Published.read(PUBLISHED), Bootstrap(options.resamples)
-    measured = [(table, measure(table, bootstrap)) for table in tables]
-    sheets = [sheet(table, parts, published) for table, parts in measured]
-    texts = {
-        kind: comma_separated(measured, published) if kind == "csv" else WRITERS[kind](sheets)
-        for kind in options.format
-    }
+    bootstrap = Bootstrap(options.resamples)
+    compared = [tested(table, bootstrap) for table in tables]
+    sheets = [sheet(table) for table in compared]
+    texts = {kind: numbers.write(compared) if kind == "csv" else WRITERS[kind](sheets) for kind in options.format}
     deliver(texts, tables[0].name if len(tables) == 1 else "tables", sheets, options.out)
 
 

@@ -61,8 +61,7 @@ def markdown(
 ) -> str:
     """Write a Markdown table; `digits` and `right` as in `aligned`. Only "|" is escaped."""
     right = _numeric(header, rows) if right is None else right
-    body = [[text.replace("|", "\\|") for text in row] for row in _cells(header, rows, digits)]
-    lines = [list(header), ["--:" if r else "---" for r in right], *body]
+    lines = [_piped(header), ["--:" if r else "---" for r in right], *map(_piped, _cells(header, rows, digits))]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
@@ -111,3 +110,7 @@ def _numeric(header: Sequence[str], rows: Rows) -> list[bool]:
     full = [row for row in rows if len(row) == len(header)]
     present = [[row[i] for row in full if cell(row[i])] for i in range(len(header))]
     return [bool(p) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in p) for p in present]
+
+
+def _piped(texts: Sequence[str]) -> list[str]:
+    return [text.replace("|", "\\|") for text in texts]

@@ -1,1 +1,1 @@
-"""From records to tables that can be published: statistics, layout, formats. No network and no Hydra below here."""
+"""Tables for publication, from the records of runs: statistics, layout, formats. Knows neither networks nor Hydra."""

@@ -1,10 +1,10 @@
 """Differences of AP between evaluated runs, with an interval: a paired bootstrap over the test images.
 
-Two runs are judged on the same images, and an image that is hard for one is hard for the other: so each draw of images
-serves all runs alike, and what spreads is their difference. Seeds are strata: runs are compared within a seed, and the
-mean over the seeds is what is estimated. All seeds see the same draw, since they saw the same images; drawing anew for
-each would take their common images for independent ones, and make intervals too narrow. The seeds themselves are not
-drawn: an interval is about other images, not about other seeds.
+Two runs are evaluated on the same images, and an image that is hard for one is hard for the other. So each resample of
+the images is used for all runs, and the interval is that of their difference. Seeds are strata: runs are compared
+within a seed, and the mean over the seeds is estimated. All seeds use the same resamples, because they were evaluated
+on the same images; new resamples for each seed would treat these images as independent and make intervals too narrow.
+The seeds themselves are not resampled: an interval describes other images, not other seeds.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from paa.evaluation.matches import Array, Matches
 from paa.tables.bootstrap_ap import METRICS, draw, resampled
 
 RESAMPLES = 1000
-"""Draws of a bootstrap: an interval's end then hangs on 25 of them, and p is 0.002 at least."""
+"""Resamples of a bootstrap: an interval's end then depends on 25 of them, and p is at least 0.002."""
 
 LEVEL = 0.95
 
 
 class PairingError(UserError, ValueError):
-    """Evaluations that cannot be compared image by image; the message says why, in a few words."""
+    """Evaluations that cannot be compared image by image; the message says why."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """A part of a sum: factor x AP (or AP50, AP75) of one table row, of which matches are {seed: path of the .npz}."""
+    """A term of a sum: factor x AP (or AP50, AP75) of one table row; matches is {seed: path of the .npz}."""
 
     factor: float
     matches: Mapping[int, Path]
@@ -43,10 +43,10 @@ class Term:
 class Estimate:
     """A difference in AP, percent, or another sum of APs.
 
-    value      on all images, mean over `seeds`; by_seed, what it is the mean of.
-    low, high  95 % interval: percentiles of the draws.
-    p          two-sided: twice the smaller part of the draws on either side of 0, each part counted with the
-               observation itself, so that it is never 0.
+    value      on all images, mean over `seeds` of `by_seed`.
+    low, high  95 % interval: percentiles of the resamples.
+    p          two-sided: twice the smaller share of resamples on either side of 0, the observation included, so that
+               it is never 0.
     """
 
     value: float
@@ -60,9 +60,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a bootstrap knows of one evaluation: AP of all images, and of each draw.
+    """AP of one evaluation on all images, and on each resample.
 
-    truth  digest of the images and of how many ground truths each has: only what was judged on the same can be paired.
+    truth  digest of the images and their number of ground truths: only evaluations on the same ones can be paired.
     """
 
     whole: Mapping[str, float]
@@ -71,7 +71,7 @@ class Sample:
 
 
 class Bootstrap:
-    """Draws of test images, the same for all evaluations that it is asked about. Each file is worked on once."""
+    """Resamples of the test images, the same for all evaluations. Each file is read once."""
 
     def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
         self.resamples, self.seed = resamples, seed
@@ -79,7 +79,7 @@ class Bootstrap:
         self._draws: dict[int, Array] = {}
 
     def sample(self, path: Path) -> Sample:
-        """AP of the matches in `path` on all images and on each draw. FileNotFoundError; ValueError names the file."""
+        """Return AP of the matches in `path`. FileNotFoundError; ValueError names the file."""
         if path not in self._samples:
             matches = Matches.load(path)
             images = len(matches.image_ids)
@@ -94,14 +94,14 @@ class Bootstrap:
         return self._samples[path]
 
     def difference(self, ours: Mapping[int, Path], theirs: Mapping[int, Path], metric: str = "AP") -> Estimate:
-        """How far ours is above theirs; see `estimate`."""
+        """Estimate ours - theirs; see `estimate`."""
         return self.estimate([Term(1.0, ours, metric), Term(-1.0, theirs, metric)])
 
     def estimate(self, terms: Sequence[Term]) -> Estimate:
-        """The sum of `terms`, on the seeds that all of them have.
+        """Estimate the sum of `terms`, on the seeds that all of them have.
 
-        PairingError where they have no seed in common, were evaluated on different images or ground truths, or there is
-        no ground truth. FileNotFoundError where matches were removed.
+        PairingError if they have no seed in common, were evaluated on different images or ground truths, or there is
+        no ground truth. FileNotFoundError if matches were removed.
         """
         for term in terms:
             if term.metric not in METRICS:

@@ -1,10 +1,10 @@
-"""AP on many resamples of the test images at once: what a bootstrap of evaluated runs is made of.
+"""AP on many resamples of the test images together, as a bootstrap needs it.
 
 Legend: I images, S resamples, D detections and J true positives of a class, T = 10 IoU thresholds.
 
-A resample is told by how often it holds each image. Detections are sorted once for each class; a resample then is a
-column of weights on the sorted detections, and precision, which rises at true positives alone, needs to be known there
-alone: a fifth or less of the rows.
+A resample is given by how often it contains each image. Detections are sorted once for each class; a resample is then
+a column of weights on the sorted detections. Precision rises only at true positives, so it is computed only there: at
+a fifth of the rows or less.
 """
 
 from __future__ import annotations
@@ -17,16 +17,13 @@ from paa.datasets.rng import BOOTSTRAP, Rng
 from paa.evaluation.matches import AREAS, RECALLS, THRESHOLDS, Array, Matches
 
 METRICS = ("AP", "AP50", "AP75")
-"""What is computed of each resample, with the weights of one range of areas."""
-
-_CELLS = 200_000
-"""Weights that are worked on at a time: they stay in the processor's cache."""
+"""The numbers that are computed for each resample, over objects of all sizes."""
 
 
 def draw(images: int, resamples: int, seed: int = 0) -> Array:
-    """How often each of `resamples` draws of `images` images, with replacement, holds each image: [S, I] int32.
+    """Draw `resamples` times `images` images with replacement; return how often each is drawn: [S, I] int32.
 
-    The same arguments give the same draws on every machine.
+    The same arguments give the same result on every machine. ValueError if an argument is below 1.
     """
     if images < 1 or resamples < 1:
         raise ValueError(f"{resamples} resamples of {images} images: both must be at least 1")
@@ -35,24 +32,24 @@ def draw(images: int, resamples: int, seed: int = 0) -> Array:
     return np.bincount(chosen.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.int32)
 
 
-def resampled(matches: Matches, copies: Array, area: str = "all") -> dict[str, Array]:
-    """{"AP", "AP50", "AP75": [S] float64, percent} over ground truths of `area`; NaN where a resample has none.
+def resampled(matches: Matches, copies: Array, cells: int = 200_000) -> dict[str, Array]:
+    """Return {"AP", "AP50", "AP75": [S] float64, percent}; NaN for a resample without ground truth.
 
-    copies  [S, I] whole numbers: how often each resample holds each image of `matches.image_ids`; see `draw`.
-    Equal to COCO evaluation of a data set in which every copy is an image of its own, but where detections of one class
-    have one score: they stand in the order of the images, all copies of an image together.
-    ValueError where copies do not fit.
+    copies  [S, I] integers: how often each resample contains each image of `matches.image_ids`; see `draw`.
+    cells   weights processed together: few enough to stay in the processor's cache.
+    Equal to COCO evaluation of a data set in which every copy is a separate image, except for equal scores within a
+    class: these detections are ordered by image, all copies of an image together.
+    ValueError if the shape of `copies` does not fit.
     """
     copies = np.asarray(copies)
     if copies.ndim != 2 or copies.shape[1] != len(matches.image_ids):
         raise ValueError(f"copies has shape {copies.shape}, not (resamples, {len(matches.image_ids)})")
-    a = AREAS.index(area)
     by_image = np.ascontiguousarray(copies.T, dtype=np.int32)
     total, counted = np.zeros((len(THRESHOLDS), len(copies))), np.zeros(len(copies), dtype=np.int64)
-    for curve in _curves(matches, a):
+    for curve in _curves(matches):
         held = curve.truths(by_image)
         counted += held > 0
-        step = max(1, _CELLS // max(len(curve.image), 1))
+        step = max(1, cells // max(len(curve.image), 1))
         for low in range(0, len(copies), step):
             part = slice(low, low + step)
             total[:, part] += curve.means(by_image[:, part], held[part])
@@ -63,12 +60,12 @@ def resampled(matches: Matches, copies: Array, area: str = "all") -> dict[str, A
 
 @dataclass(frozen=True)
 class _Curve:
-    """The detections of one class, best first, and its ground truths in one range of areas.
+    """The detections of one class, best first, and its ground truths.
 
-    image    [D] their images, as far as the last true positive of any threshold.
+    image    [D] their images, up to the last true positive of any threshold.
     true     per threshold, positions [J] of the true positives.
-    ignored  per threshold, [D] bool of what counts neither way, or None where nothing does.
-    gt_image, gt_count  images with ground truth of the class, and how much.
+    ignored  per threshold, [D] bool, detections that are not counted, or None if there are none.
+    gt_image, gt_count  images with ground truth of the class, and how many.
     """
 
     image: Array
@@ -78,11 +75,11 @@ class _Curve:
     gt_count: Array
 
     def truths(self, by_image: Array) -> Array:
-        """Ground truths [S] of each resample."""
+        """Count the ground truths [S] of each resample."""
         return self.gt_count @ by_image[self.gt_image]
 
     def means(self, by_image: Array, held: Array) -> Array:
-        """Mean over recalls of the interpolated precision [T, S]; 0 where a resample has no ground truth."""
+        """Average the interpolated precision over recalls: [T, S]; 0 for a resample without ground truth."""
         weight = by_image[self.image]
         seen = np.cumsum(weight, axis=0, dtype=np.int32)
         rate = 1.0 / np.maximum(held, 1)
@@ -100,8 +97,9 @@ class _Curve:
         return np.where(held > 0, out / len(RECALLS), 0.0)
 
 
-def _curves(matches: Matches, a: int) -> list[_Curve]:
-    """The classes with ground truth in the area range `a`."""
+def _curves(matches: Matches) -> list[_Curve]:
+    """The classes with ground truth."""
+    a = AREAS.index("all")
     order = np.lexsort((-matches.score.astype(np.float64), matches.label))  # stable, as pycocotools' mergesort
     bounds = np.searchsorted(matches.label[order], np.arange(matches.classes + 1))
     out = []
@@ -128,7 +126,7 @@ def _curves(matches: Matches, a: int) -> list[_Curve]:
 def _recalls_up_to(hits: Array, held: Array, rate: Array) -> Array:
     """How many of COCO's recalls are at most hits / held: [J, S] int32 for hits [J, S], held [S] and 1 / held [S].
 
-    The comparison is COCO's own, hits / held against the floats of RECALLS, wherever the two can be equal.
+    Wherever the two can be equal, the comparison is COCO's: hits / held against the floats of RECALLS.
     """
     below = (hits * (100.0 * rate) + 1e-7).astype(np.int32)
     return below + (hits / np.maximum(held, 1) >= RECALLS[np.minimum(below, 100)])

@@ -1,13 +1,13 @@
-"""What has become of the rows of a table: their runs on disk, seed by seed, and the numbers that they left."""
+"""The rows of a table with what is on disk: the state of their runs, seed by seed, and their numbers."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Protocol
+from typing import Any
 
 from paa.store.columns import value_at
 from paa.store.errors import BadRecord
@@ -20,41 +20,9 @@ ERRORS = ("iou_error", "iou_error_positives")
 """Numbers of an evaluation that are not COCO's: errors of the predicted IoU."""
 
 
-NOT_RUN = "not run"
-"""Standing of a run that nobody has begun."""
-
-
-class _Evaluation(Protocol):
-    @property
-    def split(self) -> str: ...
-    @property
-    def voting(self) -> bool: ...
-    @property
-    def eval_id(self) -> str: ...
-
-
-class WantedRow(Protocol):
-    """A row of a table with one seed, as composing it gives it (`paa.planning.rows.Row`)."""
-
-    @property
-    def table(self) -> str: ...  # noqa: D102
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
-    @property
-    def config(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def choices(self) -> Mapping[str, str]: ...  # noqa: D102
-    @property
-    def paths(self) -> RunPaths: ...  # noqa: D102
-    @property
-    def evaluations(self) -> Sequence[_Evaluation]: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class Summary:
-    """Mean of a number over seeds; sd, their standard deviation (of a sample), None of one seed; n, how many."""
+    """Mean of a number over seeds; sd, their sample standard deviation (None for one seed); n, how many."""
 
     mean: float
     sd: float | None
@@ -62,42 +30,29 @@ class Summary:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Summary | None:
-        """The summary of `values`; None of none."""
+        """Summarize `values`; None if there are none."""
         every = list(values)
-        if not every:
-            return None
-        return cls(fmean(every), stdev(every) if len(every) > 1 else None, len(every))
+        return cls(fmean(every), stdev(every) if len(every) > 1 else None, len(every)) if every else None
 
 
 @dataclass(frozen=True)
 class Run:
     """One seed of a row.
 
-    training     its record; None where it has not ended.
-    evaluations  {voting: record} on the split of the table, as far as they are there; matches, {voting: path}, what
-                 became of each detection, as far as it is still there.
-    standing     "" where all is there; else what is missing, and how far the run is: "stopped at step 12 of 30".
+    begun        whether anybody has ever started it.
+    missing      why there is no training record: "not run", "stopped at step 12 of 30"; "" if there is one.
+    training     the record of the finished training, else None.
+    evaluations  {voting: record} on the split of the table, as far as they exist.
+    matches      {voting: path} of the stored matches (`paa.evaluation.matches`), as far as they exist.
     """
 
     seed: int
     train_id: str
+    begun: bool
+    missing: str
     training: TrainingRecord | None
     evaluations: Mapping[bool, EvaluationRecord]
     matches: Mapping[bool, Path]
-    standing: str
-
-    @property
-    def begun(self) -> bool:
-        """Whether anybody has ever worked on it."""
-        return self.standing != NOT_RUN
-
-    def number(self, metric: str, voting: bool) -> float | None:
-        """A COCO number or one of ERRORS; None where it has not been measured."""
-        record = self.evaluations.get(voting)
-        if record is None:
-            return None
-        value = getattr(record, metric) if metric in ERRORS else record.numbers.get(metric)
-        return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)
@@ -106,7 +61,8 @@ class Entry:
 
     table, name      its group and its file: "table1", "fnp_5".
     config, choices  the resolved configuration and the choices of groups, of the first seed.
-    split            that the table is of. runs, one a seed.
+    split            the split that the table shows.
+    runs             one for each seed.
     """
 
     table: str
@@ -117,120 +73,126 @@ class Entry:
     runs: tuple[Run, ...]
 
     def at(self, key: str) -> Any:
-        """The value of a dotted key of the configuration, None where there is no such key."""
+        """Return the value of a dotted key of the configuration, None if there is no such key."""
         return value_at(self.config, key)
 
-    def values(self, metric: str, voting: bool) -> dict[int, float]:
-        """{seed: number}, of the seeds that have it."""
-        found = {run.seed: run.number(metric, voting) for run in self.runs}
-        return {seed: value for seed, value in found.items() if value is not None}
+    def scores(self, voting: bool) -> Scores:
+        """Return the evaluations with score voting on or off."""
+        return Scores(self, voting)
 
-    def summary(self, metric: str, voting: bool) -> Summary | None:
-        """Mean over the seeds that have the number; None where none has."""
-        return Summary.of(self.values(metric, voting).values())
 
-    def matches(self, voting: bool) -> dict[int, Path]:
-        """{seed: path of the matches}, of the seeds that have a number for AP and matches."""
-        known = self.values("AP", voting)
-        return {run.seed: run.matches[voting] for run in self.runs if run.seed in known and voting in run.matches}
+@dataclass(frozen=True)
+class Scores:
+    """The evaluations of a row, with score voting on or off."""
 
-    def ids(self, voting: bool) -> tuple[str, ...]:
-        """What tells whether two entries are the same: the trainings, and the evaluations that are there."""
-        evaluations = (run.evaluations.get(voting) for run in self.runs)
-        return (*(run.train_id for run in self.runs), *(e.eval_id for e in evaluations if e is not None))
+    entry: Entry
+    voting: bool
 
-    def scored(self, voting: bool) -> str:
-        """Where numbers come from that an evaluation server gave, "" where none did."""
-        records = [run.evaluations[voting] for run in self.runs if voting in run.evaluations]
-        answers = [(record.score or {}) for record in records]
-        each = [f"{one.get('source', 'unknown')}, {one.get('date', 'no date')}" for one in answers if one]
+    def values(self, metric: str) -> dict[int, float]:
+        """{seed: number} for a COCO number or one of ERRORS, of the seeds that have it."""
+        found = {}
+        for seed, record in self._records().items():
+            value = getattr(record, metric) if metric in ERRORS else record.numbers.get(metric)
+            if isinstance(value, int | float):
+                found[seed] = float(value)
+        return found
+
+    def summary(self, metric: str) -> Summary | None:
+        """Return the mean over the seeds that have the number; None if no seed has it."""
+        return Summary.of(self.values(metric).values())
+
+    def matches(self) -> dict[int, Path]:
+        """{seed: path of the matches}, of the seeds that have AP and matches."""
+        measured, there = self.values("AP"), [run for run in self.entry.runs if self.voting in run.matches]
+        return {run.seed: run.matches[self.voting] for run in there if run.seed in measured}
+
+    def same_as(self, other: Scores) -> bool:
+        """Whether both are the same evaluations of the same trainings, under whatever names."""
+        return self._ids() == other._ids() and self.voting == other.voting
+
+    def server(self) -> str:
+        """Where the numbers come from if an evaluation server gave them, else ""."""
+        answers = [record.score for record in self._records().values() if record.score]
+        each = [f"{answer.get('source', 'unknown')}, {answer.get('date', 'no date')}" for answer in answers]
         return f"the evaluation server's numbers ({'; '.join(dict.fromkeys(each))})" if each else ""
 
-    def standing(self, voting: bool) -> str:
-        """What is missing, "" where nothing is: "seed 1: stopped at step 12 of 30"; one phrase where all are alike."""
-        missing = [(run.seed, _standing(run, voting)) for run in self.runs]
-        texts = [text for _, text in missing if text]
-        if len(texts) == len(self.runs) and len(set(texts)) == 1:
-            return texts[0]
-        return "; ".join(f"seed {seed}: {text}" for seed, text in missing if text)
+    def missing(self) -> str:
+        """What is missing, "" if nothing: "seed 1: stopped at step 12 of 30"; without seeds if all are alike."""
+        texts = {run.seed: self._missing(run) for run in self.entry.runs}
+        if len(set(texts.values())) == 1:
+            return next(iter(texts.values()))
+        return "; ".join(f"seed {seed}: {text}" for seed, text in texts.items() if text)
+
+    def _missing(self, run: Run) -> str:
+        if run.missing:
+            return run.missing
+        record = run.evaluations.get(self.voting)
+        if record is None:
+            return f"trained, not evaluated with voting {'on' if self.voting else 'off'}"
+        return "uploaded, not scored" if record.numbers.get("AP") is None else ""
+
+    def _records(self) -> dict[int, EvaluationRecord]:
+        return {run.seed: run.evaluations[self.voting] for run in self.entry.runs if self.voting in run.evaluations}
+
+    def _ids(self) -> list[str]:
+        return [*(run.train_id for run in self.entry.runs), *(r.eval_id for r in self._records().values())]
 
 
-def _standing(run: Run, voting: bool) -> str:
-    if run.standing:
-        return run.standing
-    record = run.evaluations.get(voting)
-    if record is None:
-        return f"trained, not evaluated with voting {'on' if voting else 'off'}"
-    return "uploaded, not scored" if record.numbers.get("AP") is None else ""
+def entries(rows: Iterable[Any]) -> list[Entry]:
+    """Read what is on disk of `rows` (`paa.planning.rows.Row`), in the order in which their names first appear.
 
-
-def entries(rows: Iterable[WantedRow]) -> list[Entry]:
-    """The rows with what lies on disk, in the order of their first seeds.
-
-    A record that cannot be read is named in an UnreadableRecord warning, and counts as not there.
+    A record that cannot be read is named in an UnreadableRecord warning and counts as missing.
     """
-    by_name: dict[tuple[str, str], list[WantedRow]] = {}
+    by_name: dict[tuple[str, str], list[Any]] = {}
     for row in rows:
         by_name.setdefault((row.table, row.name), []).append(row)
-    return [
-        Entry(
-            table,
-            name,
-            seeds[0].config,
-            seeds[0].choices,
-            _split(seeds[0]),
-            tuple(_run(row, _split(row)) for row in seeds),
-        )
-        for (table, name), seeds in by_name.items()
-    ]
+    out = []
+    for (table, name), seeds in by_name.items():
+        split = seeds[0].evaluations[0].split if seeds[0].evaluations else "val"
+        runs = tuple(_run(row, {e.voting: e.eval_id for e in row.evaluations if e.split == split}) for row in seeds)
+        out.append(Entry(table, name, seeds[0].config, seeds[0].choices, split, runs))
+    return out
 
 
-def _split(row: WantedRow) -> str:
-    return row.evaluations[0].split if row.evaluations else "val"
-
-
-def _run(row: WantedRow, split: str) -> Run:
-    paths = row.paths
-    steps = value_at(row.config, "schedule.steps")
+def _run(row: Any, eval_ids: Mapping[bool, str]) -> Run:
+    paths: RunPaths = row.paths
+    training, missing, records = None, "", {}
     try:
         training = TrainingRecord.read(paths.record)
         refuse_other(paths.record, training.train_id, paths.train_id)
+        records = _evaluations(paths, eval_ids, training.weights_sha256)
     except FileNotFoundError:
-        return Run(row.seed, paths.train_id, None, {}, {}, unfinished(paths, steps))
+        missing = _unfinished(paths, value_at(row.config, "schedule.steps"))
     except BadRecord as error:
         warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
-        return Run(row.seed, paths.train_id, None, {}, {}, "its record cannot be read")
-    wanted = {e.voting: e.eval_id for e in row.evaluations if e.split == split}
-    records, matches = {}, {}
-    for voting, eval_id in wanted.items():
+        training, missing = None, "its record cannot be read"
+    matches = {voting: paths.matches(record.eval_id) for voting, record in records.items()}
+    there = {voting: path for voting, path in matches.items() if path.exists()}
+    return Run(row.seed, paths.train_id, paths.folder.exists(), missing, training, records, there)
+
+
+def _evaluations(paths: RunPaths, eval_ids: Mapping[bool, str], weights_sha256: str) -> dict[bool, EvaluationRecord]:
+    """The evaluations of these weights, {voting: record}, as far as they exist."""
+    out = {}
+    for voting, eval_id in eval_ids.items():
+        path = paths.evaluation(eval_id)
         try:
-            records[voting] = _evaluation(paths, eval_id, training)
+            record = EvaluationRecord.read(path)
+            refuse_other(path, record.train_id, paths.train_id)
+            refuse_other(path, record.eval_id, eval_id)
+            if record.weights_sha256 != weights_sha256:
+                raise BadRecord(f"{path}: of other weights than the training ended with (their SHA-256 differs)")
+            out[voting] = record
         except FileNotFoundError:
             continue
         except BadRecord as error:
             warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
-            continue
-        if paths.matches(eval_id).exists():
-            matches[voting] = paths.matches(eval_id)
-    return Run(row.seed, paths.train_id, training, records, matches, "")
+    return out
 
 
-def _evaluation(paths: RunPaths, eval_id: str, training: TrainingRecord) -> EvaluationRecord:
-    """An evaluation of `training`. FileNotFoundError; BadRecord for one of another run, or of other weights."""
-    path = paths.evaluation(eval_id)
-    record = EvaluationRecord.read(path)
-    refuse_other(path, record.train_id, paths.train_id)
-    refuse_other(path, record.eval_id, eval_id)
-    if record.weights_sha256 != training.weights_sha256:
-        raise BadRecord(f"{path}: of other weights than the training ended with (their SHA-256 differs)")
-    return record
-
-
-def unfinished(paths: RunPaths, steps: Any) -> str:
-    """How far a training is that has no record: NOT_RUN, "running, step 400 of 2500", "failed at step 12 of 30"."""
+def _unfinished(paths: RunPaths, steps: Any) -> str:
+    """Say how far a training without a record is: "not run", "running, step 400 of 2500", "failed at step 12 of 30"."""
     if not paths.folder.exists():
-        return NOT_RUN
+        return "not run"
     where = state(paths)
-    if where.kind == "running":
-        return f"running, step {where.step or 0} of {steps}"
-    return f"{where.kind} at step {where.step or 0} of {steps}"
+    return f"{where.kind}{',' if where.kind == 'running' else ' at'} step {where.step or 0} of {steps}"

@@ -1,19 +1,19 @@
-"""The layout of the paper's Tables 1 to 4, filled with the rows that experiments/ holds.
+"""The layout of the paper's Tables 1 to 4, filled with the rows in experiments/.
 
-A row's place and label follow from its name and from what it is configured to be; one that the paper has no place for
-(a boundary of one's own, say) comes at the end of the part that it is nearest to.
+The place and label of a row follow from its name and configuration. A row that is not in the paper (your own boundary,
+for instance) comes at the end of the part that fits best.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from paa.store.columns import name_of
 from paa.store.text_table import cell
 from paa.tables.entries import Entry
-from paa.tables.model import AP, AP50, AP75, APL, APM, APS, Line, Metric, Part, Quote, Table
+from paa.tables.model import AP, AP50, AP75, APL, APM, APS, Line, Metric, Part, Table
 from paa.tables.published import Published
 
 MINIVAL = "COCO 2017 val (minival), ResNet-50, 135k steps of 16 images"
@@ -31,66 +31,66 @@ BOUNDARIES = {
     "b": "(b)",
     "c": "(c), default",
     "d": "(d)",
-    "b_2020": "(b) with the slip of July 2020",
+    "b_2020": "(b) as released in July 2020",
 }
 """Rows of Table 1, left."""
 
 ASSIGNERS = {"max_iou": "IoU", "atss": "ATSS", "paa": "PAA"}
 AUXILIARIES = {"none": "none", "centerness": "centerness", "iou": "IoU"}
 
-_VOTED = "90k steps, with voting: {}"
-_ELSEWHERE: dict[str, tuple[Quote, ...]] = {
-    "b": (Quote("reproductions", "PAA R50 1x, real Fig3(b)", "AP_minival", "a user's run of 90k steps: {}"),),
-    "b_2020": (Quote("reproductions", "PAA R50 1x voting (boundary of July 2020, buggy (b))", "AP_minival", _VOTED),),
-    "c": (
-        Quote("table2_left", "PAA / IoU pred", form="the same training in Table 2: {}"),
-        Quote("reproductions", "PAA R50 1x voting", "AP_minival", _VOTED),
-    ),
+_VOTED = ("AP_minival", "90k steps, with voting: {}")
+_CITED = {
+    "b": [("reproductions", "PAA R50 1x, real Fig3(b)", "AP_minival", "a user's run of 90k steps: {}")],
+    "b_2020": [("reproductions", "PAA R50 1x voting (boundary of July 2020, buggy (b))", *_VOTED)],
+    "c": [
+        ("table2_left", "PAA / IoU pred", "AP", "the same training in Table 2: {}"),
+        ("reproductions", "PAA R50 1x voting", *_VOTED),
+    ],
 }
-"""What was published of rows of Table 1 in other places."""
+"""Rows of Table 1: numbers published elsewhere, as arguments of `Published.value`."""
 
-_MODULES = {
-    ("max_iou", "none", False): Quote("table2_left", "IoU-assign / no aux"),
-    ("atss", "centerness", False): Quote("table2_left", "ATSS / centerness"),
-    ("atss", "iou", False): Quote("table2_left", "ATSS / IoU pred"),
-    ("paa", "none", False): Quote(
-        "table2_left", "PAA / no aux minus IoU-assign / no aux", "AP_delta", "+{} over IoU, none"
-    ),
-    ("paa", "centerness", False): Quote("table2_left", "PAA / centerness", "AP_vs_PAA_no_aux", "{} over PAA, none"),
-    ("paa", "iou", False): Quote("table2_left", "PAA / IoU pred"),
-    ("paa", "iou", True): Quote("table2_left", "PAA / IoU pred / voting"),
+_MODULES: dict[tuple[str, str, bool], tuple[str, ...]] = {
+    ("max_iou", "none", False): ("IoU-assign / no aux",),
+    ("atss", "centerness", False): ("ATSS / centerness",),
+    ("atss", "iou", False): ("ATSS / IoU pred",),
+    ("paa", "none", False): ("PAA / no aux minus IoU-assign / no aux", "AP_delta", "+{} over IoU, none"),
+    ("paa", "centerness", False): ("PAA / centerness", "AP_vs_PAA_no_aux", "{} over PAA, none"),
+    ("paa", "iou", False): ("PAA / IoU pred",),
+    ("paa", "iou", True): ("PAA / IoU pred / voting",),
 }
+"""Table 2, left: {(assigner, auxiliary, voting): row, metric and form of the published number}."""
 
 _SAME_NETWORK = {
     "PAA ResNeXt-101-64x4d": "PAA ResNeXt-101",
     "PAA ResNeXt-101-64x4d (multi-scale test)": "PAA ResNeXt-101 (multi-scale test)",
 }
-"""What published.csv calls a network otherwise, in the paper's own words."""
+"""Other names of networks in published.csv, as the paper writes them."""
 
 
 def table1(entries: Sequence[Entry], published: Published) -> Table:
-    """Separation boundaries on the left; on the right fixed numbers and score thresholds beside PAA."""
+    """Lay out Table 1: separation boundaries on the left; fixed numbers, score thresholds and PAA on the right."""
+
+    def line(entry: Entry, label: str, cited: str = "", rule: bool = False) -> Line:
+        values = [published.value(*words) for words in _CITED.get(cited, ())]
+        fails = name_of(entry.at("assign.boundary")) == "fsr" and entry.at("assign.boundary.t") == 0.3
+        quotes = {"AP": published.value("table1_right", "FSR (>0.3)")} if fails else {}
+        citations = tuple(f"{value.text}: {value.footnote}" for value in values)
+        return Line(entry.name, (label,), entry.scores(False), quotes, citations, rule)
+
     named = {entry.name: entry for entry in entries}
-    left = [
-        Line(name, (label,), named[name], also=_ELSEWHERE.get(name, ()))
-        for name, label in BOUNDARIES.items()
-        if name in named
-    ]
-    rest = [entry for entry in entries if entry.name not in BOUNDARIES and entry.name != "paa"]
-    right = [Line(entry.name, (rival(entry),), entry, quotes=_fails(entry)) for entry in rest]
-    reference = None
-    if "paa" in named:
-        reference = Line("paa", ("PAA",), named["paa"], also=_ELSEWHERE["c"], rule=bool(right))
-        right.append(reference)
+    left = [line(named[name], label, name) for name, label in BOUNDARIES.items() if name in named]
+    right = [line(entry, rival(entry)) for entry in entries if entry.name not in (*BOUNDARIES, "paa")]
+    reference = line(named["paa"], "PAA", "c", rule=bool(right)) if "paa" in named else None
+    right += [reference] if reference is not None else []
     parts = (
-        Part("left", "Separation boundary", ("boundary",), _ABLATION, tuple(left), reference, (AP,)),
-        Part("right", "Simpler separation", ("positive",), _ABLATION, tuple(right), reference, (AP,)),
+        Part("left", "Separation boundary", ("boundary",), _ABLATION, tuple(left), reference),
+        Part("right", "Simpler separation", ("positive",), _ABLATION, tuple(right), reference),
     )
-    return Table("table1", "Anchor separation", _filled(parts), MINIVAL)
+    return _table("table1", "Anchor separation", parts, MINIVAL)
 
 
 def rival(entry: Entry) -> str:
-    """What a row of Table 1, right, is called: "FNP (5)", "FSR (> 0.3)"."""
+    """Return the label of a row of Table 1, right: "FNP (5)", "FSR (> 0.3)"."""
     boundary = name_of(entry.at("assign.boundary"))
     if boundary == "fnp":
         end = entry.at("assign.boundary.n_end")
@@ -101,52 +101,41 @@ def rival(entry: Entry) -> str:
     return entry.name
 
 
-def _fails(entry: Entry) -> dict[str, Quote]:
-    fsr = name_of(entry.at("assign.boundary")) == "fsr" and entry.at("assign.boundary.t") == 0.3
-    return {"AP": Quote("table1_right", "FSR (>0.3)")} if fsr else {}
-
-
 def table2(entries: Sequence[Entry], published: Published) -> Table:
-    """Assignment, auxiliary task and voting on the left; on the right how well each backbone predicts the IoU."""
-    whole = next((e for e in entries if e.name == "paa_iou"), None)
+    """Lay out Table 2: assigner, auxiliary task and voting on the left; the IoU error of each backbone on the right."""
     networks = [e for e in entries if e.table == "table2_right"]
     modules = sorted((e for e in entries if e not in networks), key=_place)
-    lines = [line for entry in modules for line in _module_lines(entry)]
-    starts = [n for n, line in enumerate(lines) if n and line.stub[0] != lines[n - 1].stub[0]]
-    lines = [replace(line, rule=n in starts) for n, line in enumerate(lines)]
+    lines: list[Line] = []
+    for one in (line for entry in modules for line in _module_lines(entry, published)):
+        lines.append(replace(one, rule=bool(lines) and one.stub[0] != lines[-1].stub[0]))
     reference = next((line for line in lines if line.key == "paa_iou, voting"), None)
-    everyone = {"iou_error": Quote("table2_right", "every backbone", "mean_abs_iou_error")}
-    errors = [Line(f"{e.name}, error", (backbone(e),), e, quotes=everyone) for e in networks]
-    if whole is not None and all(e.choices.get("backbone") != whole.choices.get("backbone") for e in networks):
-        errors.insert(0, Line(f"{whole.name}, error", (backbone(whole),), whole))  # the recipe's, none of the paper's
+
+    everyone = {"iou_error": published.value("table2_right", "every backbone", "mean_abs_iou_error")}
+    errors = [Line(f"{e.name}, error", (backbone(e),), e.scores(False), everyone) for e in networks]
+    whole = next((e for e in entries if e.name == "paa_iou"), None)
+    if whole is not None and backbone(whole) not in map(backbone, networks):  # the recipe's, not in the paper
+        errors.insert(0, Line(f"{whole.name}, error", (backbone(whole),), whole.scores(False)))
     heads = ("assignment", "auxiliary", "voting")
     parts = (
-        Part("left", "Modules", heads, _ALL, tuple(lines), reference, (AP,)),
-        Part("right", "Error of the predicted IoU", ("backbone",), _ERRORS, tuple(errors), None, _ERRORS[:1]),
+        Part("left", "Modules", heads, _ALL, tuple(lines), reference),
+        Part("right", "Error of the predicted IoU", ("backbone",), _ERRORS, tuple(errors)),
     )
-    return Table(
-        "table2",
-        "Modules, and the error of the predicted IoU",
-        _filled(parts),
-        f"{MINIVAL}; on the right the networks of its rows",
-    )
+    setting = f"{MINIVAL}; on the right the networks of its rows"
+    return _table("table2", "Modules, and the error of the predicted IoU", parts, setting)
 
 
-def _module_lines(entry: Entry) -> list[Line]:
+def _module_lines(entry: Entry, published: Published) -> list[Line]:
     assigner, auxiliary = _modules(entry)
-    words = ASSIGNERS.get(assigner, entry.name), AUXILIARIES.get(auxiliary, auxiliary)
+    stub = ASSIGNERS.get(assigner, entry.name), AUXILIARIES.get(auxiliary, auxiliary)
     if entry.at("postprocess.voting_weight") == "p":
-        return [Line(f"{entry.name}, voting", (*words, "on, p alone"), entry, voting=True)]
-    return [
-        Line(
-            entry.name + (", voting" if voting else ""),
-            (*words, "on" if voting else "off"),
-            entry,
-            voting,
-            _quotes(_MODULES.get((assigner, auxiliary, voting))),
-        )
-        for voting in (False, True)
-    ]
+        return [Line(f"{entry.name}, voting", (*stub, "on, weight p"), entry.scores(True))]
+    out = []
+    for voting in (False, True):
+        words = _MODULES.get((assigner, auxiliary, voting))
+        quotes = {"AP": published.value("table2_left", *words)} if words else {}
+        key, state = (f"{entry.name}, voting", "on") if voting else (entry.name, "off")
+        out.append(Line(key, (*stub, state), entry.scores(voting), quotes))
+    return out
 
 
 def _modules(entry: Entry) -> tuple[str, str]:
@@ -156,66 +145,62 @@ def _modules(entry: Entry) -> tuple[str, str]:
 def _place(entry: Entry) -> tuple[int, int, bool]:
     assigner, auxiliary = _modules(entry)
     return (
-        list(ASSIGNERS).index(assigner) if assigner in ASSIGNERS else len(ASSIGNERS),
-        list(AUXILIARIES).index(auxiliary) if auxiliary in AUXILIARIES else len(AUXILIARIES),
+        [*ASSIGNERS, assigner].index(assigner),
+        [*AUXILIARIES, auxiliary].index(auxiliary),
         entry.at("postprocess.voting_weight") == "p",
     )
 
 
 def table3(entries: Sequence[Entry], published: Published) -> Table:
-    """Backbones, with single and multi-scale test, each above its published numbers; then those of others."""
+    """Lay out Table 3: our backbones, single and multi-scale test, each above its published numbers; then others."""
     lines: list[Line] = []
-    ordered = sorted(entries, key=lambda e: bool(e.at("postprocess.multiscale")))
-    for entry in ordered:
-        several = bool(entry.at("postprocess.multiscale"))
-        stub = (f"PAA {backbone(entry)}", "multi" if several else "single")
-        lines.append(Line(entry.name, stub, entry, voting=True, rule=bool(lines)))
-        name = stub[0] + (" (multi-scale test)" if several else "")
-        found = next((row for row in (name, _SAME_NETWORK.get(name, "")) if row in published.rows("table3")), None)
-        if found is None:
-            lines.append(Line(f"{entry.name}, published", ("published: not public", stub[1]), None))
-        else:
-            quotes = {m.name: Quote("table3", found, m.name) for m in _ALL}
-            lines.append(Line(f"{entry.name}, published", ("published", stub[1]), None, True, quotes))
-    shown = {quote.row for line in lines for quote in line.quotes.values()} | set(_SAME_NETWORK.values())
+    shown = set(_SAME_NETWORK.values())
+    for entry in sorted(entries, key=lambda e: bool(e.at("postprocess.multiscale"))):
+        name, test = f"PAA {backbone(entry)}", "multi" if entry.at("postprocess.multiscale") else "single"
+        row = name + (" (multi-scale test)" if test == "multi" else "")
+        quotes = published.row("table3", row) or published.row("table3", _SAME_NETWORK.get(row, ""))
+        shown.add(row)
+        lines.append(Line(entry.name, (name, test), entry.scores(True), rule=bool(lines)))
+        words = "published" if quotes else "published: not public"
+        lines.append(Line(f"{entry.name}, published", (words, test), None, quotes))
     ours = [row for row in published.rows("table3") if row.startswith("PAA ") and " minus " not in row]
     rest = [("table3", row) for row in ours if row not in shown]
     before = ""
-    for of, row in [*rest, *(("table3_others", row) for row in published.rows("table3_others"))]:
-        name, at_scales, _ = row.partition(" (multi-scale test)")
-        quotes = {m.name: Quote(of, row, m.name) for m in _ALL}
-        lines.append(Line(row, (name, "multi" if at_scales else "single"), None, quotes=quotes, rule=of != before))
-        before = of
-    part = Part("all", "", ("method, backbone", "test"), _ALL, tuple(lines))
-    return Table("table3", "Comparison with published detectors", (part,), TEST_DEV)
-
-
-def table4(entries: Sequence[Entry], published: Published) -> Table:
-    """K, the candidates of a ground truth on a level, on the left; the anchor scale on the right."""
-    parts = (
-        _sweep("left", "Candidates of a level", "K", "topk", entries),
-        _sweep("right", "Anchor scale", "scale", "anchor_scale", entries),
-    )
-    return Table("table4", "Candidates of a level, and anchor scale", _filled(parts), MINIVAL)
+    for table, row in [*rest, *(("table3_others", row) for row in published.rows("table3_others"))]:
+        name, multi, _ = row.partition(" (multi-scale test)")
+        stub = name, "multi" if multi else "single"
+        lines.append(Line(row, stub, None, published.row(table, row), rule=table != before))
+        before = table
+    part = Part("all", "", ("method, backbone", "test"), _ALL, tuple(lines), quoted=False)
+    return _table("table3", "Comparison with published detectors", (part,), TEST_DEV)
 
 
 _SWEPT = {"topk": "assign.topk", "anchor_scale": "anchors.scale"}
 
 
+def table4(entries: Sequence[Entry], published: Published) -> Table:
+    """Lay out Table 4: K, the candidates of a ground truth per level, on the left; the anchor scale on the right."""
+    parts = (
+        _sweep("left", "Candidates per level", "K", "topk", entries),
+        _sweep("right", "Anchor scale", "scale", "anchor_scale", entries),
+    )
+    return _table("table4", "Candidates per level, and anchor scale", parts, MINIVAL)
+
+
 def _sweep(name: str, title: str, head: str, swept: str, entries: Sequence[Entry]) -> Part:
-    """The rows in which one key differs from the recipe, and one that has the recipe's own value: the reference."""
-    key, (other,) = _SWEPT[swept], (k for k in _SWEPT if k != swept)
-    mine = [e for e in entries if not _usual(e, swept) and _usual(e, other)]
-    usual = [e for e in entries if _usual(e, swept) and _usual(e, other)]
+    """The rows in which only `swept` differs from the recipe, and one with the recipe's value: the reference."""
+    mine = [e for e in entries if departures(e) == {swept}]
+    usual = [e for e in entries if not departures(e)]
     usual.sort(key=lambda e: not e.name.startswith((swept, head.lower())))
-    ordered = sorted([*mine, *usual[:1]], key=lambda e: float(e.at(key)))
-    lines = [Line(f"{e.name}, {head}", (cell(e.at(key)),), e) for e in ordered]
-    reference = next((line for line in lines if line.entry in usual), None)
-    return Part(name, title, (head,), _ABLATION, tuple(lines), reference, (AP,))
+    ordered = sorted([*mine, *usual[:1]], key=lambda e: float(e.at(_SWEPT[swept])))
+    lines = {e.name: Line(f"{e.name}, {head}", (cell(e.at(_SWEPT[swept])),), e.scores(False)) for e in ordered}
+    reference = lines[usual[0].name] if usual else None
+    return Part(name, title, (head,), _ABLATION, tuple(lines.values()), reference)
 
 
-def _usual(entry: Entry, swept: str) -> bool:
-    return bool(entry.at(_SWEPT[swept]) == entry.at(f"recipe.{swept}"))
+def departures(entry: Entry) -> set[str]:
+    """Return which of "topk" and "anchor_scale" differ from the recipe."""
+    return {swept for swept, key in _SWEPT.items() if entry.at(key) != entry.at(f"recipe.{swept}")}
 
 
 GROUPS = {
@@ -224,7 +209,7 @@ GROUPS = {
     "table3": ("table3",),
     "table4": ("table4",),
 }
-"""The folders of experiments/ that the rows of each table lie in."""
+"""The folders of experiments/ that hold the rows of each table."""
 
 LAYOUTS: dict[str, Callable[[Sequence[Entry], Published], Table]] = {
     "table1": table1,
@@ -232,24 +217,20 @@ LAYOUTS: dict[str, Callable[[Sequence[Entry], Published], Table]] = {
     "table3": table3,
     "table4": table4,
 }
-"""How each table is laid out."""
+"""The function that lays out each table."""
 
 
 def backbone(entry: Entry) -> str:
-    """The backbone as papers write it: "ResNeXt-101-64x4d-DCN"; another's choice as it is called in conf/."""
+    """Return the backbone as papers write it, "ResNeXt-101-64x4d-DCN"; others as the choice in conf/ is called."""
     choice = entry.choices.get("backbone", "")
-    found = re.fullmatch(r"(resnet|resnext)(\d+)(_\d+x\d+d)?(_dcn)?", choice)
+    found = re.fullmatch(r"res(net|next)(\d+)(?:_(\d+x\d+d))?(_dcn)?", choice)
     if found is None:
         return choice
     kind, depth, groups, deformable = found.groups()
-    words = [{"resnet": "ResNet", "resnext": "ResNeXt"}[kind], depth, (groups or "").strip("_")]
-    return "-".join([*filter(None, words), *(["DCN"] if deformable else [])])
+    words = ["ResNet" if kind == "net" else "ResNeXt", depth, groups, "DCN" if deformable else None]
+    return "-".join(filter(None, words))
 
 
-def _quotes(quote: Quote | None) -> dict[str, Quote]:
-    return {} if quote is None else {"AP": quote}
-
-
-def _filled(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """The parts that have a line."""
-    return tuple(part for part in parts if part.lines)
+def _table(name: str, title: str, parts: tuple[Part, ...], published_on: str) -> Table:
+    """The table, without parts that have no line."""
+    return Table(name, title, tuple(part for part in parts if part.lines), published_on)

@@ -1,16 +1,18 @@
-"""What a table is made of before anything is measured or written: parts, lines, and what stands in their columns."""
+"""What a table shows, before it is written in cells: parts, lines, metrics, published numbers, tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from paa.tables.entries import Entry
+from paa.tables.bootstrap import Bootstrap, Estimate, PairingError
+from paa.tables.entries import Entry, Scores, Summary
+from paa.tables.published import Value
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of numbers: which, its head, digits after the point, and whether more is better."""
+    """A column of numbers: which, its heading, decimals, and whether higher is better."""
 
     name: str
     title: str
@@ -22,44 +24,48 @@ AP, AP50, AP75, APS, APM, APL = (Metric(name, name) for name in ("AP", "AP50", "
 
 
 @dataclass(frozen=True)
-class Quote:
-    """A published number, by its place in published.csv, and the words it is shown in: "{}", "+{} over IoU"."""
-
-    table: str
-    row: str
-    metric: str = "AP"
-    form: str = "{}"
-
-
-@dataclass(frozen=True)
 class Line:
     """A line of a table.
 
-    key      what it is called in CSV and in footnotes: "fnp_5", "paa_iou, voting".
-    stub     the cells that say what it is, one for each head of the part.
-    entry    whose numbers it shows; None for a line of published numbers alone.
-    voting   with which the entry was evaluated.
-    quotes   {metric: published number}; also, published numbers of another setting, for a footnote.
-    rule     whether a rule separates it from the line above.
+    key        its name in CSV and in footnotes: "fnp_5", "paa_iou, voting".
+    stub       the cells that say what it is, one for each heading of the part.
+    scores     our numbers; None in a line that shows only published numbers.
+    quotes     {metric: published number}.
+    citations  published numbers of another setting, for footnotes.
+    rule       whether a rule separates it from the line above.
+    estimate   its difference in AP to the reference of the part; None for the reference, or if `untested` says why.
     """
 
     key: str
     stub: tuple[str, ...]
-    entry: Entry | None
-    voting: bool = False
-    quotes: Mapping[str, Quote] = field(default_factory=dict)
-    also: tuple[Quote, ...] = ()
+    scores: Scores | None
+    quotes: Mapping[str, Value] = field(default_factory=dict)
+    citations: tuple[str, ...] = ()
     rule: bool = False
+    estimate: Estimate | None = None
+    untested: str = ""
+
+    def summary(self, metric: Metric) -> Summary | None:
+        """Return the mean over seeds; None if it was not measured."""
+        return None if self.scores is None else self.scores.summary(metric.name)
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds have AP."""
+        return 0 if self.scores is None else len(self.scores.values("AP"))
+
+    def same_as(self, other: Line | None) -> bool:
+        """Whether both show the same evaluations."""
+        return bool(other and self.scores and other.scores and self.scores.same_as(other.scores))
 
 
 @dataclass(frozen=True)
 class Part:
-    """One half of a table as the paper prints it, or all of it.
+    """One half of a table as the paper prints it, or the whole table.
 
-    heads      over the stub's cells. metrics, the columns of numbers.
-    reference  what AP of the others is tested against; None where nothing is tested.
-    quoted     the metrics that published numbers are shown of: in a column each behind ours; or, where they have lines
-               of their own, none.
+    heads      headings of the stub's cells; metrics, the columns of numbers.
+    reference  the line that AP of the others is tested against; None if nothing is tested.
+    quoted     whether a column of published numbers follows the first metric.
     """
 
     name: str
@@ -68,12 +74,12 @@ class Part:
     metrics: tuple[Metric, ...]
     lines: tuple[Line, ...]
     reference: Line | None = None
-    quoted: tuple[Metric, ...] = ()
+    quoted: bool = True
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: "table1", its title, its parts, and the setting that its published numbers were measured in."""
+    """A table: "table1", its title, its parts, and the setting of its published numbers."""
 
     name: str
     title: str
@@ -82,6 +88,26 @@ class Table:
 
     @property
     def entries(self) -> list[Entry]:
-        """All entries that lines show, each once."""
-        found = (line.entry for part in self.parts for line in part.lines)
-        return list({id(entry): entry for entry in found if entry is not None}.values())
+        """The entries that lines show, each once."""
+        found = (line.scores.entry for part in self.parts for line in part.lines if line.scores is not None)
+        return list({id(entry): entry for entry in found}.values())
+
+
+def tested(table: Table, bootstrap: Bootstrap) -> Table:
+    """Return the table with each line tested against the reference of its part."""
+    parts = [replace(p, lines=tuple(_tested(line, p.reference, bootstrap) for line in p.lines)) for p in table.parts]
+    return replace(table, parts=tuple(parts))
+
+
+def _tested(line: Line, reference: Line | None, bootstrap: Bootstrap) -> Line:
+    if line.scores is None or not line.seeds or reference is None or reference.scores is None:
+        return line
+    ours, theirs = line.scores.matches(), reference.scores.matches()
+    if not ours:
+        return replace(line, untested="untested: its matches (evals/*.npz) are not there")
+    if line.same_as(reference) or not theirs:
+        return line
+    try:
+        return replace(line, estimate=bootstrap.difference(ours, theirs))
+    except (PairingError, ValueError, OSError) as error:
+        return replace(line, untested=f"untested: {error}")

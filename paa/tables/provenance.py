@@ -1,16 +1,14 @@
-"""What runs of one table should have in common, and do not: code, threads, machines."""
+"""What the runs of one table should have in common, and do not: code, threads, machines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from paa.store.columns import value_at
-from paa.store.record import EvaluationRecord, TrainingRecord
-from paa.tables.entries import Entry
+from paa.tables.entries import Entry, Run
 
-_FACTS: dict[str, Callable[[TrainingRecord], Any]] = {
+_FACTS: dict[str, Callable[[Any], Any]] = {
     "commits": lambda t: _short(t.origin.get("commit")),
     "CPU threads": lambda t: "torch's choice" if t.threads is None else t.threads,
     "devices": lambda t: t.device,
@@ -19,57 +17,45 @@ _FACTS: dict[str, Callable[[TrainingRecord], Any]] = {
     "processes": lambda t: t.world_size,
     "versions of torch": lambda t: value_at(t.origin, "versions.torch"),
 }
-"""What is compared between trainings; numbers may differ with any of it."""
-
-_NAMED = 3
+"""What is compared between training records; numbers may differ with any of it."""
 
 
-@dataclass(frozen=True)
-class _Known:
-    name: str
-    training: TrainingRecord
-    evaluations: list[EvaluationRecord]
-
-
-def mixtures(entries: Iterable[Entry]) -> list[str]:
-    """A line for each fact in which finished runs differ, naming those of the rarer values; one for unclean code."""
-    seen: dict[str, _Known] = {}
+def differences(entries: Iterable[Entry]) -> list[str]:
+    """Return a line for each fact in which finished runs differ, naming the runs with the rarer values."""
+    seen: dict[str, tuple[str, Run]] = {}
     for entry in entries:
         for run in entry.runs:
             if run.training is not None:
-                name = f"{entry.name} seed {run.seed}"
-                seen.setdefault(run.train_id, _Known(name, run.training, list(run.evaluations.values())))
+                seen.setdefault(run.train_id, (f"{entry.name} seed {run.seed}", run))
     known = list(seen.values())
-    out = [_mixed(fact, [(one.name, of(one.training)) for one in known]) for fact, of in _FACTS.items()]
-    evaluated = [k for k in known if k.evaluations]
-    if any(_commits(k.evaluations) != _short(k.training.origin.get("commit")) for k in evaluated):
-        out.append(_mixed("commits of the evaluations", [(k.name, _commits(k.evaluations)) for k in evaluated]))
-    dirty = [k.name for k in known if k.training.origin.get("clean") is False]
+    out = [_differing(fact, [(name, of(run.training)) for name, run in known]) for fact, of in _FACTS.items()]
+    evaluated = [(name, run, _commits(run)) for name, run in known if run.evaluations]
+    if any(commits != _short(run.training.origin.get("commit")) for _, run, commits in evaluated if run.training):
+        out.append(_differing("commits of the evaluations", [(name, commits) for name, _, commits in evaluated]))
+    dirty = [name for name, run in known if run.training and run.training.origin.get("clean") is False]
     if dirty:
-        out.append(f"{len(dirty)} of {len(known)} runs were made by code that differs from its commit: {_some(dirty)}")
+        out.append(f"{len(dirty)} of {len(known)} runs: code that differs from its commit ({_some(dirty)})")
     return [line for line in out if line]
 
 
-def _commits(evaluations: list[EvaluationRecord]) -> str:
-    return " and ".join(sorted({_short(e.origin.get("commit")) for e in evaluations}))
+def _commits(run: Run) -> str:
+    return " and ".join(sorted({_short(e.origin.get("commit")) for e in run.evaluations.values()}))
 
 
 def _short(commit: Any) -> str:
     return str(commit)[:10] if commit else "unknown"
 
 
-def _mixed(fact: str, values: list[tuple[str, Any]]) -> str:
+def _differing(fact: str, values: list[tuple[str, Any]]) -> str:
     groups: dict[str, list[str]] = {}
     for name, value in values:
         groups.setdefault(str(value), []).append(name)
     if len(groups) < 2:
         return ""
-    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    first, *others = ordered
+    (common, most), *others = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     rest = "; ".join(f"{value} in {len(names)} ({_some(names)})" for value, names in others)
-    return f"different {fact}: {first[0]} in {len(first[1])} runs; {rest}"
+    return f"different {fact}: {common} in {len(most)} runs; {rest}"
 
 
 def _some(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 COLUMNS = ("table", "row", "metric", "value", "note", "source")
@@ -20,19 +20,19 @@ class Value:
 
     @property
     def footnote(self) -> str:
-        """Where it stands, and what goes with it."""
+        """Its sources and its note."""
         return "; ".join([*self.sources, *([self.note] if self.note else [])])
 
 
 class Published:
-    """All published numbers, {(table, row, metric): Value}. Of several the first counts; equal ones add a source."""
+    """All published numbers, {(table, row, metric): Value}. If there are several, the first one counts."""
 
     def __init__(self, values: Mapping[tuple[str, str, str], Value]) -> None:
         self._values = dict(values)
 
     @classmethod
     def read(cls, path: Path) -> Published:
-        """Reads the file. ValueError names file, line and what is wrong."""
+        """Read the file. An equal number from another source adds this source. ValueError names file and line."""
         values: dict[tuple[str, str, str], Value] = {}
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
@@ -41,25 +41,22 @@ class Published:
             for number, row in enumerate(rows, start=2):
                 if None in row.values() or None in row or not row["source"]:
                     raise ValueError(f"{path}, line {number}: must have {len(COLUMNS)} fields, and a source")
-                key, text = (row["table"], row["row"], row["metric"]), row["value"]
-                if not text:  # no number: "fails (no anchor scores in range)"
-                    text = row["note"].split(" (")[0]
-                if key not in values:
-                    values[key] = Value(text, row["note"], (row["source"],))
-                elif values[key].text == text and row["source"] not in values[key].sources:
-                    had = values[key]
-                    values[key] = Value(text, had.note, (*had.sources, row["source"]))
+                key = row["table"], row["row"], row["metric"]
+                text = row["value"] or row["note"].split(" (")[0]  # no number: "fails (no anchor scores in range)"
+                first = values.setdefault(key, Value(text, row["note"], (row["source"],)))
+                if first.text == text and row["source"] not in first.sources:
+                    values[key] = replace(first, sources=(*first.sources, row["source"]))
         return cls(values)
 
-    def get(self, table: str, row: str, metric: str) -> Value | None:
-        """The number, or None where none was found."""
-        return self._values.get((table, row, metric))
+    def value(self, table: str, row: str, metric: str = "AP", form: str = "{}") -> Value:
+        """Return the number in the words of `form` ("+{} over IoU"). KeyError if there is none."""
+        found = self._values[table, row, metric]
+        return replace(found, text=form.format(found.text))
+
+    def row(self, table: str, row: str) -> dict[str, Value]:
+        """{metric: number} of one row; empty if there is no such row."""
+        return {metric: value for (t, r, metric), value in self._values.items() if (t, r) == (table, row)}
 
     def rows(self, table: str) -> list[str]:
         """The rows of a table, in the file's order."""
         return list(dict.fromkeys(row for of, row, _ in self._values if of == table))
-
-    def of(self, table: str, row: str, metrics: Sequence[str]) -> dict[str, Value]:
-        """{metric: number} of a row, of the metrics that it has."""
-        found = {metric: self.get(table, row, metric) for metric in metrics}
-        return {metric: value for metric, value in found.items() if value is not None}

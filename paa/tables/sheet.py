@@ -1,20 +1,19 @@
-"""A table as it will be read: cells of text with footnotes, before any format. All formats write this.
+"""A table in cells of text with footnotes, independent of the output format. All formats write this.
 
-Text is Unicode throughout ("±", "−", "Δ"); a format that cannot have a sign replaces it.
+Text is Unicode throughout ("±", "−", "Δ"); a format that lacks a character replaces it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from paa.tables.bootstrap import LEVEL
 from paa.tables.captions import NOT_PUBLIC, remarks
-from paa.tables.entries import ERRORS, Summary
-from paa.tables.measure import Measured, is_reference
-from paa.tables.model import Line, Metric, Part, Quote, Table
-from paa.tables.provenance import mixtures
-from paa.tables.published import Published
+from paa.tables.entries import Summary
+from paa.tables.model import Line, Metric, Part, Table
+from paa.tables.provenance import differences
+from paa.tables.published import Value
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,16 @@ class Cell:
     best: bool = False
     quiet: bool = False
 
+    def written(self, escape: Callable[[str], str], best: str, quiet: str, notes: str) -> str:
+        """Return the cell with its text in the form `best` ("**{}**") or `quiet`, and its footnotes in `notes`."""
+        form = best if self.best else quiet if self.quiet else "{}"
+        text = form.format(escape(self.text)) if self.text else ""
+        return text + (notes.format(",".join(map(str, self.notes))) if self.notes else "")
+
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a table: heads, rows of as many cells, which columns are of numbers, before which rows a rule goes."""
+    """A part of a table: headings, rows of as many cells, which columns hold numbers, the rows below a rule."""
 
     title: str
     heads: tuple[str, ...]
@@ -40,7 +45,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table. notes are numbered from 1; remarks hold for all of it; warnings say what speaks against its numbers."""
+    """A table. notes, numbered from 1; remarks, on all of it; warnings, reasons to doubt its numbers."""
 
     name: str
     title: str
@@ -49,154 +54,121 @@ class Sheet:
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def number(self) -> str:
+        """The number of a table of the paper, "1"; else ""."""
+        return self.name.removeprefix("table") if self.name.startswith("table") else ""
+
 
 @dataclass
 class Notes:
-    """Footnotes in the order in which they are first asked for; equal texts are one."""
+    """Footnotes in the order of their first use; equal texts share a number."""
 
     texts: list[str] = field(default_factory=list)
 
     def number(self, text: str) -> tuple[int, ...]:
-        """The number of a footnote, in a tuple; none for no text."""
-        if not text:
-            return ()
-        if text not in self.texts:
+        """Return the number of a footnote, in a tuple; an empty tuple for an empty text."""
+        if text and text not in self.texts:
             self.texts.append(text)
-        return (self.texts.index(text) + 1,)
+        return (self.texts.index(text) + 1,) if text else ()
 
 
-def sheet(table: Table, measured: Sequence[tuple[Part, Sequence[Measured]]], published: Published) -> Sheet:
-    """The table in cells."""
+def sheet(table: Table) -> Sheet:
+    """Write the table in cells."""
     notes = Notes()
-    blocks = tuple(_block(part, lines, published, notes) for part, lines in measured)
-    return Sheet(
-        name=table.name,
-        title=table.title,
-        blocks=blocks,
-        notes=tuple(notes.texts),
-        remarks=tuple(remarks(table, measured)),
-        warnings=tuple(mixtures(table.entries)),
-    )
+    blocks = tuple(_block(part, notes) for part in table.parts)
+    warnings = tuple(differences(table.entries))
+    return Sheet(table.name, table.title, blocks, tuple(notes.texts), tuple(remarks(table)), warnings)
 
 
-def _block(part: Part, lines: Sequence[Measured], published: Published, notes: Notes) -> Block:
-    tested = any(one.estimate is not None or one.untested for one in lines)
-    best = {metric.name: _best(metric, lines) for metric in part.metrics}
-    heads, numeric = list(part.heads), [False] * len(part.heads)
-    for metric in part.metrics:
-        heads.append(metric.title)
-        numeric.append(True)
-        if metric in part.quoted:
-            heads.append(f"published {metric.title}" if len(part.quoted) > 1 or metric.title == "AP" else "published")
-            numeric.append(True)
-    heads.append("n")
-    numeric.append(True)
-    if tested:
-        heads += ["Δ AP", f"{100 * LEVEL:.0f} %", "p"]
-        numeric += [True, True, True]
+def _block(part: Part, notes: Notes) -> Block:
+    tested = any(line.estimate is not None or line.untested for line in part.lines)
+    heads = [metric.title for metric in part.metrics]
+    if part.quoted:
+        heads.insert(1, f"published {heads[0]}")
+    heads += ["n", *(["Δ AP", f"{100 * LEVEL:.0f} %", "p"] if tested else [])]
+    best = {metric.name: _best(metric, part) for metric in part.metrics}
     rows = []
-    for one in lines:
-        row = [Cell(text) for text in one.line.stub]
-        row += _numbers(one, part, best, published, notes)
-        row.append(_count(one, notes))
-        if tested:
-            row += _test(one, part.reference, notes)
-        rows.append(tuple(row))
-    rules = frozenset(n for n, one in enumerate(lines) if one.line.rule)
+    for line in part.lines:
+        numbers = [_number(line, metric, metric is part.metrics[0], best, notes) for metric in part.metrics]
+        if part.quoted:
+            cited = [number for text in line.citations for number in notes.number(text)]
+            quote = _quote(line.quotes.get(part.metrics[0].name), NOT_PUBLIC, notes)
+            numbers.insert(1, replace(quote, notes=(*quote.notes, *cited)))
+        test = _test(line, part.reference, notes) if tested else []
+        rows.append((*map(Cell, line.stub), *numbers, _count(line, notes), *test))
+    rules = frozenset(n for n, line in enumerate(part.lines) if line.rule)
     side = f"{part.name.capitalize()}: " if part.name in ("left", "right") else ""
-    return Block(f"{side}{part.title}", tuple(heads), tuple(rows), tuple(numeric), rules)
+    numeric = (False,) * len(part.heads) + (True,) * len(heads)
+    return Block(f"{side}{part.title}", (*part.heads, *heads), tuple(rows), numeric, rules)
 
 
-def _best(metric: Metric, lines: Sequence[Measured]) -> str | None:
-    """The best mean as it is printed; None where all are alike."""
-    means = [one.numbers[metric.name].mean for one in lines if metric.name in one.numbers]
-    if len({_printed(mean, metric) for mean in means}) < 2:
+def _best(metric: Metric, part: Part) -> str | None:
+    """The best mean as it is printed; None if all are equal."""
+    means = [found.mean for line in part.lines if (found := line.summary(metric)) is not None]
+    if len({decimal(mean, metric.digits) for mean in means}) < 2:
         return None
-    return _printed(max(means) if metric.higher else min(means), metric)
+    return decimal(max(means) if metric.higher else min(means), metric.digits)
 
 
-def _printed(mean: float, metric: Metric) -> str:
-    return signless(f"{mean:.{metric.digits}f}")
+def _number(line: Line, metric: Metric, first: bool, best: dict[str, str | None], notes: Notes) -> Cell:
+    """Our number; in the first column of a line without numbers, why there is none."""
+    if line.scores is None:
+        return _quote(line.quotes.get(metric.name), "", notes)
+    found = line.summary(metric)
+    if found is None:
+        return Cell(line.scores.missing() if first and not _partly(line) else "–", quiet=True)
+    fewer = f"of {found.n} of these seeds: the others have no such number" if found.n < line.seeds else ""
+    marks = notes.number(line.scores.server() if first else "") + notes.number(fewer)
+    return Cell(mean_and_sd(found, metric), marks, best=decimal(found.mean, metric.digits) == best[metric.name])
 
 
-def _numbers(one: Measured, part: Part, best: dict[str, str | None], published: Published, notes: Notes) -> list[Cell]:
-    """The cells of the metrics, each followed by that of its published number where the part shows such."""
-    row: list[Cell] = []
-    for number, metric in enumerate(part.metrics):
-        if one.line.entry is None:
-            row.append(_quoted(one.line.quotes.get(metric.name), published, notes, absent=""))
-        elif metric.name in one.numbers:
-            found = one.numbers[metric.name]
-            fewer = f"of {found.n} of these seeds: the others have no such number" if found.n < one.seeds[0] else ""
-            scored = one.line.entry.scored(one.line.voting) if number == 0 else ""
-            marks = notes.number(scored) + notes.number(fewer)
-            row.append(Cell(written(found, metric), marks, best=_printed(found.mean, metric) == best[metric.name]))
-        else:
-            row.append(Cell(_absent(one, metric, first=number == 0), quiet=True))
-        if metric in part.quoted:
-            cell = _quoted(one.line.quotes.get(metric.name), published, notes, absent=NOT_PUBLIC)
-            for quote in one.line.also if number == 0 else ():
-                cell = replace(cell, notes=cell.notes + _also(quote, published, notes))
-            row.append(cell)
-    return row
+def _partly(line: Line) -> bool:
+    """Whether some seeds have numbers, or lack them for different reasons: then a footnote at n gives them."""
+    return line.scores is not None and (line.seeds > 0 or ";" in line.scores.missing())
 
 
-def written(summary: Summary, metric: Metric) -> str:
-    """ "39.8 ± 0.2"; of one seed "39.8"."""
-    mean = _printed(summary.mean, metric)
+def _quote(value: Value | None, absent: str, notes: Notes) -> Cell:
+    return Cell(absent, quiet=True) if value is None else Cell(value.text, notes.number(value.footnote))
+
+
+def _count(line: Line, notes: Notes) -> Cell:
+    if line.scores is None:
+        return Cell()
+    wanted = len(line.scores.entry.runs)
+    text = f"{line.seeds}" if line.seeds == wanted else f"{line.seeds} of {wanted}"
+    return Cell(text, notes.number(line.scores.missing()) if _partly(line) else ())
+
+
+def _test(line: Line, reference: Line | None, notes: Notes) -> list[Cell]:
+    found = line.estimate
+    if found is None:
+        text = "reference" if line.seeds and line.same_as(reference) else "–" if line.untested else ""
+        return [Cell(text, notes.number(line.untested), quiet=True), Cell(), Cell()]
+    seeds = ", ".join(map(str, found.seeds))
+    fewer = notes.number(
+        f"only on seeds {seeds}, which the reference has, too" if len(found.seeds) < line.seeds else ""
+    )
+    return [
+        Cell(signed(found.value), fewer),
+        Cell(f"[{signed(found.low)}, {signed(found.high)}]"),
+        Cell(f"{found.p:.3f}"),
+    ]
+
+
+def mean_and_sd(summary: Summary, metric: Metric) -> str:
+    """Print "39.8 ± 0.2"; for one seed "39.8"."""
+    mean = decimal(summary.mean, metric.digits)
     return mean if summary.sd is None else f"{mean} ± {summary.sd:.{metric.digits}f}"
 
 
-def signless(text: str) -> str:
-    """A number with the minus sign of print, and none on a zero."""
+def decimal(value: float, digits: int) -> str:
+    """Print a number with a typographic minus, and a zero without sign."""
+    text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def _absent(one: Measured, metric: Metric, first: bool) -> str:
-    """What stands in place of a number: at the head of a line without any, why there is none."""
-    if one.seeds[0]:  # evaluated; a record that is older than the field has none, and COCO may have nothing to measure
-        return "not recorded" if metric.name == ERRORS[1] else "–"
-    return one.standing if first and _alike(one) else "–"
-
-
-def _alike(one: Measured) -> bool:
-    """Whether one phrase says of all seeds why there are no numbers."""
-    return not one.seeds[0] and ";" not in one.standing
-
-
-def _quoted(quote: Quote | None, published: Published, notes: Notes, absent: str) -> Cell:
-    value = None if quote is None else published.get(quote.table, quote.row, quote.metric)
-    if quote is None or value is None:
-        return Cell(absent, quiet=True)
-    return Cell(quote.form.format(value.text), notes.number(value.footnote))
-
-
-def _also(quote: Quote, published: Published, notes: Notes) -> tuple[int, ...]:
-    value = published.get(quote.table, quote.row, quote.metric)
-    return () if value is None else notes.number(f"{quote.form.format(value.text)}: {value.footnote}")
-
-
-def _count(one: Measured, notes: Notes) -> Cell:
-    if one.line.entry is None:
-        return Cell()
-    have, wanted = one.seeds
-    text = f"{have}" if have == wanted else f"{have} of {wanted}"
-    return Cell(text, () if _alike(one) else notes.number(one.standing))
-
-
-def _test(one: Measured, reference: Line | None, notes: Notes) -> list[Cell]:
-    if reference is not None and is_reference(one.line, reference) and one.numbers:
-        return [Cell("reference", notes.number(one.untested), quiet=True), Cell(), Cell()]
-    found = one.estimate
-    if found is None:
-        return [Cell("–" if one.untested else "", notes.number(one.untested), quiet=True), Cell(), Cell()]
-    short = found.seeds if len(found.seeds) < one.seeds[0] else ()
-    which = notes.number(f"on seeds {', '.join(map(str, short))} alone, which the reference has, too") if short else ()
-    ends = ", ".join(signed(end) for end in (found.low, found.high))
-    return [Cell(signed(found.value), which), Cell(f"[{ends}]"), Cell(f"{found.p:.3f}")]
-
-
 def signed(value: float, digits: int = 1) -> str:
-    """ "+0.3", "−0.3"; a zero has no sign."""
-    text = signless(f"{value:.{digits}f}")
-    return text if float(text.replace("−", "-")) <= 0 else f"+{text}"
+    """Print "+0.3", "−0.3"; a zero without sign."""
+    text = decimal(value, digits)
+    return f"+{text}" if float(f"{value:.{digits}f}") > 0 else text

@@ -123,7 +123,7 @@ def test_it_is_a_row_of_table_1_where_it_has_a_file_there(inside, swept):
     assert {row.name: row.train_id for row in rows}["gap"] in swept["my.gap.Gap"]
     assert {row.name: row.train_id for row in rows}["paa"] in swept["paa"]
     (right,) = (p for p in table1(entries(rows), Published({})).parts if p.name == "right")
-    assert [(line.stub, line.entry.standing(False)) for line in right.lines] == [(("gap",), ""), (("PAA",), "")]
+    assert [(line.stub, line.scores.missing()) for line in right.lines] == [(("gap",), ""), (("PAA",), "")]
 
 
 def test_the_check_of_the_page_says_nothing_is_wrong(inside):

@@ -7,7 +7,7 @@ from made import Made, made
 
 from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings, positives
-from paa.tables.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Check, Judge, Side, overall
+from paa.tables.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Check, Judge, Side, difference, overall
 
 BOOTSTRAP = Bootstrap(60)
 
@@ -17,7 +17,7 @@ def side(folder, name, error, **more):
     runs = Made(folder)
     runs.row("table1", name, error, **more)
     (entry,) = runs.entries("table1")
-    return Side(name, entry)
+    return Side(name, entry.scores(False))
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,12 @@ def judge(sides):
 
 
 def test_a_difference_decides_by_its_side(judge, sides):
-    better = judge.higher("x", [(1.0, sides["good"]), (-1.0, sides["poor"])])
+    better = judge.higher("x", difference(sides["good"], sides["poor"]))
     assert (better.verdict, better.why) == (SUPPORTED, "")
     assert better.estimate.low > 0
     assert all(value > 0 for value in better.estimate.by_seed)
-    assert judge.higher("x", [(1.0, sides["poor"]), (-1.0, sides["good"])]).verdict == CONTRADICTED
-    same = judge.higher("x", [(1.0, sides["good"]), (-1.0, sides["same"])])
+    assert judge.higher("x", difference(sides["poor"], sides["good"])).verdict == CONTRADICTED
+    same = judge.higher("x", difference(sides["good"], sides["same"]))
     assert (same.verdict, same.why) == (UNDECIDED, "neither side has the whole interval and all seeds")
 
 
@@ -54,46 +54,40 @@ def test_alike_and_no_gain_have_a_margin(judge, sides):
     assert judge.no_gain("x", good, poor).verdict == CONTRADICTED
     assert judge.margin(good) == 1.0
     assert judge.margin(sides["useless"]) == 0.0
-    assert judge.about("x", [(1.0, good), (-1.0, poor)], 0.5, 1.5).verdict == CONTRADICTED
-    assert judge.about("x", [(1.0, good), (-1.0, same)], -0.5, 0.5).verdict == SUPPORTED
-
-
-def test_failing_is_a_tenth_of_the_other(judge, sides):
-    assert judge.fails("x", sides["useless"], sides["good"]).verdict == SUPPORTED
-    assert judge.fails("x", sides["same"], sides["good"]).verdict == CONTRADICTED
-    assert judge.fails("x", sides["poor"], sides["good"]).verdict == UNDECIDED
-    assert judge.fails("x", sides["absent"], sides["good"]).why == "absent: not run"
+    assert judge.about("x", difference(good, poor), 0.5, 1.5).verdict == CONTRADICTED
+    assert judge.about("x", difference(good, same), -0.5, 0.5).verdict == SUPPORTED
 
 
 def test_one_seed_decides_nothing(judge, sides):
-    found = judge.higher("x", [(1.0, sides["single"]), (-1.0, sides["poor"])])
+    found = judge.higher("x", difference(sides["single"], sides["poor"]))
     assert (found.verdict, found.why) == (UNDECIDED, "1 seed of at least 2")
     assert found.estimate.low > 0
 
 
 def test_what_has_not_been_run_is_named(judge, sides):
-    found = judge.higher("x", [(1.0, sides["absent"]), (-1.0, sides["good"])])
+    found = judge.higher("x", difference(sides["absent"], sides["good"]))
     assert (found.verdict, found.why, found.estimate) == (UNDECIDED, "absent: not run", None)
     assert judge.alike("x", Side("K 3", None), sides["good"]).why == "K 3: no such row"
 
 
 def test_detectors_that_have_not_learned_decide_nothing(sides):
     judge = Judge(BOOTSTRAP, sides["useless"])
-    found = judge.higher("x", [(1.0, sides["good"]), (-1.0, sides["poor"])])
+    found = judge.higher("x", difference(sides["good"], sides["poor"]))
     assert found.verdict == UNDECIDED
     assert found.why == "useless has AP 0.0: it has not learned enough"
-    assert judge.below("x", {0: 0.05, 1: 0.05}, 0.1, "").verdict == UNDECIDED
+    assert judge.per_seed("x", {0: 1.0, 1: 1.0}, "{}", all, any, "").verdict == UNDECIDED
 
 
-def test_bounds_and_changes_hold_for_every_seed(judge):
-    assert judge.below("x", {0: 0.05, 1: 0.09}, 0.1, "").verdict == SUPPORTED
-    assert judge.below("x", {0: 0.05, 1: 0.11}, 0.1, "").verdict == UNDECIDED
-    assert judge.below("x", {0: 0.15, 1: 0.11}, 0.1, "").verdict == CONTRADICTED
-    assert judge.below("x", {}, 0.1, "not run").why == "not run"
-    assert judge.changes("x", {0: 1.3, 1: 1.2}, "").verdict == SUPPORTED
-    assert judge.changes("x", {0: 0.5, 1: 0.6}, "").verdict == SUPPORTED
-    assert judge.changes("x", {0: 1.3, 1: 0.6}, "").verdict == UNDECIDED
-    assert judge.changes("x", {0: 1.01, 1: 0.99}, "").verdict == CONTRADICTED
+def test_numbers_per_seed_decide_if_all_seeds_agree(judge):
+    def verdict(values, missing=""):
+        below = (lambda every: max(every) < 10), (lambda every: min(every) >= 10)
+        return judge.per_seed("x", dict(enumerate(values)), "{:.0f}", *below, missing)
+
+    assert verdict([5, 9]) == Check("x", SUPPORTED, "5, 9")
+    assert verdict([5, 11]).verdict == UNDECIDED
+    assert verdict([15, 11]).verdict == CONTRADICTED
+    assert verdict([5]).why == "1 seed of at least 2"
+    assert verdict([], "not run").why == "not run"
 
 
 def test_a_claim_is_what_all_of_it_is():
@@ -117,7 +111,7 @@ def test_all_nine_claims_are_there_with_runs_and_without(tmp_path):
     by_number = {one.number: one for one in found}
     gains = {c.what: c.estimate.value for c in by_number[3].checks}
     to_paa = gains["IoU to PAA"]
-    ap = {e.name: e.summary("AP", False).mean for e in runs.entries("table2") if e.summary("AP", False)}
+    ap = {e.name: e.scores(False).summary("AP").mean for e in runs.entries("table2") if e.scores(False).summary("AP")}
     assert to_paa == pytest.approx(ap["paa_none"] - ap["max_iou_none"])
     adding = ap["paa_iou"] - ap["paa_none"]
     assert gains["IoU to PAA − adding IoU prediction"] == pytest.approx(to_paa - adding)

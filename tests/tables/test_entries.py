@@ -11,7 +11,7 @@ from paa.store.frame import UnreadableRecord
 from paa.store.lock import acquire
 from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.tables.entries import Summary
-from paa.tables.provenance import mixtures
+from paa.tables.provenance import differences
 
 
 def test_summaries_are_of_a_sample():
@@ -30,12 +30,15 @@ def test_a_row_tells_how_far_each_seed_is(tmp_path):
     (tmp_path / "tx_2").mkdir()
     with acquire(tmp_path / "tx_2" / "claim", if_locked="skip"):
         (entry,) = runs.entries("table1")
-    assert entry.standing(False) == "seed 1: stopped at step 12 of 30; seed 2: running, step 0 of 30; seed 3: not run"
-    assert list(entry.values("AP", False)) == [0]
-    assert entry.summary("AP", False).n == 1
+    assert (
+        entry.scores(False).missing()
+        == "seed 1: stopped at step 12 of 30; seed 2: running, step 0 of 30; seed 3: not run"
+    )
+    assert list(entry.scores(False).values("AP")) == [0]
+    assert entry.scores(False).summary("AP").n == 1
     assert [run.begun for run in entry.runs] == [True, True, True, False]
-    assert list(entry.matches(True)) == [0]
-    assert entry.matches(True)[0].exists()
+    assert list(entry.scores(True).matches()) == [0]
+    assert entry.scores(True).matches()[0].exists()
 
 
 def test_the_records_of_another_run_are_no_numbers_of_this_one(tmp_path):
@@ -44,7 +47,7 @@ def test_the_records_of_another_run_are_no_numbers_of_this_one(tmp_path):
     shutil.copytree(tmp_path / "tx_0", tmp_path / "tx_1")
     with pytest.warns(UnreadableRecord, match="the record of tx_0, which does not belong here"):
         (entry,) = runs.entries("table1")
-    assert list(entry.values("AP", False)) == [0]
+    assert list(entry.scores(False).values("AP")) == [0]
 
 
 def test_an_evaluation_of_another_run_or_of_other_weights_is_left_out(tmp_path):
@@ -53,20 +56,20 @@ def test_an_evaluation_of_another_run_or_of_other_weights_is_left_out(tmp_path):
     shutil.copy(tmp_path / "tx_0" / "evals" / "eval0.json", tmp_path / "tx_1" / "evals" / "eval0.json")
     with pytest.warns(UnreadableRecord, match="the record of tx_0, which does not belong here"):
         (entry,) = runs.entries("table1")
-    assert list(entry.values("AP", False)) == [0]
+    assert list(entry.scores(False).values("AP")) == [0]
     runs.rewrite("tx_1", True, weights_sha256="e" * 64)
     with pytest.warns(UnreadableRecord, match="of other weights than the training ended with"):
         (entry,) = runs.entries("table1")
-    assert list(entry.values("AP", True)) == [0]
+    assert list(entry.scores(True).values("AP")) == [0]
 
 
 def test_of_seeds_that_are_all_alike_one_phrase_is_enough(tmp_path):
     runs = Made(tmp_path)
     runs.row("table1", "x")
     (entry,) = runs.entries("table1")
-    assert entry.standing(True) == "not run"
-    assert entry.summary("AP", True) is None
-    assert entry.matches(True) == {}
+    assert entry.scores(True).missing() == "not run"
+    assert entry.scores(True).summary("AP") is None
+    assert entry.scores(True).matches() == {}
 
 
 def test_a_training_may_lack_an_evaluation_or_its_matches(tmp_path):
@@ -76,10 +79,10 @@ def test_a_training_may_lack_an_evaluation_or_its_matches(tmp_path):
     (folder / "eval1.json").unlink()
     (folder / "eval0.npz").unlink()
     (entry,) = runs.entries("table1")
-    assert entry.standing(True) == "trained, not evaluated with voting on"
-    assert entry.standing(False) == ""
-    assert entry.values("AP", False)
-    assert entry.matches(False) == {}
+    assert entry.scores(True).missing() == "trained, not evaluated with voting on"
+    assert entry.scores(False).missing() == ""
+    assert entry.scores(False).values("AP")
+    assert entry.scores(False).matches() == {}
 
 
 def test_what_was_uploaded_has_no_number_until_it_is_scored(tmp_path):
@@ -90,12 +93,12 @@ def test_what_was_uploaded_has_no_number_until_it_is_scored(tmp_path):
     uploaded.write(path)
     (entry,) = runs.entries("table1")
     assert entry.split == "test-dev"
-    assert entry.standing(False) == "uploaded, not scored"
-    assert entry.scored(False) == ""
+    assert entry.scores(False).missing() == "uploaded, not scored"
+    assert entry.scores(False).server() == ""
     replace(uploaded, numbers={"AP": 44.8}, score={"source": "codalab.org", "date": "2026-01-02"}).write(path)
     (entry,) = runs.entries("table1")
-    assert entry.values("AP", False) == {0: 44.8}
-    assert entry.scored(False) == "the evaluation server's numbers (codalab.org, 2026-01-02)"
+    assert entry.scores(False).values("AP") == {0: 44.8}
+    assert entry.scores(False).server() == "the evaluation server's numbers (codalab.org, 2026-01-02)"
 
 
 def test_a_torn_record_is_named_and_counts_as_not_there(tmp_path):
@@ -107,8 +110,8 @@ def test_a_torn_record_is_named_and_counts_as_not_there(tmp_path):
         (entry,) = runs.entries("table1")
     assert any("tx_0/record.json: not JSON" in str(w.message) for w in told)
     assert any("tx_1/evals/eval0.json: not JSON" in str(w.message) for w in told)
-    assert "seed 0: its record cannot be read" in entry.standing(False)
-    assert entry.values("AP", False) == {}
+    assert "seed 0: its record cannot be read" in entry.scores(False).missing()
+    assert entry.scores(False).values("AP") == {}
 
 
 def test_two_names_of_one_training_are_the_same(tmp_path):
@@ -117,8 +120,9 @@ def test_two_names_of_one_training_are_the_same(tmp_path):
     runs.row("table1", "paa", 2, training="one")
     runs.row("table1", "d", 2)
     c, paa, d = runs.entries("table1")
-    assert c.ids(False) == paa.ids(False) != d.ids(False)
-    assert c.ids(False) != c.ids(True)
+    assert c.scores(False).same_as(paa.scores(False))
+    assert not c.scores(False).same_as(d.scores(False))
+    assert not c.scores(False).same_as(c.scores(True))
 
 
 def changed(folder, train_id, origin=None, **fields):
@@ -133,7 +137,7 @@ def test_alike_runs_are_not_warned_of(tmp_path):
     runs.row("table1", "a", 2)
     runs.row("table1", "b", 2)
     runs.row("table1", "d")
-    assert mixtures(runs.entries("table1")) == []
+    assert differences(runs.entries("table1")) == []
 
 
 def test_a_mixture_of_code_threads_or_machines_is_warned_of(tmp_path):
@@ -148,7 +152,7 @@ def test_a_mixture_of_code_threads_or_machines_is_warned_of(tmp_path):
     stored = json.loads(path.read_text())
     stored["origin"]["commit"] = "f" * 40
     path.write_text(json.dumps(stored))
-    assert mixtures(runs.entries("table1")) == [
+    assert differences(runs.entries("table1")) == [
         "different commits: cccccccccc in 4 runs; eeeeeeeeee in 1 (a seed 0)",
         "different CPU threads: 1 in 4 runs; 4 in 1 (b seed 0)",
         "different devices: cpu in 4 runs; cuda in 1 (c seed 0)",
@@ -157,5 +161,5 @@ def test_a_mixture_of_code_threads_or_machines_is_warned_of(tmp_path):
         "different processes: 1 in 4 runs; 8 in 1 (c seed 0)",
         "different versions of torch: 2.4 in 4 runs; 2.5 in 1 (d seed 0)",
         "different commits of the evaluations: cccccccccc in 4 runs; cccccccccc and ffffffffff in 1 (e seed 0)",
-        "1 of 5 runs were made by code that differs from its commit: a seed 0",
+        "1 of 5 runs: code that differs from its commit (a seed 0)",
     ]

@@ -1,6 +1,5 @@
 """Where rows stand in the paper's tables, and which published number stands beside them."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -44,9 +43,16 @@ def test_table_1_has_boundaries_on_the_left_and_rivals_by_size_above_paa_on_the_
         *("mine", "PAA"),
     ]
     assert parts["left"].reference is parts["right"].reference is parts["right"].lines[-1]
-    fails = parts["right"].lines[4].quotes["AP"]
-    assert published.get(fails.table, fails.row, fails.metric).text == "fails"
+    assert parts["right"].lines[4].quotes["AP"].text == "fails"
     assert not parts["right"].lines[3].quotes
+    cited = {line.key: [text.split(":")[0] for text in line.citations] for line in parts["left"].lines}
+    assert cited == {
+        "a": [],
+        "b": ["a user's run of 90k steps"],
+        "c": ["the same training in Table 2", "90k steps, with voting"],
+        "d": [],
+        "b_2020": ["90k steps, with voting"],
+    }
 
 
 def test_table_2_has_each_module_without_and_with_voting_and_the_networks_apart(tmp_path, published):
@@ -59,23 +65,20 @@ def test_table_2_has_each_module_without_and_with_voting_and_the_networks_apart(
     parts = laid_out(runs, "table2", published, "table2_right")
     lines = stubs(parts["left"])
     assert lines[:2] == [("IoU", "none", "off"), ("IoU", "none", "on")]
-    assert lines[-3:] == [("PAA", "IoU", "off"), ("PAA", "IoU", "on"), ("PAA", "IoU", "on, p alone")]
+    assert lines[-3:] == [("PAA", "IoU", "off"), ("PAA", "IoU", "on"), ("PAA", "IoU", "on, weight p")]
     assert len(lines) == 2 * 9 + 1
     assert [n for n, line in enumerate(parts["left"].lines) if line.rule] == [6, 12]
     assert parts["left"].reference.stub == ("PAA", "IoU", "on")
-    shown = {line.stub: published.get(q.table, q.row, q.metric) for line in parts["left"].lines
-             for q in line.quotes.values()}  # fmt: skip
-    assert {stub: value.text for stub, value in shown.items()} == {
+    assert {line.stub: value.text for line in parts["left"].lines for value in line.quotes.values()} == {
         ("IoU", "none", "off"): "34.6",
         ("ATSS", "centerness", "off"): "39.4",
         ("ATSS", "IoU", "off"): "39.8",
-        ("PAA", "none", "off"): "5.3",  # shown as a difference
-        ("PAA", "centerness", "off"): "no improvement",
+        ("PAA", "none", "off"): "+5.3 over IoU, none",
+        ("PAA", "centerness", "off"): "no improvement over PAA, none",
         ("PAA", "IoU", "off"): "40.8",
         ("PAA", "IoU", "on"): "41.0",
     }
-    delta = next(line for line in parts["left"].lines if line.stub == ("PAA", "none", "off")).quotes["AP"]
-    assert delta.form.format("5.3") == "+5.3 over IoU, none"
+    assert parts["right"].lines[1].quotes["iou_error"].text == "<0.1"
     assert stubs(parts["right"]) == [("tiny",), ("ResNet-50",)]
 
 
@@ -93,7 +96,7 @@ def test_table_3_has_published_numbers_below_ours_and_then_those_of_others(tmp_p
         runs.row("table3", name, backbone=name)
         runs.row("table3", f"{name}_ms", backbone=name, multiscale={"sizes": 1})
     (part,) = laid_out(runs, "table3", published).values()
-    ours = [line for line in part.lines if line.entry is not None]
+    ours = [line for line in part.lines if line.scores is not None]
     assert [line.stub for line in ours[:5]] == [
         ("PAA ResNet-101", "single"),
         ("PAA ResNet-101-DCN", "single"),
@@ -102,11 +105,8 @@ def test_table_3_has_published_numbers_below_ours_and_then_those_of_others(tmp_p
         ("PAA ResNeXt-152-32x8d-DCN", "single"),
     ]
     assert {line.stub[1] for line in ours[5:]} == {"multi"}
-    below = {line.stub: part.lines[n + 1] for n, line in enumerate(part.lines) if line.entry is not None}
-    ap = {}
-    for stub, line in below.items():
-        quote = line.quotes.get("AP")
-        ap[stub] = published.get(quote.table, quote.row, quote.metric).text if quote else line.stub[0]
+    below = {line.stub: part.lines[n + 1] for n, line in enumerate(part.lines) if line.scores is not None}
+    ap = {stub: line.quotes["AP"].text if line.quotes else line.stub[0] for stub, line in below.items()}
     assert ap == {
         ("PAA ResNet-101", "single"): "44.8",
         ("PAA ResNet-101-DCN", "single"): "47.4",
@@ -125,7 +125,7 @@ def test_table_3_has_published_numbers_below_ours_and_then_those_of_others(tmp_p
         ("PAA ResNeXt-101-32x8d-DCN", "multi"),
     ]
     assert len(rest) == 2 + len(published.rows("table3_others"))
-    assert all(line.voting for line in ours)
+    assert all(line.scores.voting for line in ours)
 
 
 def test_table_4_varies_one_key_a_side_and_refers_to_the_recipe(tmp_path, published):
@@ -137,23 +137,8 @@ def test_table_4_varies_one_key_a_side_and_refers_to_the_recipe(tmp_path, publis
     parts = laid_out(runs, "table4", published)
     assert stubs(parts["left"]) == [("3",), ("9",), ("11",)]
     assert stubs(parts["right"]) == [("2",), ("8",), ("10",)]
-    assert parts["left"].reference.entry.name == "topk_9"
-    assert parts["right"].reference.entry.name == "scale_8"
-
-
-def test_every_quote_stands_in_published_csv(tmp_path, published):
-    from made import made
-
-    runs = made(tmp_path)
-    quotes = 0
-    for name, groups in {"table1": (), "table2": ("table2_right",), "table3": (), "table4": ()}.items():
-        for part in laid_out(runs, name, published, *groups).values():
-            for line in part.lines:
-                for quote in (*line.also, *line.quotes.values()):
-                    of_one_metric = quote.table.startswith("table3")  # of which text has AP alone
-                    assert published.get(quote.table, quote.row, quote.metric) or of_one_metric, quote
-                    quotes += 1
-    assert quotes > 200
+    assert parts["left"].reference.scores.entry.name == "topk_9"
+    assert parts["right"].reference.scores.entry.name == "scale_8"
 
 
 def test_backbones_are_written_as_in_papers(tmp_path):
@@ -171,15 +156,16 @@ def test_backbones_are_written_as_in_papers(tmp_path):
 
 
 def test_published_numbers_keep_their_words_notes_and_sources(published):
-    fails = published.get("table1_right", "FSR (>0.3)", "AP")
+    fails = published.value("table1_right", "FSR (>0.3)")
     assert (fails.text, fails.note) == ("fails", "fails (no anchor scores in range in early iterations)")
-    twice = published.get("table3", "PAA ResNet-101", "AP")
+    twice = published.value("table3", "PAA ResNet-101", form="{}")
     assert twice.text == "44.8"
     assert len(twice.sources) == 2
     assert twice.footnote == "; ".join(twice.sources)
-    assert published.get("table1_left", "a", "AP") is None
-    with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        assert len(list(csv.DictReader(file))) == 285
+    assert list(published.row("table3", "PAA ResNet-101")) == ["AP", "AP50", "AP75", "APS", "APM", "APL"]
+    assert published.row("table1_left", "a") == {}
+    with pytest.raises(KeyError):
+        published.value("table1_left", "a")
 
 
 @pytest.mark.parametrize(

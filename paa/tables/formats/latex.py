@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paa.tables.sheet import Block, Cell, Sheet
+from paa.tables.sheet import Block, Sheet
 
-_SIGNS = {
+_ESCAPED = {sign: rf"\{sign}" for sign in "{}&%$#_"} | {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "×": r"$\times$",
+    "Δ": r"$\Delta$",
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "Δ": r"$\Delta$",
     "–": "--",
     "“": "``",
     "”": "''",
-    "×": r"$\times$",
+    "[": "{[}",  # after a line break LaTeX takes it for a length
 }
 
 _HEAD = r"""% Needs booktabs. A table can be taken out as it is, from \begin{table*} to \end{table*}.
@@ -40,66 +34,40 @@ _HEAD = r"""% Needs booktabs. A table can be taken out as it is, from \begin{tab
 
 
 def write(sheets: Sequence[Sheet]) -> str:
-    """A document of all tables."""
-    return _HEAD + "\n".join(_counted(sheet) for sheet in sheets) + "\\end{document}\n"
+    """Write a document of all tables."""
+    return _HEAD + "\n".join(_sheet(sheet) for sheet in sheets) + "\\end{document}\n"
 
 
-def _counted(sheet: Sheet) -> str:
-    """The table with the paper's number."""
-    number = sheet.name.removeprefix("table")
-    before = rf"\setcounter{{table}}{{{int(number) - 1}}}" + "\n" if number.isdigit() else ""
-    return before + fragment(sheet)
-
-
-def fragment(sheet: Sheet) -> str:
-    """One table. Its parts stand side by side where the page is wide enough, else one below the other."""
-    lines = [r"\begin{table*}[p]", r"\centering"]
-    if sheet.name.startswith("table"):
-        lines.append(rf"\caption{{{escape(sheet.title)}.}}\label{{tab:{sheet.name}}}")
-    else:
-        lines.append(rf"{escape(sheet.title)}.\par")
-    # The lines of text that the tabulars make, where they do not fit into one, keep apart.
-    lines.append(r"\scriptsize\setlength{\tabcolsep}{3pt}\lineskip=3ex\lineskiplimit=3ex\vspace{1ex}")
-    lines.append("\n\\quad\n".join(_block(block) for block in sheet.blocks))
+def _sheet(sheet: Sheet) -> str:
+    """A float with the paper's number. Its parts stand side by side if the page is wide enough."""
+    title = rf"{escape(sheet.title)}.\par"
+    lines = []
+    if sheet.number:
+        lines.append(rf"\setcounter{{table}}{{{int(sheet.number) - 1}}}")
+        title = rf"\caption{{{escape(sheet.title)}.}}\label{{tab:{sheet.name}}}"
+    # lineskip separates parts that stand one below the other
+    spacing = r"\scriptsize\setlength{\tabcolsep}{3pt}\lineskip=3ex\lineskiplimit=3ex\vspace{1ex}"
+    lines += [r"\begin{table*}[p]", r"\centering", title, spacing, "\n\\quad\n".join(map(_block, sheet.blocks))]
     lines += ["", r"\vspace{1ex}", r"\begin{minipage}{\linewidth}\scriptsize\raggedright"]
-    notes = [rf"\textsuperscript{{{n}}}\,{escape(note)}." for n, note in enumerate(sheet.notes, start=1)]
-    lines += [" ".join(notes) + r"\par"] if notes else []
+    lines += [rf"\textsuperscript{{{n}}}\,{escape(note)}." for n, note in enumerate(sheet.notes, start=1)]
+    lines += [r"\par"] if sheet.notes else []
     lines += [escape(remark) + r"\par" for remark in sheet.remarks]
     lines += [rf"\textbf{{Warning:}} {escape(warning)}.\par" for warning in sheet.warnings]
-    lines += [r"\end{minipage}", r"\end{table*}", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, r"\end{minipage}", r"\end{table*}", ""])
 
 
 def _block(block: Block) -> str:
-    """A tabular that hangs from its first line, so that neighbors are level, with its title above the rules."""
+    """A tabular aligned at its first line, so that neighbors are level, with its title above the rules."""
     columns = "".join("r" if numeric else "l" for numeric in block.numeric)
-    lines = [rf"\begin{{tabular}}[t]{{@{{}}{columns}@{{}}}}"]
-    if block.title:
-        lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\textbf{{{escape(block.title)}}}}} \\")
-    lines += [r"\toprule", _row([escape(head) for head in block.heads]), r"\midrule"]
+    title = rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\textbf{{{escape(block.title)}}}}} \\" + "\n"
+    lines = [rf"\begin{{tabular}}[t]{{@{{}}{columns}@{{}}}}", (title if block.title else "") + r"\toprule"]
+    lines += [" & ".join(map(escape, block.heads)) + r" \\", r"\midrule"]
     for number, row in enumerate(block.rows):
-        if number in block.rules:
-            lines.append(r"\midrule")
-        lines.append(_row([_cell(cell) for cell in row]))
+        cells = [cell.written(escape, r"\textbf{{{}}}", r"\textit{{{}}}", r"\textsuperscript{{{}}}") for cell in row]
+        lines.append((r"\midrule " if number in block.rules else "") + " & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def _row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _cell(cell: Cell) -> str:
-    text = escape(cell.text)
-    if text.startswith("["):  # after a line break LaTeX takes it for a length
-        text = "{}" + text
-    if text and cell.best:
-        text = rf"\textbf{{{text}}}"
-    elif text and cell.quiet:
-        text = rf"\textit{{{text}}}"
-    notes = rf"\textsuperscript{{{','.join(map(str, cell.notes))}}}" if cell.notes else ""
-    return text + notes
-
-
 def escape(text: str) -> str:
-    """Text that LaTeX shows as it is; of Unicode, what tables use."""
-    return "".join(_SIGNS.get(sign, sign) for sign in text)
+    """Escape what LaTeX would interpret, and replace the Unicode characters that tables use."""
+    return "".join(_ESCAPED.get(sign, sign) for sign in text)
