@@ -28,7 +28,7 @@ def test_a_row_tells_how_far_each_seed_is(tmp_path):
     (tmp_path / "tx_1").mkdir()
     (tmp_path / "tx_1" / "metrics.jsonl").write_text('{"step": 7}\n{"step": 12}\n{"st')
     (tmp_path / "tx_2").mkdir()
-    with acquire(tmp_path / "tx_2" / "claim", if_locked="skip"):
+    with acquire(tmp_path / "tx_2" / "lock", if_locked="skip"):
         (entry,) = runs.entries("table1")
     assert (
         entry.scores(False).missing()
