@@ -1,0 +1,87 @@
+"""Third-party Hydra launchers and sweepers work as their own documentation describes them.
+
+`make plugins` installs them beside the environment (build/plugins); without that folder these tests are skipped.
+hydra/launcher=submitit_slurm is tested in tests/slurm.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from running import SHORT, run_cli
+
+from paa.store.collect import collect
+
+REPO = Path(__file__).resolve().parents[2]
+FOLDER = REPO / "build" / "plugins"
+
+pytestmark = pytest.mark.skipif(
+    not (FOLDER / ".installed").is_file(), reason=f"no third-party plugins in {FOLDER}: `make plugins` installs them"
+)
+
+
+@pytest.fixture
+def sweep(here: Path):
+    """Run `paa.train -m` with the plugins on the path; the ended process."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(FOLDER), os.environ.get("PYTHONPATH", "")])
+        return run_cli("paa.train", "-m", *SHORT, *words, cwd=here, timeout=300, PYTHONPATH=path)
+
+    return run
+
+
+def trained(here: Path) -> dict[int, float]:
+    """{seed: AP of the first evaluation} of the finished runs."""
+    frame = collect(here / "runs").drop_duplicates("train_id")
+    return dict(zip(frame["seed"], frame["AP"], strict=True))
+
+
+def test_joblib_runs_the_jobs_of_a_grid(here, sweep):
+    ended = sweep("seed=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert ended.returncode == 0, ended.stderr
+    assert trained(here).keys() == {1, 2}
+    assert ended.stdout.count("seed=1 ") == 2, "a row for each evaluation"
+
+
+def test_submitit_local_runs_the_jobs_of_a_grid(here, sweep):
+    ended = sweep("seed=1,2", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5")
+    assert ended.returncode == 0, ended.stderr
+    assert trained(here).keys() == {1, 2}
+    assert list((here / "runs").rglob(".submitit/*/*_log.out")), "the logs lie where the launcher's settings say"
+
+
+def test_a_failed_job_of_submitit_local_ends_the_sweep_with_an_error(here, sweep):
+    ended = sweep("seed=1", "hydra/launcher=submitit_local", "images.train.short=100000")
+    assert ended.returncode not in (0, 2)
+
+
+def test_optuna_gets_the_objective_of_each_job(here, sweep):
+    ended = sweep(
+        "hydra/sweeper=optuna",
+        "hydra/sweeper/sampler=random",
+        "hydra.sweeper.sampler.seed=1",
+        "hydra.sweeper.direction=maximize",
+        "hydra.sweeper.n_trials=3",
+        "hydra.sweeper.n_jobs=1",
+        "seed=range(1,40)",
+        "assign.boundary.weight=interval(0.5,2.0)",
+    )
+    assert ended.returncode == 0, ended.stderr
+    (path,) = (here / "runs").rglob("optimization_results.yaml")
+    results = yaml.safe_load(path.read_text())
+    found = trained(here)
+    assert len(found) == 3
+    assert results["best_value"] == max(found.values())
+    assert found[results["best_params"]["seed"]] == results["best_value"]
+
+
+def test_a_proposal_of_a_sweeper_that_is_out_of_range_is_rejected(here, sweep):
+    ended = sweep("hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "assign.topk=choice(0)")
+    assert ended.returncode != 0
+    assert "assign.topk=0" in ended.stderr
+    assert not trained(here)
