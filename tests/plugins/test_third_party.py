@@ -14,7 +14,7 @@ import pytest
 import yaml
 from running import SHORT, run_cli
 
-from paa.store.collect import collect
+from paa.runs import collect
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = REPO / "build" / "plugins"
