@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-_ASIDE = ".aside"
+ASIDE = ".aside"
 
 
 def sync_folder(folder: Path) -> None:
@@ -42,7 +42,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     the machine but must still never be seen half-written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{_ASIDE}")
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{ASIDE}")
     try:
         # "x" takes the permissions that the umask grants: others in the group read a shared folder of runs.
         with aside.open("xb") as file:
@@ -131,4 +131,4 @@ def clear_leftovers(folder: Path) -> int:
 
 def is_aside(path: Path) -> bool:
     """Whether a file was written aside and has not become what it was meant to be."""
-    return path.name.startswith(".") and path.name.endswith(_ASIDE)
+    return path.name.startswith(".") and path.name.endswith(ASIDE)

@@ -1,20 +1,11 @@
-"""List, compare and remove runs: `python -m paa.runs`; `collect(runs_dir)` returns all records as a pandas frame."""
-
-from __future__ import annotations
+"""List, compare and remove runs: `python -m paa.runs`; `paa.runs.collect(runs_dir)` returns all records as a frame."""
 
 import sys
 
+from paa.commands.runs import main
 from paa.store.frame import collect
 
-__all__ = ["collect"]
-
-
-def main() -> None:
-    """Console script `paa-runs`."""
-    from paa.commands.runs import main
-
-    sys.exit(main())
-
+__all__ = ["collect", "main"]
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

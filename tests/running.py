@@ -73,7 +73,7 @@ def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
         patch.setattr("paa.commands.train._CHECKED", {})
         capsys.readouterr()
         try:
-            main()
+            code = main() or 0
         except SystemExit as end:
             code = end.code or 0
     text = capsys.readouterr()

@@ -90,7 +90,7 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
 
 
 def test_leftovers_are_cleared_and_nothing_else(tmp_path):
-    aside = tmp_path / f".a.json.0123456789ab{files._ASIDE}"
+    aside = tmp_path / f".a.json.0123456789ab{files.ASIDE}"
     keep = [tmp_path / "a.json", tmp_path / ".hidden", tmp_path / "x.aside"]
     for path in [aside, *keep]:
         path.write_text("x")

@@ -165,7 +165,7 @@ def test_the_commands(here, capsys):
 
     again = train(capsys, threshold, "postprocess.voting=true", *keys)
     assert "is finished: nothing to do" in again.out
-    listed = call(capsys, "paa.commands.runs", "--runs-dir", "runs")
+    listed = call(capsys, "paa.runs", "--runs-dir", "runs")
     assert "val+voting+scales " in listed.out
     (here / "photos").mkdir()
     torch.manual_seed(0)

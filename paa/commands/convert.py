@@ -1,239 +1,50 @@
-"""Another project's weights as a run: the configuration that the checkpoint tells, composed; the folder, written."""
+"""`python -m paa.convert IN OUT [key=value]`: import a checkpoint of another project as a finished run."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from omegaconf import OmegaConf
+from paa.commands.options import parsed, parser, refusing
 
-from paa import files
-from paa.commands.described import described
-from paa.config.compose import Composer, resolved
-from paa.conversion import classes, detectron, matching, network_spec, projects, safe_load
-from paa.conversion.errors import ConversionError
-from paa.conversion.source_model import SourceModel
-from paa.datasets.formats.sources import Shapes
-from paa.detector import Detector, ResNet
-from paa.engine import checkpoint
-from paa.experiment.parts import Parts, assemble
-from paa.store.identity import converted_id, file_digest
-from paa.store.paths import RunPaths
-from paa.store.provenance import origin
-from paa.store.record import TrainingRecord
+NAME = "paa.convert"
 
-FILES = (".pth", ".pt")
-"""Endings of OUT that ask for a file of weights in place of a run."""
+DESCRIPTION = """\
+Import a checkpoint of another project as a finished run, for python -m paa.evaluate and python -m paa.predict. No code
+in IN is executed.
+Exit codes: 0; 2 refused."""
 
+KEYS = """\
+keys
+  data.root=DIR             where COCO is; evaluate takes it, too
+  data=custom data.root=DIR the classes are those of DIR, not COCO's
+  assign=atss               the assigner of the training, if IN does not say: MMDetection's PAA and ATSS look alike
+  images.test.short=800     short side of the images, pixels, and every other key of the configuration
 
-@dataclass(frozen=True)
-class Conversion:
-    """A converted detector: all that a run or a file of it holds.
+examples
+  python -m paa.convert paa_r50_fpn_1x_coco.pth runs
+  python -m paa.convert R-50.pkl r50.pth
+"""
 
-    parts, choices  of its configuration. categories [id, name] of each class; whose, where these are from.
-    detector        of this form; its own weights are of no meaning.
-    state           the weights under our names; fresh, the names that IN had no weights for.
-    """
+IN = """a checkpoint of the authors' release, or of MMDetection's PAA or ATSS (.pth); of torchvision's RetinaNet or
+FCOS, from which the parts that are the same here are taken (.pth); or Detectron's ImageNet weights (.pkl)"""
 
-    source: Path
-    found: safe_load.LoadedCheckpoint
-    model: SourceModel
-    parts: Parts
-    choices: dict[str, str]
-    categories: list[list[Any]]
-    whose: str
-    detector: Detector
-    state: dict[str, torch.Tensor]
-    fresh: list[str]
+OUT = """the folder of runs: the run becomes OUT/ID, where ID begins with x (with t for a training). Or a file,
+FILE.pth: weights to start a training from with finetune.from=FILE.pth, or with backbone.weights=FILE.pth if IN holds
+ImageNet weights"""
 
 
-def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer, say: Callable[[str], None]) -> None:
-    """Writes the run, or the file, that `out` asks for. ConversionError and ConfigError where it cannot be had."""
-    as_file = out.suffix in FILES
-    folders = out.parents if as_file else (out, *out.parents)
-    blocking = next((path for path in folders if path.exists() and not path.is_dir()), None)
-    if blocking is not None:
-        raise ConversionError(
-            f"{out}: {blocking} is a file; must be the folder of runs, or a file ending in {FILES[0]}"
-        )
-    if as_file and out.exists() and source.exists() and out.samefile(source):
-        raise ConversionError(f"{out}: is IN itself; must be another file")
-    if source.suffix == ".pkl":
-        _write_backbone(source, out, overrides, say)
-        return
-    made = converted(source, safe_load.load(source), overrides, compose, None if as_file else out)
-    if as_file:
-        _write_file(made, out, say)
-    else:
-        _write_run(made, out, overrides, say)
+def main() -> None:
+    """Import what the command line names."""
+    out = parser(NAME, "IN OUT [key=value ...]", DESCRIPTION, KEYS)
+    out.add_argument("source", metavar="IN", type=Path, help=IN)
+    out.add_argument("out", metavar="OUT", type=Path, help=OUT)
+    options = parsed(out)
+    from paa.commands.import_checkpoint import convert
+    from paa.config.compose import composer
+    from paa.config.user_code import add_cwd_to_path
+    from paa.log import print_line
 
-
-def converted(
-    source: Path, found: safe_load.LoadedCheckpoint, overrides: Sequence[str], compose: Composer, runs_dir: Path | None
-) -> Conversion:
-    """The detector that a checkpoint holds, `found` in the file `source`; nothing is written.
-
-    overrides  of the configuration, before what the checkpoint tells.
-    runs_dir   the folder of the run that it is to become: it must be whole; None: parts will do.
-    ConversionError and ConfigError where it cannot be had.
-    """
-    with _about(source):
-        model = projects.convert(found)
-        if model.other and runs_dir is not None:
-            other = "; ".join(f"{part} ({reason})" for part, reason in model.other.items())
-            hint = f"a file as OUT, {source.stem}-converted.pth say, takes the rest to start a training from"
-            raise ConversionError(f"is no whole detector of paa: {other}; {hint}")
-    renamed = model.renamed
-    named = {o.key_or_group: o.value() for o in compose.parse(overrides)}
-    with _about(source):
-        told = described(
-            model,
-            network_spec.backbone_spec(renamed.state, "backbone."),
-            network_spec.head_spec(renamed.state),
-            named,
-            compose,
-        )
-    ours = {"runs_dir": _quoted(runs_dir or "runs"), **told}
-    ours = {key: value for key, value in ours.items() if key not in named}
-    parts = assemble(resolved(compose.compose([*(f"{key}={value}" for key, value in ours.items()), *overrides])))
-    groups = set(compose.groups())
-    choices = {key: str(value) for key, value in {**ours, **named}.items() if key in groups}
-    categories, whose = _take_classes(source, model, parts, "data.root" in named)
-    with torch.device("cpu" if model.other else "meta"):  # no numbers are drawn that nothing would keep
-        detector = parts.detector(len(categories), load_weights=False)
-    state, fresh = matching.match_state(detector.state_dict(), renamed, source, tuple(model.other))
-    return Conversion(source, found, model, parts, choices, categories, whose, detector, state, fresh)
-
-
-def _take_classes(source: Path, model: SourceModel, parts: Parts, has_data: bool) -> tuple[list[list[Any]], str]:
-    """The classes, and where they are from; puts the outputs of the class logits in their order."""
-    renamed = model.renamed
-    logits = renamed.state.get("head.cls_logits.weight")
-    with _about(source):
-        if has_data or isinstance(parts.source, Shapes):
-            categories, whose = _categories_of_data(parts), f"data.root={parts.source.root}"
-        elif logits is None:
-            categories, whose = classes.coco(), "COCO"
-        else:
-            categories = classes.categories_of(model, logits.shape[0])
-            whose = "COCO" if categories == classes.coco() else source.name
-        if logits is not None:
-            rows = torch.tensor(classes.rows(model, logits.shape[0], categories, whose))
-            for name, value in renamed.state.items():
-                if name.startswith("head.cls_logits.") and value.shape[:1] == logits.shape[:1]:
-                    renamed.state[name] = value.index_select(0, rows)
-    return categories, whose
-
-
-def _categories_of_data(parts: Parts) -> list[list[Any]]:
-    parts.source.prepare()
-    splits = parts.config["evaluate"]["splits"] or parts.source.names[:1]
-    return parts.source.index(splits[0]).categories
-
-
-def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
-    """The folder of a finished run, its record last."""
-    made.detector.load_state_dict(made.state, assign=True)
-    matching.check_norms(made.detector, made.source)
-    digest = checkpoint.digest(made.state)
-    paths = RunPaths(out, converted_id(made.parts.config, digest))
-    form = network_spec.backbone_spec(made.state, "backbone.")
-    what = f"{made.choices['assign']} of {projects.TITLES[made.model.kind]}, {form}"
-    say(f"{paths.train_id}  {made.source}: {what}, {len(made.categories)} classes of {made.whose}")
-    _say_left_out(made, paths.train_id, say)
-    if paths.finished and paths.weights.exists():
-        say(f"{paths.train_id}  is there already: {paths.folder}")
-    else:
-        record = TrainingRecord(
-            train_id=paths.train_id,
-            config=dict(made.parts.config),
-            overrides=list(overrides),
-            digests={},
-            seed=made.parts.config["seed"],
-            threads=made.parts.config["threads"],
-            device="cpu",
-            steps=0,
-            started=time.time(),
-            wall_s=0.0,
-            weights_sha256=digest,
-            origin=origin(),
-            choices=made.choices,
-            categories=made.categories,
-            converted={
-                "kind": made.model.kind,
-                "file": made.source.name,
-                "sha256": file_digest(made.source),
-            },
-        )
-        files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(made.parts.config))))
-        checkpoint.save(paths.weights, made.state)
-        record.write(paths.record)
-        say(f"{paths.train_id}  {paths.folder}: a finished run; not trained here, converted")
-    where = "" if out == Path("runs") else f" runs_dir={out}"
-    say(f"{paths.train_id}  python -m paa.evaluate run={paths.train_id}{where} data.root=DIR")
-
-
-def _write_file(made: Conversion, out: Path, say: Callable[[str], None]) -> None:
-    convention = made.parts.config["backbone"]["convention"]
-    checkpoint.save(out, {"convention": convention, "state": made.state})
-    _say_left_out(made, str(out), say)
-    for part, reason in made.model.other.items():
-        say(f"{out}  fresh, not converted: {part} ({reason})")
-    taken = len(made.state) - len(made.fresh)
-    backbone = f"backbone={made.choices['backbone']} backbone.convention={convention}"
-    say(f"{out}  {taken} tensors of {made.source}; finetune.from={out} {backbone} starts from them")
-
-
-def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
-    """Detectron's pickle as a file for backbone.weights."""
-    if overrides:
-        raise ConversionError(f"{overrides[0]}: the weights of a backbone have no configuration; must be IN OUT alone")
-    if out.suffix not in FILES:
-        hint = f"{source.stem}.pth say, for backbone.weights={source.stem}.pth"
-        raise ConversionError(f"{source}: holds a backbone and no detector; OUT must be a file, {hint}")
-    blobs, no_arrays = detectron.read(source)
-    with _about(source):
-        renamed = detectron.convert(blobs)
-        form = network_spec.backbone_spec(renamed.state)
-    renamed.unused += no_arrays
-    with torch.device("meta"):
-        network = ResNet(
-            form.depth,
-            weights=str(source),
-            norm="frozen",
-            convention="caffe",
-            groups=form.groups,
-            width_per_group=form.width_per_group,
-            load_weights=False,
-        )
-    state, _ = matching.match_state(network.state_dict(), renamed, source)
-    checkpoint.save(out, {"convention": "caffe", "state": state})
-    if renamed.unused:
-        say(f"{out}  left out, of no use here: {', '.join(sorted(renamed.unused))}")
-    say(f"{out}  {form} of Detectron, {len(state)} tensors, for BGR from 0 to 255")
-    say(f"{out}  backbone.weights={out} trains from it; its BatchNorm has no epsilon: compat.bn_eps=0")
-
-
-def _say_left_out(made: Conversion, name: str, say: Callable[[str], None]) -> None:
-    if made.model.renamed.unused:
-        say(f"{name}  left out, of no use here: {', '.join(sorted(made.model.renamed.unused))}")
-    if made.found.skipped:
-        say(f"{name}  not read, objects beside the weights: {', '.join(made.found.skipped)}")
-
-
-@contextmanager
-def _about(source: Path) -> Iterator[None]:
-    """A ConversionError within the block gets the file's name."""
-    try:
-        yield
-    except ConversionError as error:
-        raise ConversionError(f"{source}: {error}") from error
-
-
-def _quoted(value: object) -> str:
-    return "'" + str(value).replace("'", "\\'") + "'"
+    add_cwd_to_path()
+    with refusing(NAME, 2), composer(options.config_dir) as compose:
+        (overrides,) = compose.jobs(options.overrides, multirun=False)
+        convert(options.source, options.out, overrides, compose, print_line)

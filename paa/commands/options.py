@@ -1,52 +1,70 @@
-"""Commands that speak Hydra's grammar of overrides without its application: evaluate and predict."""
+"""The option parser that every command shares, and how a command ends when something is wrong."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from paa.config.errors import USER_ERRORS, ConfigError, format_error
-from paa.engine.signals import Interrupted
-from paa.log import print_line
+from paa.checks import UserError
 
 
-def command_line(usage: str, argv: Sequence[str]) -> tuple[list[str], bool, str | None]:
-    """(overrides, whether -m was given, --config-dir); prints `usage` and ends for --help, or without arguments."""
-    rest, multirun, config_dir = list(argv), False, None
-    if not rest or {"-h", "--help"} & set(rest):
-        print(usage, end="")
-        raise SystemExit(0 if rest else 2)
-    overrides: list[str] = []
-    while rest:
-        word = rest.pop(0)
-        if word in ("-m", "--multirun"):
-            multirun = True
-        elif word in ("--config-dir", "-cd") and rest:
-            config_dir = rest.pop(0)
-        elif word.startswith("-"):
-            print(f"{word}: no such option\n\n{usage}", end="", file=sys.stderr)
-            raise SystemExit(2)
-        else:
-            overrides.append(word)
-    return overrides, multirun, config_dir
+def parser(module: str, usage: str, description: str, keys: str, multirun: bool = False) -> argparse.ArgumentParser:
+    """Return a parser of `--config-dir DIR` and key=value words for `python -m MODULE`.
+
+    usage        what follows the program's name.
+    description  what the command does, and how it ends; keys, its keys and examples.
+    multirun     whether `-m` starts a sweep.
+    """
+    out = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        usage=f"%(prog)s {usage}",
+        description=description,
+        epilog=keys,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_config_dir(out)
+    if multirun:
+        out.add_argument("-m", "--multirun", action="store_true", help="run one job for each combination of values")
+    return out
+
+
+def add_config_dir(out: argparse.ArgumentParser) -> None:
+    """Add `--config-dir`, with the two spellings that Hydra has for it."""
+    out.add_argument("--config-dir", "-cd", metavar="DIR", help="folder with your own groups, choices and table rows")
+
+
+def parsed(out: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse a command line whose words and options may be mixed; without any word, print the help and exit with 2."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        out.print_help(sys.stderr)
+        raise SystemExit(2)
+    out.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="settings, as listed below")
+    return out.parse_intermixed_args(words)
 
 
 def required(own: Mapping[str, Any], name: str, what: str) -> str:
-    """The value of the command's own key `name`."""
+    """Return the value of the command's own key `name`; UserError if it is missing."""
     if own.get(name) in (None, ""):
-        raise ConfigError(f"{name} is missing: add {name}=..., {what}")
+        raise UserError(f"{name} is missing: add {name}=..., {what}")
     return str(own[name])
 
 
 @contextmanager
 def refusing(module: str, code: int) -> Iterator[None]:
-    """What a person can put right ends the process with one line and `code`."""
+    """Turn an error that the user can fix into one line on stderr and the exit code `code`."""
+    from paa.config.errors import format_error
+    from paa.log import print_line
+    from paa.engine.signals import Interrupted
+
     try:
         yield
-    except USER_ERRORS as error:
+    except (UserError, OSError) as error:
         if int(os.environ.get("RANK", "0")) == 0:  # of several processes all refuse, and one says so
             print_line(format_error(module, error), sys.stderr)
         raise SystemExit(code) from None

@@ -1,75 +1,57 @@
-"""Detections of a folder of images, as json and as pictures."""
+"""`python -m paa.predict run=ID images=DIR out=DIR`: detect objects in a folder of images with a finished run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+from paa.commands.options import parsed, parser, refusing, required
 
-from paa import files
-from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.formats.image_folder import folder_index
-from paa.datasets.images import decode
-from paa.drawing.boxes import draw_detections
-from paa.evaluation import Results
-from paa.experiment.evaluation import Evaluator
-from paa.experiment.experiment import Experiment, final_detector
-from paa.experiment.parts import apply_process, device_of, votings
-from paa.store.record import TrainingRecord
+NAME = "paa.predict"
 
+DESCRIPTION = """\
+Detect objects in a folder of images with a finished run. Writes out/detections.json (COCO results with file names) and
+out/pictures/, each image with its detections.
+Exit codes: 0; 1 failed; 2 wrong command line."""
 
-def predict(
-    experiment: Experiment,
-    record: TrainingRecord,
-    images: str,
-    out: Path,
-    score: float | None,
-    say: Callable[[str], None],
-) -> None:
-    """Writes out/detections.json and, unless `score` is None, out/pictures/ with what scores at least as much."""
-    parts, paths = experiment.parts, experiment.identity.paths
-    index = folder_index(images, record.categories)
-    apply_process(parts.config)
-    device = device_of(parts.config)
-    detector = final_detector(parts, paths, record).to(device)
-    voting = votings(parts.config)[-1]
-    found = Evaluator(parts, detector, device, say, record.categories).results(index, [voting])[voting]
-    files.write_json(out / "detections.json", _as_coco(index, found))
-    say(f"{out / 'detections.json'}: {len(found)} detections on {len(index)} images")
-    if score is not None:
-        _pictures(index, found, score, out / "pictures")
-        say(f"{out / 'pictures'}: {len(index)} pictures, detections of score {score:g} and above")
+KEYS = """\
+keys
+  run=ID                    a finished run, or an unambiguous prefix of its ID (python -m paa.runs lists them)
+  images=DIR                a folder of images, or one image
+  out=DIR                   folder to write to
+  runs_dir=runs             folder of runs
+  score=0.3                 lowest score of a detection in the pictures; detections.json has all
+  pictures=true             false writes only detections.json
+  postprocess.voting=true   score voting, and every other key of postprocess
+  images.test.short=800     short side of the images, pixels
+
+example
+  python -m paa.predict run=t3f9a images=photos out=found score=0.4
+"""
+
+OWN = ("run", "runs_dir", "images", "out", "score", "pictures")
 
 
-def _as_coco(index: CocoIndex, found: Results) -> list[dict[str, object]]:
-    names = dict(zip(index.image_ids.tolist(), index.file_names.tolist(), strict=True))
-    rows = zip(
-        found.image_ids.tolist(), found.labels.tolist(), found.boxes.tolist(), found.scores.tolist(), strict=True
-    )
-    return [
-        {
-            "image_id": image,
-            "category_id": int(index.category_ids[label]),
-            "bbox": [round(value, 3) for value in box],
-            "score": score,
-            "file_name": names[image],
-        }
-        for image, label, box, score in rows
-    ]
+def main() -> None:
+    """Detect in what the command line names."""
+    options = parsed(parser(NAME, "run=ID images=DIR out=DIR [key=value ...]", DESCRIPTION, KEYS))
+    from paa import checks
+    from paa.commands.detections import predict
+    from paa.config.compose import composer
+    from paa.config.user_code import add_cwd_to_path
+    from paa.log import print_line
+    from paa.experiment.reopen import not_trained, reopen, settings
 
-
-def _pictures(index: CocoIndex, found: Results, score: float, folder: Path) -> None:
-    for i, image_id in enumerate(index.image_ids):
-        rows = np.flatnonzero((found.image_ids == image_id) & (found.scores >= score))
-        picture = draw_detections(
-            decode(index, i),
-            found.boxes[rows].tolist(),
-            found.labels[rows].tolist(),
-            found.scores[rows].tolist(),
-            index.category_names,
-        )
-        name = str(index.file_names[i])
-        target = folder / (name if name.endswith(".png") else f"{name}.png")  # a.jpg and a.png are two images
-        with files.replacing(target, durable=False) as file:
-            picture.save(file, "PNG")
+    add_cwd_to_path()
+    with refusing(NAME, 2), composer(options.config_dir) as compose:
+        (job,) = compose.jobs(options.overrides, multirun=False)
+        own, rest = settings(compose.parse(job), OWN)
+        run = required(own, "run", "the ID of a finished run, or a prefix of it")
+        images = required(own, "images", "a folder of images")
+        out = Path(required(own, "out", "a folder to write to"))
+        score = checks.number("score", own.get("score", 0.3), low=0, high=1)
+        pictures = checks.flag("pictures", own.get("pictures", True))
+        experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose, measured=False)
+        if record.converted:
+            print_line(not_trained(record))
+    with refusing(NAME, 1):
+        predict(experiment, record, images, out, score if pictures else None, print_line)

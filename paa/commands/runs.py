@@ -1,175 +1,150 @@
-"""`python -m paa.runs`: what has been run, what is running, what was cut off, what a table still lacks."""
+"""`python -m paa.runs`: list, show, compare, follow and remove runs, and the state of a table's rows."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from paa.config.completion import completes
-from paa.config.paths import experiments_dir
+from paa.checks import UserError
+from paa.commands.options import add_config_dir
 from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.view import HEADER, lines
 from paa.launch.view import rows as submitted_rows
 from paa.store.columns import COLUMNS, Column, flat, name_of, value_at
-from paa.store.errors import BadRecord, RunError
+from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations
 from paa.store.paths import RunPaths, find, runs
 from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.store.state import State, state
 from paa.store.text_table import cell, show
 
-_IDS = {"list": 0, "show": 1, "diff": 2, "prune": 0, "score": 1}
-"""The commands, and how many ids each takes."""
-
 _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit code: 0, 1 where a run could not be found or read, 2 for a wrong command line."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if completes("paa-runs", words, _IDS | dict.fromkeys(_tables(), 0)):
-        return 0
-    table = any(_names_table(word) for word in words)
-    if not table:  # as the other commands have it
-        folders = [word.partition("=")[2] for word in words if word.startswith("runs_dir=")]
-        words = [f"--runs-dir={one}" for one in folders] + [w for w in words if not w.startswith("runs_dir=")]
-    parser = _table_parser() if table else _parser()
-    options = parser.parse_args(words)
+    """Run a command; the exit code: 0, 1 if a run is not found or not readable, 2 for a wrong command line."""
+    options = _parsed(sys.argv[1:] if arguments is None else arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
         try:
-            if options.command == "table":
-                return _table(options.runs_dir, options.config_dir, options.words)
-            if options.command == "prune":
-                return _prune(options)
-            if options.watch or options.cancel is not None or options.resubmit is not None:
-                _submitted(options)
-            elif options.command == "score":
-                _score_upload(options)
-            elif options.command == "show":
-                _show(find(options.runs_dir, options.id))
-            elif options.command == "diff":
-                _diff(find(options.runs_dir, options.first), find(options.runs_dir, options.second))
-            else:
-                _list(options.runs_dir)
+            options.run(options)
             sys.stdout.flush()
-        except RunError as error:
-            print(error, file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:  # enough watched
-            return 0
-        except BrokenPipeError:  # the reader, `head` say, has seen enough; Python would complain at its end
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python would complain at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (UserError, OSError) as error:
+            print(f"paa.runs: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 0
     return 0
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    folders = [f"--runs-dir={word.partition('=')[2]}" for word in words if word.startswith("runs_dir=")]
+    parser = _parser()
+    options, more = parser.parse_known_args([*(w for w in words if not w.startswith("runs_dir=")), *folders])
+    if options.run is _status and not any(word.startswith("-") for word in more):
+        options.overrides += more  # those behind an option
+    elif more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m paa.runs",
-        description="Lists the runs below a folder: done, running (where, how far), stopped (resumes when asked for).",
-        epilog="ID is a run's name or the beginning of it, as long as no other begins so. Without a command, the list.",
+        description="List, compare, follow and remove runs. ID is a run ID or an unambiguous prefix of one.",
+        epilog="Every command takes --runs-dir DIR or runs_dir=DIR. See also: python -m paa.runs COMMAND --help",
+        allow_abbrev=False,
     )
     folder: dict[str, Any] = {"type": Path, "metavar": "DIR", "help": "folder of runs (default: runs)"}
     parser.add_argument("--runs-dir", default=Path("runs"), **folder)
-    parser.add_argument("--watch", action="store_true", help="show what was submitted to SLURM until it has ended")
-    parser.add_argument("--cancel", metavar="TABLE_OR_ID", help="cancel submitted runs: of a table, a sweep, or one")
-    parser.add_argument("--resubmit", choices=list(KINDS), help="submit again what failed, or what is missing")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("list", help="one line a run (what happens without a command)")
-    one = commands.add_parser("show", help="all that is known of a run: state, overrides, machine, numbers")
+    parser.set_defaults(run=_list)
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        out = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        # SUPPRESS: its absence here does not override what stands in front of the command.
+        out.add_argument("--runs-dir", default=argparse.SUPPRESS, **folder)
+        out.set_defaults(run=run)
+        return out
+
+    command("list", _list, "one line per run: done, running, failed or stopped (the default command)")
+    one = command("show", _show, "all that is known of a run: state, overrides, machine, numbers")
     one.add_argument("id", metavar="ID")
-    two = commands.add_parser("diff", help="the keys in which two configurations differ, and the numbers")
-    two.add_argument("first", metavar="ID")
-    two.add_argument("second", metavar="ID")
-    prune = commands.add_parser("prune", help="free disk of what no table needs; says what, and asks")
-    prune.add_argument("--weights", action="store_true", help="final weights, too, where no row lacks an evaluation")
-    prune.add_argument("--yes", action="store_true", help="remove, and do not ask")
-    prune.add_argument("--config-dir", default=None, metavar="DIR", help="folder of rows and choices of your own")
-    score = commands.add_parser("score", help="enter what an evaluation server measured into the record of an upload")
-    score.add_argument("id", metavar="ID", help="the evaluation, or its run where that has one upload")
+    diff = command("diff", _diff, "compare two runs: the keys and the numbers that differ")
+    diff.add_argument("first", metavar="ID")
+    diff.add_argument("second", metavar="ID")
+    status = command("status", _status, "state of each row of a table, and the command that runs what is missing")
+    status.add_argument("table", metavar="TABLE", help="table1, or some of its rows: table1=a,b or 'table1=glob(fnp*)'")
+    status.add_argument("overrides", nargs="*", metavar="key=value", help="as for paa.train -m: recipe=mini seed=0,1,2")
+    add_config_dir(status)
+    command("watch", _watch, "follow the jobs submitted to SLURM until all have ended")
+    stop = command("cancel", _cancel, "cancel submitted jobs; they save a checkpoint first")
+    stop.add_argument("name", metavar="NAME", help="a table, a sweep's folder name, or a run ID")
+    again = command("resubmit", _resubmit, "submit jobs again")
+    again.add_argument("kind", choices=list(KINDS), help="failed jobs, or those cancelled, lost or never submitted")
+    prune = command("prune", _prune, "free disk space: remove runs, weights, checkpoints, and leftovers of killed jobs")
+    prune.add_argument("ids", nargs="*", metavar="ID", help="a run to remove, or to remove only some files of")
+    prune.add_argument("--weights", action="store_true", help="final weights of finished runs; their records stay")
+    prune.add_argument("--checkpoints", action="store_true", help="checkpoints of failed and interrupted runs")
+    prune.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    score = command("score", _score_upload, "enter an evaluation server's answer into the record of an upload")
+    score.add_argument("id", metavar="ID", help="the evaluation, or its run if that has only one upload")
     score.add_argument("file", metavar="FILE", type=Path, help="the server's answer: its JSON, or its text")
-    score.add_argument("--source", help="where the answer is from, a page's address say (default: the file's name)")
-    score.add_argument("--date", help="day of the answer, 2020-07-04 say (default: the file's)")
-    # Accepted behind the command as well; SUPPRESS keeps its absence there from undoing what stood in front.
-    for command in commands.choices.values():
-        command.add_argument("--runs-dir", default=argparse.SUPPRESS, **folder)
+    score.add_argument("--source", help="where the answer is from, such as a web address (default: the file's name)")
+    score.add_argument("--date", help="day of the answer, such as 2020-07-04 (default: the file's)")
     return parser
 
 
-def _table_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m paa.runs",
-        usage="python -m paa.runs TABLE [key=value ...] [--runs-dir DIR] [--config-dir DIR]",
-        description="Where each row of a table stands, and the command that runs just what is missing of it.",
-        epilog="Words as of `python -m paa.train -m`: table1 recipe=mini seed=0,1,2; table1=a,b for some rows.",
-    )
-    parser.add_argument("words", nargs="+", metavar="WORD", help="the table, and overrides for all of its rows")
-    parser.add_argument("--runs-dir", type=Path, default=None, metavar="DIR", help="folder of runs (default: runs)")
-    parser.add_argument("--config-dir", default=None, metavar="DIR", help="folder of rows and choices of your own")
-    parser.set_defaults(command="table")
-    return parser
-
-
-def _tables() -> list[str]:
-    return sorted(path.name for path in experiments_dir().iterdir() if path.is_dir())
-
-
-def _names_table(word: str) -> bool:
-    return re.fullmatch(r"table\w*(=.*)?", word) is not None
-
-
-def _table(runs_dir: Path | None, config_dir: str | None, words: Sequence[str]) -> int:
-    from paa.config.errors import USER_ERRORS
+def _status(options: argparse.Namespace) -> None:
     from paa.config.user_code import add_cwd_to_path
     from paa.planning.rows import rows_of
-    from paa.planning.status import HEADER as ROWS
-    from paa.planning.status import report
+    from paa.planning.status import HEADER, report
 
     add_cwd_to_path()
-    named = [word for word in words if _names_table(word)]
-    rest = [word for word in words if word not in named]
-    rest += [f"runs_dir={runs_dir}"] if runs_dir is not None else []
-    try:
-        if len(named) > 1:
-            raise RunError(f"{' '.join(named)}: one table at a time")
-        body, below = report(rows_of(named[0], rest, config_dir=config_dir), config_dir)
-    except USER_ERRORS as error:
-        print(f"paa.runs: {error}", file=sys.stderr)
-        return 1
-    show(ROWS, body)
+    folder = [] if options.runs_dir == Path("runs") else [f"runs_dir={options.runs_dir}"]
+    overrides = [*options.overrides, *folder]
+    body, below = report(rows_of(options.table, overrides, config_dir=options.config_dir), options.config_dir)
+    show(HEADER, body)
     print(f"\n{below}")
-    return 0
 
 
-def _prune(options: argparse.Namespace) -> int:
-    from paa.planning.dry_run import size
-    from paa.planning.prune import needed_weights, pieces, remove
+def _watch(options: argparse.Namespace) -> None:
+    watch(options.runs_dir)
 
-    needed = needed_weights(options.runs_dir, options.config_dir) if options.weights else {}
-    found = pieces(options.runs_dir, options.weights, needed)
-    kept = {name: why for name, why in needed.items() if RunPaths(options.runs_dir, name).weights.exists()}
-    for name, why in sorted(kept.items()):
-        print(f"{name}  keeps its weights: {why}")
+
+def _cancel(options: argparse.Namespace) -> None:
+    cancel(options.runs_dir, options.name)
+
+
+def _resubmit(options: argparse.Namespace) -> None:
+    resubmit(options.runs_dir, options.kind)
+
+
+def _prune(options: argparse.Namespace) -> None:
+    from paa.planning.prune import pieces, remove
+    from paa.planning.units import size
+
+    found = pieces(options.runs_dir, options.ids, options.weights, options.checkpoints)
     if not found:
-        print("Nothing can go." + ("" if options.weights else " --weights looks at final weights, too."))
-        return 0
+        print("Nothing to remove. See also: python -m paa.runs prune --help")
+        return
     show(["id", "what", "size"], [[one.run.train_id, one.what, size(one.bytes)] for one in found])
     total = size(sum(one.bytes for one in found))
-    if not options.yes and not (sys.stdin.isatty() and sys.stdout.isatty() and _agreed(f"\nRemove them ({total})?")):
-        print(f"\n{total} could go; nothing was removed. --yes removes.")
-        return 0
+    if not options.yes and not (sys.stdin.isatty() and _confirmed(f"\nRemove {total}?")):
+        print(f"\nNothing was removed. --yes removes {total}.")
+        return
     print(f"\n{size(remove(found))} freed")
-    return 0
 
 
-def _agreed(question: str) -> bool:
+def _confirmed(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
@@ -181,7 +156,7 @@ def _score_upload(options: argparse.Namespace) -> None:
     numbers = "  ".join(f"{name} {_number(value)}" for name, value in record.numbers.items() if value is not None)
     again = "" if before is None else f" (was AP {before:.1f})"
     print(f"{paths.train_id}  {record.eval_id}  {record.split}: {numbers}{again}")
-    guessed = "" if options.date else f" (the day of {options.file}; if that is not the answer's, say --date)"
+    guessed = "" if options.date else f" (the day of {options.file}; --date sets another)"
     print(f"from {record.score['source']}, {record.score['date']}{guessed}")
 
 
@@ -189,16 +164,8 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _submitted(options: argparse.Namespace) -> None:
-    if options.cancel is not None:
-        cancel(options.runs_dir, options.cancel)
-    if options.resubmit is not None:
-        resubmit(options.runs_dir, options.resubmit)
-    if options.watch:
-        watch(options.runs_dir)
-
-
-def _list(runs_dir: Path) -> None:
+def _list(options: argparse.Namespace) -> None:
+    runs_dir = options.runs_dir
     found = runs(runs_dir)
     head, body = lines(submitted_rows(runs_dir), runs_dir, 40)
     if body:
@@ -266,7 +233,8 @@ def _score(evaluation: EvaluationRecord, name: str) -> float | None:
     return getattr(evaluation, name) if name in _ERRORS else evaluation.numbers.get(name)
 
 
-def _show(paths: RunPaths) -> None:
+def _show(options: argparse.Namespace) -> None:
+    paths = find(options.runs_dir, options.id)
     print(f"{paths.train_id}  {state(paths)}\n{paths.folder}\n")
     config = configuration(paths)
     if paths.finished:
@@ -290,8 +258,8 @@ def _show(paths: RunPaths) -> None:
         show(["", *(f"{titles[e.eval_id]} {e.eval_id}" for e in found)], numbers + classes)
 
 
-def _diff(first: RunPaths, second: RunPaths) -> None:
-    both = (first, second)
+def _diff(options: argparse.Namespace) -> None:
+    first, second = both = find(options.runs_dir, options.first), find(options.runs_dir, options.second)
     header = ["", *(paths.train_id for paths in both)]
     ours, theirs = (flat(configuration(paths)) for paths in both)
     keys = [k for k in sorted(ours | theirs) if _text(ours.get(k, "(none)")) != _text(theirs.get(k, "(none)"))]
@@ -330,7 +298,3 @@ def _changes(first: EvaluationRecord, second: EvaluationRecord, title: str) -> l
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,5 +8,5 @@ network_spec depth, width, deformable parts of a network, from the shapes of its
 classes      which of their outputs is which class of ours.
 matching     what is missing, of another shape, or left over.
 
-Nothing here knows configurations: `paa.commands.convert` makes runs of it.
+Nothing here knows configurations: `paa.commands.import_checkpoint` makes runs of it.
 """

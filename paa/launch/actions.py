@@ -21,7 +21,7 @@ WATCH_S = 5.0
 _MOST = 40  # rows shown where there is no terminal to tell how many fit
 
 KINDS = {"failed": ("failed",), "missing": ("missing", "cancelled", "ended")}
-"""What --resubmit takes, and the statuses that it means."""
+"""What `resubmit` takes, and the statuses that it means."""
 
 
 class NothingToDo(RunError):  # noqa: N818
@@ -54,7 +54,7 @@ def watch(runs_dir: Path, every_s: float = WATCH_S, sleep: Callable[[float], Non
         if not any(row.status.active for row in found):
             return
         if not queue.available():
-            raise NothingToDo("--watch: there is no squeue here; say it on a machine of the cluster")
+            raise NothingToDo("watch: there is no squeue here; say it on a machine of the cluster")
         sleep(max(every_s, 10 * (time.monotonic() - started)))
 
 
@@ -66,12 +66,12 @@ def cancel(runs_dir: Path, what: str) -> None:
     ids = {row.status.id for row in found if row.status.active and row.status.id is not None}
     if not ids:
         count = len({row.identity for row in found})
-        raise NothingToDo(f"--cancel {what}: none of its {count} runs is in the queue")
+        raise NothingToDo(f"cancel {what}: none of its {count} runs is in the queue")
     try:
         queue.cancel(ids)
     except queue.NoAnswer as error:
-        raise NothingToDo(f"--cancel {what}: {error}") from error
-    print(f"cancelled {len(ids)} job{'s' * (len(ids) != 1)}; they save first. --resubmit missing goes on with them")
+        raise NothingToDo(f"cancel {what}: {error}") from error
+    print(f"cancelled {len(ids)} job{'s' * (len(ids) != 1)}; they save first; python -m paa.runs resubmit missing")
 
 
 def resubmit(runs_dir: Path, kind: str) -> None:
@@ -80,7 +80,7 @@ def resubmit(runs_dir: Path, kind: str) -> None:
 
     found = [row for row in rows(runs_dir) if row.status.kind in KINDS[kind]]
     if not found:
-        raise NothingToDo(f"--resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
+        raise NothingToDo(f"resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
     problems = []
     for sweep in {row.sweep.folder: row.sweep for row in found}.values():
         numbers = sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder)

@@ -159,7 +159,7 @@ def told(sweep: Sweep, runs_dir: Path) -> str:
     command = f"python -m paa.runs{at}"
     return (
         f"  folder    {sweep.folder}\n"
-        f"  watch     {command} --watch\n"
-        f"  cancel    {command} --cancel {sweep.name}\n"
-        f"  go on     {command} --resubmit missing   (or failed)"
+        f"  watch     {command} watch\n"
+        f"  cancel    {command} cancel {sweep.name}\n"
+        f"  resubmit  {command} resubmit missing   (or failed)"
     )

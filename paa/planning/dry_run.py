@@ -13,6 +13,7 @@ from paa.experiment.evaluation import Wanted, missing, wanted
 from paa.experiment.job import Job
 from paa.experiment.memo import Shared
 from paa.planning.estimate import Estimate, Estimator
+from paa.planning.units import hours, size, span
 from paa.store.state import state
 from paa.store.text_table import aligned
 
@@ -42,7 +43,7 @@ def plan(jobs: Sequence[Job], shared: Shared | None = None) -> str:
     every = planned(jobs, shared or Shared())
     overrides = [[one for one in job.overrides if not one.startswith("plan=")] for job in jobs]
     rows = [
-        [p.job.train_id, p.state, _hours(p.estimate.seconds), size(p.estimate.kept), _source(p.estimate), what]
+        [p.job.train_id, p.state, hours(p.estimate.seconds), size(p.estimate.kept), _source(p.estimate), what]
         for p, what in zip(every, differing(overrides), strict=True)
     ]
     table = aligned(["id", "state", "hours", "disk", "hours from", "what"], rows)
@@ -101,10 +102,10 @@ def _totals(every: Sequence[Planned]) -> list[str]:
         return [*lines, "Nothing is left to do."]
     seconds = [p.estimate.seconds for p in left if p.estimate.seconds is not None]
     unknown = len(left) - len(seconds)
-    span = _span(sum(seconds)) + (f" and {unknown} that cannot be told" if unknown else "")
+    time = span(sum(seconds)) + (f" and {unknown} that cannot be told" if unknown else "")
     disk = f"{size(sum(p.estimate.kept for p in left))} of disk"
     scratch = f"{size(max(p.estimate.scratch for p in left))} more beside a run that trains"
-    lines.append(f"In all about {span} on this machine, one after the other; {disk}, and {scratch}.")
+    lines.append(f"In all about {time} on this machine, one after the other; {disk}, and {scratch}.")
     return [*lines, *_notes(left)]
 
 
@@ -134,27 +135,6 @@ def _source(estimate: Estimate) -> str:
     if estimate.seconds is None or not estimate.seconds:
         return ""
     return f"{estimate.runs} run{'s' * (estimate.runs != 1)}" if estimate.runs else "FLOPs"
-
-
-def _hours(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    hours = seconds / 3600
-    return "0" if not hours else "<0.01" if hours < 0.005 else f"{hours:.2f}" if hours < 100 else f"{hours:,.0f}"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{_hours(seconds)} hours"
-
-
-def size(count: float) -> str:
-    """ "1.3 MB"."""
-    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= least:
-            return f"{count / least:.3g} {unit}"
-    return "0" if not count else "<1 kB"
 
 
 def differing(jobs: Sequence[Sequence[str]]) -> list[str]:

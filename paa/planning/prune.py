@@ -1,200 +1,86 @@
-"""`python -m paa.runs prune`: frees disk, of what no table needs. Records, evaluations and what they left always stay.
-
-What goes is what a killed process left aside, checkpoints of runs that are finished, and, where it is asked for, final
-weights of runs that have all the evaluations that a row of a table asks for. Of runs that are not finished nothing goes
-but what was left aside: they go on from their checkpoints. Converted weights stay: nobody can train them here.
-"""
+"""`python -m paa.runs prune`: remove runs, final weights, checkpoints, and what killed processes left."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paa.config.bulk import Bulk
-from paa.config.compose import composer
-from paa.config.errors import USER_ERRORS
-from paa.datasets.errors import DataError
-from paa.experiment.experiment import identify
-from paa.experiment.parts import assemble
-from paa.files import is_aside
-from paa.planning.dry_run import without_plan
-from paa.planning.rows import Row, rows_of, tables
-from paa.store.errors import BadRecord
+from paa import files
+from paa.store.errors import RunError
 from paa.store.lock import acquire
-from paa.store.paths import RunPaths, runs
-from paa.store.record import TrainingRecord
+from paa.store.paths import RunPaths, find, runs
 from paa.store.state import live_owner
 
-_NOT_OF_A_ROW = ("table", "seed=", "runs_dir=", "plan=", "device=", "threads=", "workers=", "evaluate.", "tracking")
-"""How overrides begin that do not tell one table's rows from those of another time: the row itself, and what cannot
-change a number."""
+WHOLE, LEFTOVERS, WEIGHTS, CHECKPOINTS = "the whole run", "leftovers", "final weights", "checkpoints"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Something that can go: `what` it is, of which run, and its files."""
+    """Files of a run that can be removed; `what` is WHOLE, LEFTOVERS, WEIGHTS or CHECKPOINTS."""
 
     run: RunPaths
     what: str
     files: tuple[Path, ...]
-    bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Their size."""
+        return sum(file.stat().st_size for file in self.files if file.exists())
 
 
-def pieces(runs_dir: Path, weights: bool, needed: Mapping[str, str]) -> list[Piece]:
-    """All that can go, by run.
+def pieces(runs_dir: Path, ids: Sequence[str] = (), weights: bool = False, checkpoints: bool = False) -> list[Piece]:
+    """Return what can be removed, by run; runs that a process works on are left out.
 
-    weights  final weights as well, but of runs in `needed` ({train_id: why}).
+    ids          (prefixes of) run IDs: only these runs, and all of each unless a flag names a part; none: every run.
+    weights      final weights of finished runs. Imported weights stay: nobody can train them here.
+    checkpoints  checkpoints of failed and interrupted runs, which then start over.
+    Leftovers are files of killed processes, and checkpoints that a finished run still has. RunNotFound; RunError if a
+    named run is locked.
     """
+    named = [find(runs_dir, one) for one in ids]
     found = []
-    for run in runs(runs_dir):
-        if live_owner(run) is not None:
+    for run in named or runs(runs_dir):
+        owner = live_owner(run)
+        if owner is not None:
+            if named:
+                raise RunError(f"{run.train_id}: locked by {owner}; stop it first")
             continue
-        aside = [f for folder in (run.folder, run.checkpoints, run.evals, run.lock) for f in _aside(folder)]
-        found.append(_piece(run, "left by a killed process", aside))
-        if run.finished and run.checkpoints.is_dir():
-            found.append(_piece(run, "checkpoints of a finished run", _files(run.checkpoints)))
-        if weights and run.finished and not run.converted and run.train_id not in needed and run.weights.exists():
-            found.append(_piece(run, "final weights", [run.weights]))
+        if named and not (weights or checkpoints):
+            found.append(Piece(run, WHOLE, _files(run.folder)))
+            continue
+        stale = _files(run.checkpoints) if run.finished else ()
+        found.append(Piece(run, LEFTOVERS, (*(f for f in _files(run.folder) if files.is_aside(f)), *stale)))
+        if checkpoints and not run.finished:
+            found.append(Piece(run, CHECKPOINTS, _files(run.checkpoints)))
+        if weights and run.finished and not run.converted and run.weights.exists():
+            found.append(Piece(run, WEIGHTS, (run.weights,)))
     return [piece for piece in found if piece.files]
 
 
 def remove(found: Iterable[Piece]) -> int:
-    """Removes the pieces; the bytes that went. What another process has taken up in the meantime stays."""
+    """Remove the pieces and return the bytes freed; a run that was locked in the meantime stays as it is."""
     freed = 0
     for piece in found:
-        lock = acquire(piece.run.lock, if_locked="skip")
+        run, count = piece.run, piece.bytes
+        lock = acquire(run.lock, if_locked="skip")
         if lock is None:
             continue
         with lock:
-            if piece.what != "left by a killed process" and not piece.run.finished:
+            if piece.what == CHECKPOINTS and run.finished:  # by another process, since we looked
                 continue
+            if piece.what == WHOLE:
+                # Renamed first: a process that asks for the run now begins a new folder.
+                gone = run.folder.rename(run.folder.with_name(f".{run.train_id}{files.ASIDE}"))
+                shutil.rmtree(gone)
             for file in piece.files:
                 file.unlink(missing_ok=True)
-            if piece.run.finished and piece.run.checkpoints.is_dir() and not any(piece.run.checkpoints.iterdir()):
-                shutil.rmtree(piece.run.checkpoints, ignore_errors=True)
-            freed += piece.bytes
+            if run.finished:
+                shutil.rmtree(run.checkpoints, ignore_errors=True)
+        freed += count
     return freed
 
 
-def needed_weights(runs_dir: Path, config_dir: str | None = None, only: Sequence[str] | None = None) -> dict[str, str]:
-    """{train_id: why} of finished runs whose weights somebody still wants.
-
-    A row of a table, composed as this run or another one here was (its recipe, its data, its other overrides), is this
-    very training and lacks an evaluation; or a run that is not finished starts from the weights. A run whose overrides
-    cannot be composed here keeps its weights.
-
-    only  the tables to look at, or some rows of one ("table2=a,b"); None: all.
-    """
-    found: dict[str, str] = {}
-    contexts: dict[tuple[tuple[str, ...], str], list[TrainingRecord]] = {}
-    for run in runs(runs_dir):
-        if run.converted:
-            continue
-        if not run.finished:
-            found |= _wanted_to_start(run, runs_dir)
-            continue
-        try:
-            record = TrainingRecord.read(run.record)
-        except BadRecord as error:
-            found[run.train_id] = str(error)
-            continue
-        for words in dict.fromkeys([_as_asked(record), _plain(record)]):
-            contexts.setdefault((words, str(sorted(record.digests.items()))), []).append(record)
-    for (words, _), records in contexts.items():
-        problem = _problem(words, records[0], config_dir)
-        if problem is None:
-            found |= _lacking(words, records, runs_dir, config_dir, only)
-        elif words == _as_asked(records[0]):
-            found |= {record.train_id: f"what it was asked for cannot be composed ({problem})" for record in records}
-    return found
-
-
-def _problem(words: Sequence[str], record: TrainingRecord, config_dir: str | None) -> str | None:
-    """Why these overrides cannot be composed and named here; None where they can."""
-    try:
-        with composer(config_dir) as compose:
-            parts = assemble(without_plan(Bulk(compose).resolved(words).config)[0])
-            identify(parts, known=record.digests)
-    except USER_ERRORS as error:
-        return str(error)
-    return None
-
-
-def _lacking(
-    words: Sequence[str],
-    records: Sequence[TrainingRecord],
-    runs_dir: Path,
-    config_dir: str | None,
-    only: Sequence[str] | None,
-) -> dict[str, str]:
-    """{train_id: row and what it lacks} of finished trainings that are rows under these overrides."""
-    found, seeds = dict[str, str](), sorted({record.seed for record in records})
-    every = [*words, f"runs_dir={runs_dir}", f"seed={','.join(map(str, seeds))}"]
-    with composer(config_dir) as compose:
-        names = list(only or tables(compose))
-    # The numbers of Table 3 are those of COCO's server, which takes detections on another split.
-    coco = records[0].choices.get("data") == "coco"
-    more = [(name, "data.split=test-dev") for name in names if coco and name.partition("=")[0] == "table3"]
-    for table, split in [*((name, None) for name in names), *more]:
-        asked, digests = [*every, split] if split else every, records[0].digests
-        try:
-            rows = _rows(table, asked, config_dir, digests)
-        except USER_ERRORS:  # none of its rows goes with these overrides
-            continue
-        for row in rows:
-            left = [one for one in row.evaluations if not row.paths.evaluation(one.eval_id).exists()]
-            if left and row.paths.finished:
-                lacks = f"{len(left)} evaluation{'s' * (len(left) != 1)}"
-                found[row.train_id] = f"{row.table}={row.name} lacks {lacks} on {left[0].split}"
-    return found
-
-
-def _rows(table: str, words: Sequence[str], config_dir: str | None, digests: Mapping[str, str]) -> Sequence[Row]:
-    """The rows of a table. Of images of COCO's server that are not here no evaluation can have been made."""
-    try:
-        return rows_of(table, words, config_dir=config_dir, digests=digests).all
-    except DataError:
-        return rows_of(table, words, config_dir=config_dir, digests={"data.test-dev": "not here"} | dict(digests)).all
-
-
-def _as_asked(record: TrainingRecord) -> tuple[str, ...]:
-    """The overrides of a run without those of a row and of its circumstances."""
-    return tuple(word for word in record.overrides if not word.lstrip("+").startswith(_NOT_OF_A_ROW))
-
-
-def _plain(record: TrainingRecord) -> tuple[str, ...]:
-    """Its recipe and data alone: whoever asks for a table says no more."""
-    data, words = record.config["data"], [f"recipe={value}"] if (value := record.config["recipe"].get("name")) else []
-    if record.choices.get("data") and "root" in data and record.choices["data"] != "shapes":
-        words += [f"data={record.choices['data']}", f"data.root={data['root']}"]
-    return tuple(words)
-
-
-def _wanted_to_start(run: RunPaths, runs_dir: Path) -> dict[str, str]:
-    """The run whose weights an unfinished one starts from, as its configuration names it."""
-    import yaml
-
-    try:
-        config = yaml.safe_load(run.config.read_bytes())
-        start = config["finetune"]["from"]
-    except (OSError, yaml.YAMLError, TypeError, KeyError):
-        return {}
-    if not isinstance(start, str):
-        return {}
-    names = [other.train_id for other in runs(runs_dir) if Path(start).name and other.train_id.startswith(start)]
-    names += [part for part in Path(start).parts if RunPaths(runs_dir, part).finished]
-    return dict.fromkeys(names, f"{run.train_id} starts from them")
-
-
-def _piece(run: RunPaths, what: str, files: Sequence[Path]) -> Piece:
-    return Piece(run, what, tuple(files), sum(file.stat().st_size for file in files if file.exists()))
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _aside(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if is_aside(path)) if folder.is_dir() else []
+def _files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))

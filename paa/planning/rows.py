@@ -107,6 +107,9 @@ def rows_of(
     with composer(config_dir) as compose:
         name = table.partition("=")[0]
         known = row_names(compose, name)
+        others = [word for word in words if word.partition("=")[0] in tables(compose)]
+        if others:
+            raise ConfigError(f"{others[0]}: must not name a second table beside {table}")
         every = compose.jobs([table if "=" in table else f"{table}=glob(*)", *words], True)
         unknown = next((row for row in (_row_of(job, name) for job in every) if row not in known), None)
         if unknown is not None:

@@ -52,33 +52,20 @@ def test_evaluate_with_other_settings_trains_nothing_and_each_once(here, capsys)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "reason"),
     [
-        (["run=tzz"], "paa.evaluate: run=tzz: no run in runs begins so; python -m paa.runs lists them\n"),
-        (
-            ["postprocess.voting=true"],
-            "paa.evaluate: run is missing: add run=..., the id of a finished run, or its first",
-        ),
-        (
-            ["run=t", "assign.topk=3"],
-            "paa.evaluate: assign.topk: cannot change once a run is trained; what can: lock, ",
-        ),
-        (
-            ["run=t", "postprocess.voting=true,false"],
-            "paa.evaluate: postprocess.voting=true,false: several values are a",
-        ),
-        (
-            ["run=t", "postprocess.sigma_t=0"],
-            "paa.evaluate: postprocess.sigma_t=0 is out of range: must be a number above",
-        ),
-        (["--nope"], "--nope: no such option\n"),
+        (["run=tzz"], "run=tzz: "),
+        (["postprocess.voting=true"], "run is missing: "),
+        (["run=t", "assign.topk=3"], "assign.topk: "),
+        (["run=t", "postprocess.voting=true,false"], "postprocess.voting=true,false: "),
+        (["run=t", "postprocess.sigma_t=0"], "postprocess.sigma_t=0 "),
     ],
 )
-def test_evaluate_refuses_in_a_line(trained, capsys, arguments, message):
+def test_evaluate_refuses_in_a_line(trained, capsys, arguments, reason):
     ended = call(capsys, "paa.evaluate", *arguments)
     assert ended.code == 2
-    assert ended.err.startswith(message)
-    assert "Traceback" not in ended.err
+    assert ended.err.startswith(f"paa.evaluate: {reason}")
+    assert ended.err.count("\n") == 1
 
 
 def test_an_evaluation_that_fails_hides_no_other(here, capsys, monkeypatch):
@@ -166,27 +153,22 @@ def test_predict_writes_coco_results_and_pictures(here, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("arguments", "code", "reason"),
     [
-        (["run=t", "images=nowhere", "out=found"], 1, "paa.predict: images=nowhere: no such folder or file\n"),
-        (["run=t", "images=empty", "out=found"], 1, "paa.predict: images=empty: holds no image (.bmp, "),
-        (["run=t", "images=broken", "out=found"], 1, "paa.predict: broken/x.png: is not an image ("),
-        (["run=t", "out=found"], 2, "paa.predict: images is missing: add images=..., a folder of images\n"),
-        (["run=t", "images=empty"], 2, "paa.predict: out is missing: add out=..., a folder to write into\n"),
-        (
-            ["run=t", "images=empty", "out=o", "score=2"],
-            2,
-            "paa.predict: score=2 is out of range: must be a number from 0",
-        ),
-        (["run=t", "images=empty", "out=o", "score=x"], 2, "paa.predict: score=x: must be a number from 0 to 1\n"),
-        (["run=t", "images=empty", "out=o", "pictures=3"], 2, "paa.predict: pictures=3: must be true or false\n"),
-        (["-m", "run=t", "images=empty", "out=o"], 2, "paa.predict: -m: predict takes one run at a time\n"),
+        (["run=t", "images=nowhere", "out=found"], 1, "images=nowhere: "),
+        (["run=t", "images=empty", "out=found"], 1, "images=empty: "),
+        (["run=t", "images=broken", "out=found"], 1, "broken/x.png: "),
+        (["run=t", "out=found"], 2, "images is missing: "),
+        (["run=t", "images=empty"], 2, "out is missing: "),
+        (["run=t", "images=empty", "out=o", "score=2"], 2, "score=2 "),
+        (["run=t", "images=empty", "out=o", "score=x"], 2, "score=x: "),
+        (["run=t", "images=empty", "out=o", "pictures=3"], 2, "pictures=3: "),
     ],
 )
-def test_predict_refuses_in_a_line(trained, capsys, arguments, code, message):
+def test_predict_refuses_in_a_line(trained, capsys, arguments, code, reason):
     ended = call(capsys, "paa.predict", *arguments)
     assert ended.code == code
-    assert ended.err.startswith(message)
+    assert ended.err.startswith(f"paa.predict: {reason}")
     assert ended.err.count("\n") == 1
     assert not (trained / "found").exists()
 

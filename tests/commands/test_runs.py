@@ -161,7 +161,7 @@ def test_help_is_help(capsys):
         main(["--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(word in out for word in ("show", "diff", "list", "--runs-dir", "resumes when asked for"))
+    assert all(word in out for word in ("show", "diff", "list", "status", "resubmit", "--runs-dir"))
     with pytest.raises(SystemExit) as end:
         main(["shwo"])
     assert end.value.code == 2

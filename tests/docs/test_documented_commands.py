@@ -233,7 +233,7 @@ def test_a_command_of_the_documentation_is_one_that_works(command: Command, here
         elif module == "paa.convert":
             check_convert(arguments, here, capsys)
         elif module in ("paa.runs", "paa.data", "paa.commands.runs"):
-            check_call(module if module.endswith("__main__") else f"{module}.__main__", arguments, capsys)
+            check_call(module, arguments, capsys)
         elif module == "docs.generate.reference":
             check_call(module, [str(here / "page.md")], capsys)
         else:

@@ -33,8 +33,8 @@ def test_without_waiting_it_says_what_was_submitted_and_how_to_watch(here, capsy
     sweep = submitted(here)
     assert "submitted 2 jobs to SLURM: 70\n" in ended.out
     assert f"folder    {sweep.folder}" in ended.out
-    assert "watch     python -m paa.runs --watch" in ended.out
-    assert f"--cancel {sweep.name}" in ended.out
+    assert "watch     python -m paa.runs watch" in ended.out
+    assert f"cancel {sweep.name}" in ended.out
     assert "not finished" not in ended.out
     assert sweep.ids() == {0: "70_0", 1: "70_1"}
     content = sweep.contents([1])[1]
@@ -65,7 +65,7 @@ def test_ctrl_c_ends_the_waiting_alone(here, capsys, cluster, monkeypatch):
     ended = call(capsys, "paa.train", *WORDS)
     assert ended.code == 130
     assert "nobody waits any more; what was submitted goes on." in ended.out
-    assert ended.out.count("--watch") == 2
+    assert ended.out.count("paa.runs watch") == 2
     assert cluster.calls("scancel") == []
 
 

@@ -1,4 +1,4 @@
-"""`python -m paa.runs TABLE` where some of its rows are in SLURM's queue."""
+"""`python -m paa.runs status TABLE` where some of its rows are in SLURM's queue."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_what_waits_in_slurm_s_queue_is_pending_and_in_no_command(here, capsys, 
     stopped = rows["fnp_3", 1].paths
     stopped.folder.mkdir()
     stopped.metrics.write_text('{"step": 7}\n')
-    assert main([SOME, *WORDS]) == 0
+    assert main(["status", SOME, *WORDS]) == 0
     table, below = capsys.readouterr().out.split("\n\n")
     states = [re.split(r"  +", line)[3] for line in table.splitlines()[1:]]
     assert states == [

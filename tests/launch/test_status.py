@@ -226,7 +226,7 @@ def test_watching_ends_when_nothing_goes_on(slurm, made, runs_dir, capsys):  # n
 
 def test_watching_where_there_is_no_slurm_ends_with_a_line(made, runs_dir, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(NothingToDo, match="--watch: there is no squeue here"):
+    with pytest.raises(NothingToDo, match=r"^watch: "):
         watch(runs_dir, sleep=lambda seconds: pytest.fail("it looks again"))
 
 

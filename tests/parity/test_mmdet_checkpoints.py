@@ -20,7 +20,7 @@ from PIL import Image
 from running import call, loaded
 from torch import Tensor
 
-from paa.commands.convert import converted
+from paa.commands.import_checkpoint import converted
 from paa.config.compose import composer
 from paa.conversion.safe_load import LoadedCheckpoint
 from paa.store.paths import runs

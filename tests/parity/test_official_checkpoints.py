@@ -12,7 +12,7 @@ import torch
 from official_network import C4_TO_C5, CONFIGS, Config, anchors, forward, random_state, shapes
 from running import call, loaded
 
-from paa.commands.convert import converted
+from paa.commands.import_checkpoint import converted
 from paa.config.compose import composer
 from paa.conversion.safe_load import LoadedCheckpoint
 from paa.store.paths import runs

@@ -27,7 +27,7 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from paa.commands.convert import Conversion, converted
+from paa.commands.import_checkpoint import Conversion, converted
 from paa.config.compose import composer, resolved
 from paa.conversion.classes import coco
 from paa.conversion.errors import ConversionError

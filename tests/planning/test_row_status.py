@@ -1,4 +1,4 @@
-"""`python -m paa.runs TABLE`: where each row stands, and the commands that run what is missing."""
+"""`python -m paa.runs status TABLE`: where each row stands, and the commands that run what is missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def finish(row, count=2):
 
 
 def asked(capsys, *words):
-    code = main([*words])
+    code = main(["status", *words])
     text = capsys.readouterr()
     return code, text.out, text.err
 
@@ -90,7 +90,7 @@ def test_stopped_rows_and_those_of_another_folder(rows, capsys, here):
     row.paths.metrics.write_text('{"step": 7}\n')
     _, out, _ = asked(capsys, "table1=a", *TINY)
     assert re.split(r"  +", out.splitlines()[1]) == ["a", "0", row.train_id, "stopped at step 7 of 30"]
-    _, out, _ = asked(capsys, "table1=a", *TINY, "--runs-dir", str(here / "far"))
+    _, out, _ = asked(capsys, "table1=a", "--runs-dir", str(here / "far"), *TINY)
     assert out.splitlines()[1].endswith("missing")
     assert f"runs_dir={here / 'far'}" in out.splitlines()[-1]
 
@@ -98,9 +98,9 @@ def test_stopped_rows_and_those_of_another_folder(rows, capsys, here):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["table9"], "paa.runs: table9: no such table. Tables: table1, "),
-        (["table1=a", "table2=paa_iou"], "paa.runs: table1=a table2=paa_iou: one table at a time"),
-        (["table1=a", "recipe=tiny"], "paa.runs: recipe=tiny: no such choice."),
+        (["table9"], "paa.runs: table9: "),
+        (["table1=a", "table2=paa_iou"], "paa.runs: table2=paa_iou: "),
+        (["table1=a", "recipe=tiny"], "paa.runs: recipe=tiny: "),
         (["table1=a", "data=custom"], "paa.runs: data.root is missing"),
     ],
 )

@@ -69,7 +69,7 @@ def seen(place, cluster: Cluster, limited) -> Seen:
             elif one == KILLED:
                 os.kill(cluster.processes(cluster.raw(ids[one]))[0], signal.SIGKILL)
             elif one == CANCELLED:
-                shells[one] = start(place, "paa.runs", "--cancel", paths[one].train_id[:7])
+                shells[one] = start(place, "paa.runs", "cancel", paths[one].train_id[:7])
             else:
                 shells[one] = start(place, "paa.runs")
     listed = shells[PLAIN].communicate(timeout=120)[0]
@@ -80,7 +80,7 @@ def seen(place, cluster: Cluster, limited) -> Seen:
     restarts = {one: cluster.slurm("squeue", "-h", "-t", "all", "-j", ids[one], "-O", "RestartCnt:") for one in ids}
     sacct = cluster.slurm("squeue", "-h", "-t", "all", "-j", ids[CANCELLED], "-O", "State:")
     before_again = paths[CANCELLED].finished
-    again = run(place, "paa.runs", "--resubmit", "missing")
+    again = run(place, "paa.runs", "resubmit", "missing")
     until(lambda: paths[CANCELLED].finished, "the cancelled run, submitted again", 180)
     return Seen(place, ended, listed, cancel, struck, restarts, again, sacct, before_again)
 

@@ -52,7 +52,8 @@ def test_a_thousand_runs_are_submitted_watched_and_cancelled(place, cluster: Clu
         assert "pending (JobHeldUser)" in body[0][3]
         assert look < 60
     finally:
-        said = run(place, "paa.runs", "--runs-dir", str(runs_dir), "--cancel", sweep.name, "--watch")
+        said = run(place, "paa.runs", "--runs-dir", str(runs_dir), "cancel", sweep.name)
+        run(place, "paa.runs", "watch", "--runs-dir", str(runs_dir))
     assert said.returncode == 0, said.stderr
     assert f"cancelled {count} jobs" in said.stdout
     assert f"{count} runs: {count} cancelled" in said.stdout
@@ -74,4 +75,4 @@ def test_a_driver_that_died_before_it_noted_its_array_loses_nothing(place, clust
     (left,) = sweeps(runs_dir)
     assert left.arrays() == [replace(array, job=None)]
     assert [row.status.id for row in rows(runs_dir)] == [f"{array.job}_0", f"{array.job}_1"]
-    assert run(place, "paa.runs", "--runs-dir", str(runs_dir), "--cancel", "u").returncode == 0
+    assert run(place, "paa.runs", "--runs-dir", str(runs_dir), "cancel", "u").returncode == 0

@@ -220,7 +220,7 @@ def bring_home(trial: Trial, limit_s: float) -> int:
                 print(
                     f"     {kind}: {[row.status.detail for row in trial.left() if row.status.kind == kind]}", flush=True
                 )
-                said = run(trial.place, "paa.runs", "--resubmit", "failed" if kind == "failed" else "missing")
+                said = run(trial.place, "paa.runs", "resubmit", "failed" if kind == "failed" else "missing")
                 again += said.returncode == 0
     return again
 
