@@ -34,9 +34,9 @@ def main() -> None:
     from paa.commands.survey_data import check_data, leave_out
     from paa.config.compose import composer, resolved
     from paa.config.user_code import add_cwd_to_path
-    from paa.log import print_line
     from paa.experiment.parts import assemble
     from paa.experiment.reopen import settings
+    from paa.log import print_line
 
     add_cwd_to_path()
     with refusing(NAME, 2), composer(options.config_dir) as compose:

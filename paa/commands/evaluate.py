@@ -64,8 +64,8 @@ def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> l
     from paa.config.compose import composer
     from paa.config.user_code import add_cwd_to_path
     from paa.engine.distributed import process_group
-    from paa.log import print_line
     from paa.experiment.reopen import not_trained, reopen, settings
+    from paa.log import print_line
 
     add_cwd_to_path()
     jobs: list[tuple[Sequence[str], Experiment]] = []
@@ -86,8 +86,8 @@ def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> l
 def _run(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: dict[int, str]) -> None:
     """Run every job; one that fails is added to `failed` (number: reason) and does not stop the others."""
     from paa.engine.distributed import process_group
-    from paa.log import print_line
     from paa.experiment.job import report_failure
+    from paa.log import print_line
 
     for number, (_, experiment) in enumerate(jobs):
         try:

@@ -59,8 +59,8 @@ def required(own: Mapping[str, Any], name: str, what: str) -> str:
 def refusing(module: str, code: int) -> Iterator[None]:
     """Turn an error that the user can fix into one line on stderr and the exit code `code`."""
     from paa.config.errors import format_error
-    from paa.log import print_line
     from paa.engine.signals import Interrupted
+    from paa.log import print_line
 
     try:
         yield

@@ -38,8 +38,8 @@ def main() -> None:
     from paa.commands.detections import predict
     from paa.config.compose import composer
     from paa.config.user_code import add_cwd_to_path
-    from paa.log import print_line
     from paa.experiment.reopen import not_trained, reopen, settings
+    from paa.log import print_line
 
     add_cwd_to_path()
     with refusing(NAME, 2), composer(options.config_dir) as compose:
