@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from paa import checks
-
 ON_INVALID = ("error", "drop")
 """data.on_invalid: the first such thing refuses the data set, or all such images and boxes are left out and counted."""
 
 FOLLOWING = "boxes of images that are left out"
 """The kind of what is not wrong itself."""
+
+
+WHERE, PROBLEM = "\0where", "\0problem"
+"""Keys of entries that were made from another format: how messages about them begin, and what is wrong with those
+that a check marks.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,10 @@ class Rows:
         wrong = wrong & self.good
         if wrong.any():
             at = int(wrong.argmax())
-            own = self.entries[at].get("id")
-            name = f"{self.kind} number {at + 1} of the list" if own is None else f"{self.kind} id {own}"
-            self.found.add(kind, int(wrong.sum()), f"{self.where}: {name} {problem(at)}")
+            entry = self.entries[at]
+            name = f"number {at + 1} of the list" if entry.get("id") is None else f"id {entry['id']}"
+            name = entry.get(WHERE) or f"{self.where}: {self.kind} {name}"
+            self.found.add(kind, int(wrong.sum()), f"{name} {entry.get(PROBLEM) or problem(at)}")
             self.good &= ~wrong
 
     def integers(self, key: str, default: int | None = None, low: int | None = None) -> np.ndarray:
@@ -121,11 +126,6 @@ class Rows:
         wrong = np.array([not isinstance(v, str) or not v.strip() or "\0" in v for v in values], dtype=bool)
         self.mark(f'{self.kind}s without a usable "{key}"', wrong, lambda i: _unfit(self.entries[i], key, "text"))
         return np.array(["" if bad else v for v, bad in zip(values, wrong, strict=True)], dtype=np.str_)
-
-
-def check_mode(on_invalid: str) -> str:
-    """`on_invalid` if it is one of ON_INVALID; OutOfRange else."""
-    return str(checks.choice("on_invalid", on_invalid, ON_INVALID))
 
 
 def _unfit(entry: dict[str, Any], key: str, what: str) -> str:

@@ -109,7 +109,7 @@ def test_code_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
         load(path)
     assert not (tmp_path / "trap").exists()
     path = saved(tmp_path, {"model": STATE, "what": Unknown()})
-    with pytest.raises(ConversionError, match=r"in\.pth: holds test_reading\.Unknown, which is code"):
+    with pytest.raises(ConversionError, match=r"in\.pth: holds test_safe_load\.Unknown, which is code"):
         load(path)
 
 

@@ -9,7 +9,7 @@ from coco_files import content, write
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from paa.datasets.cache import annotation_digest
+from paa.datasets import Custom
 from paa.datasets.errors import AnnotationError
 from paa.datasets.formats.coco_index import CocoIndex
 
@@ -120,30 +120,29 @@ def test_digest_is_of_the_content(tmp_path):
 
 
 def test_digest_is_remembered_by_path_size_and_time(tmp_path, monkeypatch):
-    path, cache = write(tmp_path, content(), pictures=False), tmp_path / "cache"
-    first = annotation_digest(path, cache)
+    path, cache = write(tmp_path, content()), tmp_path / "cache"
+    first = Custom(tmp_path, cache).digest("train")
     assert first == CocoIndex.read(path, tmp_path).digest()
-    reads = []
-    real = CocoIndex.read
-    monkeypatch.setattr(CocoIndex, "read", lambda *a, **k: reads.append(a) or real(*a, **k))
-    assert annotation_digest(path, cache) == first
+    reads, real = [], CocoIndex.from_lists
+    monkeypatch.setattr(CocoIndex, "from_lists", lambda *a, **k: reads.append(a) or real(*a, **k))
+    assert Custom(tmp_path, cache, exif="ignore").digest("train") == first
     assert reads == []
     changed = content()
     changed["annotations"][0]["bbox"] = [9, 9, 9, 9]
     write(tmp_path, changed, pictures=False)
-    assert annotation_digest(path, cache) != first
+    assert Custom(tmp_path, cache, exif="ignore").digest("train") != first
     assert len(reads) == 1
 
 
 def test_digest_without_a_usable_cache(tmp_path):
-    path = write(tmp_path, content(), pictures=False)
+    good = CocoIndex.read(write(tmp_path, content()), tmp_path).digest()
     (tmp_path / "file").write_text("")
-    assert annotation_digest(path, tmp_path / "file") == CocoIndex.read(path, tmp_path).digest()
+    assert Custom(tmp_path, tmp_path / "file").digest("train") == good
     cache = tmp_path / "cache"
-    good = annotation_digest(path, cache)
+    assert Custom(tmp_path, cache).digest("train") == good
     (entry,) = (cache / "digests").iterdir()
     entry.write_text("rubbish")
-    assert annotation_digest(path, cache) == good
+    assert Custom(tmp_path, cache).digest("train") == good
 
 
 def _edit(part, at, key, value):
@@ -222,8 +221,6 @@ def test_what_is_not_json_gets_one_line(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(AnnotationError, match=r"none\.json: no such file"):
         CocoIndex.read(tmp_path / "none.json", tmp_path)
-    with pytest.raises(AnnotationError, match=r"none\.json: no such file"):
-        annotation_digest(tmp_path / "none.json", tmp_path)
 
 
 def test_no_annotations_where_none_are_expected(tmp_path):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from coco_files import content, write
 
@@ -5,6 +8,18 @@ from paa.checks import OutOfRange
 from paa.datasets import Coco, Custom, Shapes
 from paa.datasets.errors import DataError
 from paa.datasets.shapes.generate import SPLIT_DIGESTS
+
+
+def test_sources_and_their_digests_need_no_torch(tmp_path):
+    """Run IDs and the list of runs are computed without it."""
+    write(tmp_path, content(), "train")
+    code = f"""
+import sys
+from paa.datasets import Custom, Shapes
+Shapes("x").digest("train"), Custom({str(tmp_path)!r}, {str(tmp_path)!r}).digest("train")
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_custom(tmp_path):

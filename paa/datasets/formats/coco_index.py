@@ -9,14 +9,15 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from paa import checks
 from paa.datasets.errors import AnnotationError
-from paa.datasets.findings import Finding, check_mode
+from paa.datasets.findings import ON_INVALID, Finding
 from paa.datasets.formats.coco_clean import clean
 from paa.datasets.formats.coco_json import load
 
@@ -86,7 +87,7 @@ class CocoIndex:
         to that of the box and `iscrowd` to 0. Raises AnnotationError with one line: file, id, what would be right.
         """
         path, image_dir = Path(path), Path(image_dir)
-        check_mode(on_invalid)
+        checks.choice("on_invalid", on_invalid, ON_INVALID)
         lists = lists if labeled else {"annotations": [], **lists}
         depth = len(image_dir.relative_to(root).parts) if root is not None and image_dir.is_relative_to(root) else 0
         arrays, found = clean(lists, path, depth)
@@ -133,24 +134,10 @@ class CocoIndex:
         keep = np.unique(np.asarray(keep, dtype=np.int64))
         counts = np.diff(self.offsets)
         rows = np.isin(self.image_of, keep)
-        return CocoIndex(
-            path=self.path,
-            image_dir=self.image_dir,
-            image_ids=self.image_ids[keep],
-            file_names=self.file_names[keep],
-            widths=self.widths[keep],
-            heights=self.heights[keep],
-            offsets=np.concatenate([[0], np.cumsum(counts[keep])]).astype(np.int64),
-            boxes=self.boxes[rows],
-            areas=self.areas[rows],
-            labels=self.labels[rows],
-            crowd=self.crowd[rows],
-            annotation_ids=self.annotation_ids[rows],
-            category_ids=self.category_ids,
-            category_names=self.category_names,
-            invalid=self.invalid,
-            exif=self.exif,
-        )
+        per_image = {name: getattr(self, name)[keep] for name in ("image_ids", "file_names", "widths", "heights")}
+        per_box = {n: getattr(self, n)[rows] for n in ("boxes", "areas", "labels", "crowd", "annotation_ids")}
+        offsets = np.concatenate([[0], np.cumsum(counts[keep])]).astype(np.int64)
+        return replace(self, **per_image, **per_box, offsets=offsets)
 
     def to_coco(self) -> Any:
         """The ground truth as a `pycocotools.coco.COCO`: values as stored, crowds marked; prints and reads nothing.
@@ -159,34 +146,27 @@ class CocoIndex:
         """
         from pycocotools.coco import COCO
 
-        image_of = self.image_of
+        columns = {
+            "images": {
+                "id": self.image_ids,
+                "file_name": self.file_names,
+                "width": self.widths,
+                "height": self.heights,
+            },
+            "annotations": {
+                "id": self.annotation_ids,
+                "image_id": self.image_ids[self.image_of],
+                "category_id": self.category_ids[self.labels],
+                "bbox": self.boxes,
+                "area": self.areas,
+                "iscrowd": self.crowd.astype(np.int64),
+            },
+            "categories": {"id": self.category_ids, "name": np.array(self.category_names)},
+        }
         coco = COCO()
         coco.dataset = {
-            "images": [
-                {"id": i, "file_name": name, "width": w, "height": h}
-                for i, name, w, h in zip(
-                    self.image_ids.tolist(),
-                    self.file_names.tolist(),
-                    self.widths.tolist(),
-                    self.heights.tolist(),
-                    strict=True,
-                )
-            ],
-            "annotations": [
-                {"id": a, "image_id": i, "category_id": c, "bbox": box, "area": area, "iscrowd": int(crowd)}
-                for a, i, c, box, area, crowd in zip(
-                    self.annotation_ids.tolist(),
-                    self.image_ids[image_of].tolist(),
-                    self.category_ids[self.labels].tolist(),
-                    self.boxes.tolist(),
-                    self.areas.tolist(),
-                    self.crowd.tolist(),
-                    strict=True,
-                )
-            ],
-            "categories": [
-                {"id": i, "name": name} for i, name in zip(self.category_ids.tolist(), self.category_names, strict=True)
-            ],
+            part: [dict(zip(of, row, strict=True)) for row in zip(*(c.tolist() for c in of.values()), strict=True)]
+            for part, of in columns.items()
         }
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from paa.datasets.errors import DataError, ImageError
@@ -33,25 +33,16 @@ def folder_index(path: str | Path, categories: Sequence[Sequence[object]]) -> Co
         raise DataError(f"images={path}: no such folder or file")
     if not files:
         raise DataError(f"images={path}: holds no image ({', '.join(sorted(SUFFIXES))})")
-    sizes = np.array([_size(file) for file in files], dtype=np.int64)
-    none = np.zeros(0, dtype=np.int64)
-    return CocoIndex(
-        path=root,
-        image_dir=root,
-        image_ids=np.arange(1, len(files) + 1),
-        file_names=np.array([str(file.relative_to(root)) for file in files]),
-        widths=sizes[:, 0],
-        heights=sizes[:, 1],
-        offsets=np.zeros(len(files) + 1, dtype=np.int64),
-        boxes=np.zeros((0, 4)),
-        areas=np.zeros(0),
-        labels=none,
-        crowd=none.astype(bool),
-        annotation_ids=none,
-        category_ids=np.array([int(str(number)) for number, _ in categories], dtype=np.int64),
-        category_names=tuple(str(name) for _, name in categories),
-        exif="apply",  # as the person sees them who asks what is on them
-    )
+    sizes = [_size(file) for file in files]
+    names = [str(file.relative_to(root)) for file in files]
+    images = [
+        {"id": number, "file_name": name, "width": width, "height": height}
+        for number, (name, (width, height)) in enumerate(zip(names, sizes, strict=True), start=1)
+    ]
+    classes = [{"id": number, "name": name} for number, name in categories]
+    lists = {"images": images, "annotations": [], "categories": classes}
+    index = CocoIndex.from_lists(lists, path=root, image_dir=root)
+    return replace(index, exif="apply")  # as the person sees them who asks what is on them
 
 
 def _size(file: Path) -> tuple[int, int]:

@@ -1,28 +1,27 @@
-"""Where data come from: each source prepares itself, names its splits, and gives an index and an identity of each.
+"""The data sources: each prepares itself, names its splits, and gives an index and an identity of each.
 
 A source never reads or makes anything in its constructor; `prepare` does what is needed before an index is asked for.
+Nothing here imports torch, so that run IDs are computed without it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paa import checks
-from paa.datasets.cache import cached_digest
 from paa.datasets.errors import AnnotationError, DataError
-from paa.datasets.findings import Findings
 from paa.datasets.formats import voc
 from paa.datasets.formats.base import FolderSource
 from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.formats.coco_json import Lists
 from paa.datasets.shapes.generate import SPLIT_DIGESTS, VERSION, Spec, generate
 
 
 class Custom(FolderSource):
-    """One's own data in COCO format.
+    """Your own data in COCO format.
 
     root       folder with images/, annotations/train.json, annotations/val.json and, if there is one, test.json, which
                may be without annotations.
@@ -35,12 +34,13 @@ class Custom(FolderSource):
     expected = "a folder with images/, annotations/train.json, annotations/val.json and perhaps annotations/test.json"
 
 
+@dataclass(eq=False)
 class Coco(FolderSource):
     """COCO 2017 as it is distributed.
 
     root       folder with annotations/, train2017/, val2017/ and, for the split test-dev, test2017/.
     split      the split that is evaluated: train, val or test-dev.
-    exif       "ignore" unless said otherwise: pycocotools and the authors' code leave images as they are stored.
+    exif       "ignore" by default: pycocotools and the authors' code leave images as they are stored.
     Other arguments are those of `FolderSource`.
     """
 
@@ -54,24 +54,14 @@ class Coco(FolderSource):
         "a folder with annotations/instances_train2017.json, annotations/instances_val2017.json, train2017/, val2017/"
         " (and annotations/image_info_test-dev2017.json, test2017/ for test-dev)"
     )
-
-    def __init__(
-        self,
-        root: str | Path | None,
-        cache_dir: str | Path | None = None,
-        *,
-        split: str = "val",
-        on_invalid: str = "error",
-        verify: str = "decode",
-        exif: str = "ignore",
-    ) -> None:
-        super().__init__(root, cache_dir, split=split, on_invalid=on_invalid, verify=verify, exif=exif)
+    exif: str = "ignore"
 
     def public_name(self, split: str) -> str:
-        """As COCO's server has it: test-dev2017."""
+        """Return the name that COCO's server uses: test-dev2017."""
         return f"{split}2017"
 
 
+@dataclass(eq=False)
 class Voc(FolderSource):
     """A folder in the layout of Pascal VOC, read into the same index as COCO files.
 
@@ -88,93 +78,71 @@ class Voc(FolderSource):
     optional = ("test",)
     expected = "a folder with Annotations/, JPEGImages/ and ImageSets/Main/ that holds the lists of the splits"
 
-    def __init__(
-        self,
-        root: str | Path | None,
-        train_list: str = "train",
-        val_list: str = "val",
-        test_list: str = "test",
-        classes: Sequence[str] | None = None,
-        difficult: str = "ignore",
-        split: str = "val",
-        on_invalid: str = "error",
-        verify: str = "decode",
-        exif: str = "auto",
-        cache_dir: str | Path | None = None,
-    ) -> None:
-        lists = {"train": train_list, "val": val_list, "test": test_list}
-        for name, value in lists.items():
-            if not isinstance(value, str) or not value or Path(value).name != value:
-                raise checks.OutOfRange(f"{name}_list", f"={value}: must name a list in {voc.LISTS}/, without .txt")
-        self.files = {name: (f"{voc.LISTS}/{value}.txt", voc.IMAGES, True) for name, value in lists.items()}
-        super().__init__(root, cache_dir, split=split, on_invalid=on_invalid, verify=verify, exif=exif)
-        self.lists = lists
-        self.classes = None if classes is None else _class_names(classes)
-        self.difficult = checks.choice("difficult", difficult, voc.DIFFICULT)
-        self._images: dict[str, list[voc.VocImage]] = {}
-        self._digests: dict[str, str] = {}
+    train_list: str = "train"
+    val_list: str = "val"
+    test_list: str = "test"
+    classes: Sequence[str] | None = None
+    difficult: str = "ignore"
+    _images: dict[Path, list[voc.VocImage]] = field(default_factory=dict, init=False, repr=False)
+    _states: dict[str, list[object]] = field(default_factory=dict, init=False, repr=False)
 
-    def _own_digest(self, split: str) -> str:
-        if split not in self._digests:
-            self._digests[split] = self._looked_up(split)
-        return self._digests[split]
+    def __post_init__(self) -> None:
+        lists = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
+        for split, name in lists.items():
+            if not isinstance(name, str) or not name or Path(name).name != name:
+                raise checks.OutOfRange(f"{split}_list", f"={name}: must name a list in {voc.LISTS}/, without .txt")
+        self.files = {split: (f"{voc.LISTS}/{name}.txt", voc.IMAGES, True) for split, name in lists.items()}
+        super().__post_init__()
+        if self.classes is not None:
+            what = "null or a list of different names, [cat,dog]"
+            names = list(checks.sequence("classes", self.classes, what))
+            if not names or not all(isinstance(n, str) and n for n in names) or len(set(names)) < len(names):
+                raise checks.OutOfRange("classes", f"={names}: must be {what}")
+        checks.choice("difficult", self.difficult, voc.DIFFICULT)
 
-    def _looked_up(self, split: str) -> str:
-        """The digest by size and time of every XML file, of which there may be many: once for each source."""
-        seen, files = hashlib.sha256(), voc.image_files(self.root)
-        for name in dict.fromkeys(["train", split]):  # the training split has a say in the classes
-            for listed in voc.listed(self._paths(name)[0]):
-                state = _state(self.root / voc.ANNOTATIONS / f"{listed}.xml")
-                seen.update(f"{listed} {state} {files.get(listed)}\n".encode("utf-8", "surrogatepass"))
-            seen.update(b"\n")
-        key = json.dumps(["voc 1", str(self.root.resolve()), self.classes, self.difficult, self.on_invalid])
-        key += seen.hexdigest()
-        return cached_digest(key, lambda: self._load(split, *self._paths(split)).digest(), self.cache_dir)
+    def read_annotations(self, path: Path, labeled: bool) -> Lists:
+        """Read the XML files that the list at `path` names. Raises AnnotationError."""
+        train = self._paths("train")[0]
+        classes = self.classes or voc.class_names(self._read(train))
+        if not classes:
+            problem = "no object in the XML of its images, so that there is no class"
+            raise AnnotationError(f"{train}: {problem}; data.classes=[cat,dog] names them")
+        known = "data.classes" if self.classes else f"those of {self.files['train'][0]}"
+        return voc.as_coco(self._read(path), classes, self.difficult, known)
 
-    def _paths(self, split: str) -> tuple[Path, Path, bool]:
+    def _read(self, path: Path) -> list[voc.VocImage]:
+        if path not in self._images:
+            self._images[path] = voc.read_images(self.root, path)
+        return self._images[path]
+
+    def _state(self, split: str) -> list[object]:
+        """Size and time of every XML file, of which there may be many: asked for once."""
+        if split not in self._states:
+            seen, files = hashlib.sha256(), voc.image_files(self.root)
+            for name in dict.fromkeys(["train", split]):  # the training split decides on the classes, too
+                for listed in voc.listed(self._paths(name)[0]):
+                    state = _file_state(self.root / voc.ANNOTATIONS / f"{listed}.xml")
+                    seen.update(f"{listed} {state} {files.get(listed)}\n".encode("utf-8", "surrogatepass"))
+                seen.update(b"\n")
+            self._states[split] = [list(self.classes or []), self.difficult, seen.hexdigest()]
+        return self._states[split]
+
+    def _paths(self, split: str) -> tuple[Path, Path]:
         paths = super()._paths(split)
         if not (self.root / voc.ANNOTATIONS).is_dir():
             raise DataError(f"data.root={self.root}: has no folder {voc.ANNOTATIONS}; must be {self.expected}")
         return paths
 
-    def _load(self, split: str, annotation_file: Path, image_dir: Path, labeled: bool) -> CocoIndex:
-        classes = self.classes or voc.class_names(self._found("train"))
-        if not classes:
-            problem = "no object in the XML of its images, so that there is no class"
-            raise AnnotationError(f"{self._paths('train')[0]}: {problem}; data.classes=[cat,dog] names them")
-        known = "data.classes" if self.classes else f"those of {self.files['train'][0]}"
-        found = voc.as_coco(self._found(split), classes, self.difficult, known)
-        index = CocoIndex.from_lists(
-            found.lists, path=annotation_file, image_dir=image_dir, on_invalid="drop", root=self.root
-        )
-        told = Findings([replace(one, first=found.told(one.first, annotation_file)) for one in index.invalid])
-        refusal = told.refusal() if self.on_invalid == "error" else None
-        if refusal:
-            raise AnnotationError(refusal)
-        return replace(index, invalid=told.all)
 
-    def _found(self, split: str) -> list[voc.VocImage]:
-        self._paths(split)
-        if split not in self._images:
-            self._images[split] = voc.read_images(self.root, self.lists[split])
-        return self._images[split]
-
-
-def _state(path: Path) -> str:
+def _file_state(path: Path) -> str:
     try:
-        stat = path.stat()
+        status = path.stat()
     except OSError:
         return "missing"
-    return f"{stat.st_size} {stat.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _class_names(value: Sequence[str]) -> list[str]:
-    names = list(checks.sequence("classes", value, "null or a list of names, [cat,dog]"))
-    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-        raise checks.OutOfRange("classes", f"={names}: must be null or a list of different names, [cat,dog]")
-    return names
-
-
+@dataclass(eq=False)
 class Shapes:
     """The embedded data set, drawn on first use.
 
@@ -187,24 +155,24 @@ class Shapes:
 
     splits = names = ("train", "val", "test")
 
-    def __init__(
-        self,
-        root: str | Path,
-        seed: int = 0,
-        train: int = 4000,
-        val: int = 500,
-        test: int = 500,
-        size: int = 128,
-        split: str = "val",
-    ) -> None:
-        if not isinstance(root, str | Path) or not str(root).strip():
-            raise checks.OutOfRange("root", f"={root}: must be a folder that can be written")
-        self.root = Path(root).expanduser()
-        self.split = checks.choice("split", split, self.names)
-        self.spec = Spec(seed, size, train, val, test)
+    root: Path
+    seed: int = 0
+    train: int = 4000
+    val: int = 500
+    test: int = 500
+    size: int = 128
+    split: str = "val"
+    spec: Spec = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.root, str | Path) or not str(self.root).strip():
+            raise checks.OutOfRange("root", f"={self.root}: must be a folder that can be written")
+        self.root = Path(self.root).expanduser()
+        checks.choice("split", self.split, self.names)
+        self.spec = Spec(self.seed, self.size, self.train, self.val, self.test)
 
     def prepare(self, *, quiet: bool = False) -> None:
-        """Draw the data set if it is not there; of several processes at it one wins, the others take its folder."""
+        """Draw what is missing of the data set; of several processes one draws, and the others wait for it."""
         try:
             generate(self.spec, self.root, quiet=quiet)
         except OSError as error:
@@ -214,40 +182,40 @@ class Shapes:
             ) from None
 
     def index(self, split: str) -> CocoIndex:
-        """The split's images and annotations, from the files. Raises DataError before `prepare`."""
+        """Return the split's images and annotations, from the files. Raises DataError before `prepare`."""
         folder = self.root / self.spec.name
-        self._known(split)
+        self._require(split)
         return CocoIndex.read(folder / "annotations" / f"{split}.json", folder / "images")
 
     def count(self, split: str) -> int:
-        """Images of the split, whether they are drawn yet or not."""
-        self._known(split)
+        """Return the number of images of the split, whether they are drawn yet or not."""
+        self._require(split)
         return self.spec.count(split)
 
     def check(self, splits: Sequence[str]) -> None:
-        """Nothing can be wrong with it."""
+        """Do nothing: `prepare` checks the files."""
 
     def labeled(self, split: str) -> bool:
-        """Whether detections on the split can be measured: always."""
+        """Return whether detections on the split can be measured: always."""
         return True
 
     def public_name(self, split: str) -> str:
-        """What the split is called elsewhere: the same."""
+        """Return what the split is called elsewhere: the same."""
         return split
 
     def digest(self, split: str) -> str:
-        """Identity of the split's pixels and annotations. They need not be there: they are a function of the arguments.
+        """Return the identity of the split's pixels and annotations, a function of the arguments; draws nothing.
 
         The committed SHA-256 of the content for the default arguments, else a hash of the generator's version and of
         those arguments that the split depends on.
         """
-        self._known(split)
+        self._require(split)
         if self.spec == Spec():
             return SPLIT_DIGESTS[split]
         spec = self.spec
         text = f"shapes {VERSION} seed {spec.seed} size {spec.size} {split} {spec.count(split)}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _known(self, split: str) -> None:
+    def _require(self, split: str) -> None:
         if split not in self.splits:
             raise DataError(f"split {split!r}: must be one of {', '.join(self.splits)}")

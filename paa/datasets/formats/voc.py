@@ -1,4 +1,4 @@
-"""Reading a Pascal VOC folder (one XML file an image) into the lists of a COCO file, which are then checked like any.
+"""Read a Pascal VOC folder (one XML file per image) into the lists of a COCO file, which are then checked like any.
 
     Annotations/*.xml   JPEGImages/   ImageSets/Main/{train,val,trainval,test}.txt
 
@@ -19,6 +19,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from paa.datasets.errors import AnnotationError
+from paa.datasets.findings import PROBLEM, WHERE
+from paa.datasets.formats.coco_json import Lists
 
 ANNOTATIONS, IMAGES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
 """The folders of the layout."""
@@ -53,14 +55,14 @@ class VocImage:
     objects: list[VocObject]
 
 
-def read_images(root: Path, list_name: str) -> list[VocImage]:
-    """The images of ImageSets/Main/<list_name>.txt in the order of their names. AnnotationError in a line."""
-    names, files = listed(root / LISTS / f"{list_name}.txt"), image_files(root)
+def read_images(root: Path, list_file: Path) -> list[VocImage]:
+    """Read the XML files that a list names, in the order of their names. AnnotationError in a line."""
+    names, files = listed(list_file), image_files(root)
     return [_image(root / ANNOTATIONS / f"{name}.xml", name, files.get(name, [])) for name in names]
 
 
 def image_files(root: Path) -> dict[str, list[str]]:
-    """The files below JPEGImages/, sorted, by their names without ending."""
+    """Return the files below JPEGImages/, sorted, by their names without ending."""
     found: dict[str, list[str]] = {}
     for folder, _, here in os.walk(root / IMAGES):
         below = Path(folder).relative_to(root / IMAGES).as_posix()
@@ -71,7 +73,7 @@ def image_files(root: Path) -> dict[str, list[str]]:
 
 
 def listed(path: Path) -> list[str]:
-    """The names in a list of VOC's, sorted: images get the same ids however the list is shuffled.
+    """Read the names in a list, sorted: images get the same ids however the list is shuffled.
 
     The 1, 0 or -1 behind the names in the lists of one class is left out. AnnotationError where the list is missing or
     empty, gives a name twice or one that leads out of the folder.
@@ -97,40 +99,12 @@ def listed(path: Path) -> list[str]:
 
 
 def class_names(found: Sequence[VocImage]) -> list[str]:
-    """The classes of all objects, in alphabetical order."""
+    """Return the classes of all objects, in alphabetical order."""
     return sorted({obj.name for image in found for obj in image.objects})
 
 
-@dataclass(frozen=True)
-class Listed:
-    """Pictures as COCO's lists "images", "annotations", "categories" with ids from 1, and where an id comes from.
-
-    objects    of each annotation: its file, its number in it, and the object.
-    problems  what is wrong with an annotation that the lists cannot hold, by its id.
-    """
-
-    lists: dict[str, list[dict[str, Any]]]
-    images: Sequence[VocImage]
-    objects: list[tuple[Path, int, VocObject]]
-    problems: dict[int, str]
-
-    def told(self, text: str, path: Path) -> str:
-        """`text`, a line about an image or annotation of the lists by its id ("PATH: annotation id 3 has ..."), as one
-        about the XML file and the object in it.
-        """
-        match = re.match(rf"{re.escape(str(path))}: (image|annotation) id (\d+) ", text)
-        if match is None:
-            return text
-        at, rest = int(match[2]) - 1, text[match.end() :]
-        if match[1] == "image":
-            return f"{self.images[at].path}: the image {rest}"
-        file, number, obj = self.objects[at]
-        rest = self.problems.get(at + 1, rest)
-        return f"{file}: object {number} ({obj.name}) {rest}"
-
-
-def as_coco(found: Sequence[VocImage], classes: Sequence[str], difficult: str, known: str = "classes") -> Listed:
-    """COCO's lists of `found`. An object that they cannot hold stands in them as one that is sure to be refused there.
+def as_coco(found: Sequence[VocImage], classes: Sequence[str], difficult: str, known: str = "classes") -> Lists:
+    """Return COCO's lists of `found`; entries state by WHERE which file and object they are, by PROBLEM what is wrong.
 
     VOC counts pixels from 1 and both corners belong to the box: x = xmin - 1, w = xmax - xmin + 1.
     difficult  one of DIFFICULT. `known` names, for messages, what an object's class must be among.
@@ -138,25 +112,24 @@ def as_coco(found: Sequence[VocImage], classes: Sequence[str], difficult: str, k
     ids = {name: number for number, name in enumerate(classes, start=1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    objects, problems = [], {}
     for number, image in enumerate(found, start=1):
-        images.append({"id": number, "file_name": image.file_name, "width": image.width, "height": image.height})
+        size = {"width": image.width, "height": image.height}
+        images.append({"id": number, "file_name": image.file_name, **size, WHERE: f"{image.path}: the image"})
         for of_file, obj in enumerate(image.objects, start=1):
             left, top, right, bottom = obj.corners
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": number,
-                    "category_id": ids.get(obj.name, 0),
+                    "category_id": ids.get(obj.name, 0),  # 0 is no category, and refused
                     "bbox": [left - 1, top - 1, right - left + 1, bottom - top + 1],
                     "iscrowd": int(obj.difficult and difficult == "ignore"),
+                    WHERE: f"{image.path}: object {of_file} ({obj.name})",
+                    PROBLEM: obj.problem or (obj.name not in ids and f"is of a class that is not among {known}"),
                 }
             )
-            objects.append((image.path, of_file, obj))
-            if obj.problem or obj.name not in ids:
-                problems[len(objects)] = obj.problem or f"is of a class that is not among {known}"
     categories = [{"id": number, "name": name} for name, number in ids.items()]
-    return Listed({"images": images, "annotations": annotations, "categories": categories}, found, objects, problems)
+    return {"images": images, "annotations": annotations, "categories": categories}
 
 
 class _Tree(ElementTree.TreeBuilder):
