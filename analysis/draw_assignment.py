@@ -49,7 +49,8 @@ def _scores(axis: Axes, found: Assignment, names: Sequence[str]) -> None:
         axis.scatter(*_at(place, scores, ~positive), s=10, facecolor="white", **style, zorder=2)
         label = f"{name}: {int(positive.sum())} of {len(scores)}"
         axis.scatter(*_at(place, scores, positive), s=22, color=color, **style, zorder=3, label=label)
-    axis.set(xlabel="candidate, best first", ylabel="score: focal + GIoU loss", title="candidates of each ground truth")
+    axis.set(xlabel="candidates, best first", ylabel="focal + GIoU loss (lower is better)")
+    axis.set_title("candidate scores (filled: positive)")
     axis.legend(title="positives of\ncandidates", title_fontsize=6.5, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 
 

@@ -211,10 +211,10 @@ def counted_handles(drawn: Drawn) -> list[Line2D]:
     counts = drawn.counts
     without = sum(not (drawn.gt_index == g).any() for g in range(len(drawn.boxes)))
     handles = legend_handles(
-        f"{counts['positive']} positive (color: of which)",
+        f"{counts['positive']} positive (color of its ground truth)",
         f"{counts['ignored']} ignored",
         f"{counts[drawn.what]} {drawn.what}",
-        f"{len(drawn.boxes)} ground truths; number: its positives",
+        f"{len(drawn.boxes)} ground truths, with their positives",
         f"{without} without a positive" if without else "",
     )
     return [*handles, Line2D([], [], linestyle="", label=f"{drawn.others} other negatives, not shown")]
