@@ -1,33 +1,32 @@
-"""Prints what the trainings of the paper cost, from counted FLOPs: an estimate.
+"""Estimate what the trainings of the paper cost, from the FLOPs of their networks.
 
-python analysis/cost.py [--tflops 6] [--format text|md|csv]
-
-FLOPs are those of the convolutions of the network that each command builds, at the sizes that it trains and tests with,
-for an image of 480 x 640 pixels, COCO's most frequent size; two FLOPs a multiplication. GPU hours are these FLOPs
-divided by the rate that a GPU is assumed to reach. Everything else (assignment, losses, NMS, reading images, waiting
-for one another) is left out, and grouped and deformable convolutions reach less of a GPU than plain ones: rows with an
-X or DCN are likelier to take longer.
+FLOPs are those of the convolutions of the network that each command builds, at its training and test sizes, for an
+image of 480 x 640 pixels, the most frequent size in COCO; a multiplication counts as two FLOPs. GPU hours are these
+FLOPs divided by the assumed rate of a GPU. Assignment, losses, NMS, reading images and waiting are not included.
+Grouped and deformable convolutions use a GPU less well than plain ones: rows with X or DCN may take longer.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torchvision  # noqa: F401  registers deform_conv2d
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from paa.config.compose import Composer, composer, resolved
 from paa.datasets.transforms import Transform, target_size
-from paa.engine.effort import count_flops
 from paa.experiment.parts import assemble
 from paa.store.text_table import FORMATS, written
 
 TFLOPS = 6.0
-"""Assumed rate, 1e12 FLOP/s: a V100 in FP32. MMDetection gives 50.76 ms an image for ATSS, which is this network, with
-ResNet-50 and 81.3 ms with ResNet-101 (configs/atss/metafile.yml); their FLOPs in that time are 6.9 and 5.9."""
+"""Assumed rate, 1e12 FLOP/s: a V100 in FP32. MMDetection reports 50.76 ms per image for ATSS (the same network) with
+ResNet-50 and 81.3 ms with ResNet-101 (configs/atss/metafile.yml), which is 6.9 and 5.9."""
 
 ROWS = (
     ("coco_1x", "resnet50"),
@@ -56,10 +55,10 @@ DIGITS = {name: 1 for name in HEAD if name.endswith((", h", "parameters, M"))} |
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(prog="python analysis/cost.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tflops", type=float, default=TFLOPS, metavar="N", help="rate of a GPU, 1e12 FLOP/s")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tflops", type=float, default=TFLOPS, metavar="N", help=f"1e12 FLOP/s of a GPU ({TFLOPS:g})")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="output format (text)")
     options = parser.parse_args(arguments)
     if not options.tflops > 0:
         parser.error(f"--tflops {options.tflops:g}: must be a number above 0")
@@ -70,14 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def table(tflops: float) -> list[list[Any]]:
-    """A row of values, in the order of HEAD, for each training."""
+    """Return a row of values, in the order of HEAD, for each training."""
     with composer() as compose:
         return [row(compose, recipe, backbone, tflops) for recipe, backbone in ROWS]
 
 
 def row(compose: Composer, recipe: str, backbone: str, tflops: float) -> list[Any]:
-    """What one training and its tests cost."""
-    # Neither is opened: the network is on the meta device.
+    """Return the costs of one training and its tests."""
+    # The network is on the meta device; neither the data nor the weights are opened.
     words = [f"recipe={recipe}", f"backbone={backbone}", "data.root=COCO", "postprocess.multiscale=official"]
     words += ["backbone.weights=WEIGHTS"] if backbone.startswith("resnext152") else []
     parts = assemble(resolved(compose.compose(words)))
@@ -85,9 +84,7 @@ def row(compose: Composer, recipe: str, backbone: str, tflops: float) -> list[An
         detector = parts.detector(80)
     training, *tests = parts.train_transform(detector.backbone), *parts.scale_transforms(detector.backbone)
     largest = training.size(*STORED)
-    flops = count_flops(detector, *largest)
-    assert flops is not None
-    test, step = (value / padded(largest) for value in (flops.forward, flops.step()))  # of a pixel
+    test, step = (flops / padded(largest) for flops in count_flops(detector, *largest))  # per pixel
     single, many = test * pixels(tests[0]), 2 * test * sum(pixels(transform) for transform in tests)
     image = step * pixels(training)
     images = parts.schedule.steps * parts.config["train"]["batch_size"]
@@ -99,20 +96,43 @@ def row(compose: Composer, recipe: str, backbone: str, tflops: float) -> list[An
     ]
 
 
+def count_flops(detector: nn.Module, height: int, width: int) -> tuple[float, float]:
+    """Return the FLOPs of one image through the network, and of one image of a training step.
+
+    detector  on the meta device, so that nothing is computed; the sides are rounded up to multiples of 32.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.torchvision.deform_conv2d: _deformable})
+    with counter, torch.no_grad():
+        detector(torch.empty(1, 3, -(-height // 32) * 32, -(-width // 32) * 32, device="meta"))
+    counts, frozen = counter.get_flop_counts(), 0
+    for path, module in detector.named_modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(p.requires_grad for p in own):
+            frozen += sum(counts.get(f"{type(detector).__name__}.{path}", {}).values())
+    forward = counter.get_total_flops()
+    # Backward costs a forward pass for the gradient of the maps and another for that of the weights.
+    return forward, forward + 2 * (forward - frozen)
+
+
+def _deformable(x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any) -> int:
+    """FLOPs of `deform_conv2d` from its shapes: those of a plain convolution, without the sampling."""
+    return 2 * math.prod(weight) * out_shape[0] * math.prod(out_shape[2:])
+
+
 def parameters(detector: nn.Module) -> int:
-    """Parameters, and the scale and shift of a frozen BatchNorm, which are none."""
+    """Count parameters, including the scale and shift of a frozen BatchNorm."""
     frozen = sum(b.numel() for n, b in detector.named_buffers() if n.endswith((".weight", ".bias")))
     return frozen + sum(p.numel() for p in detector.parameters())
 
 
 def pixels(transform: Transform) -> float:
-    """Pixels of an image, padding and all; of several short sides, their mean."""
+    """Return the pixels of an image with its padding; their mean for several short sides."""
     sizes = [target_size(*STORED, short, transform.longest, transform.resize) for short in transform.shorts]
     return sum(map(padded, sizes)) / len(sizes)
 
 
 def padded(size: tuple[int, int]) -> int:
-    """Pixels of an image of (h, w) with its padding to multiples of 32."""
+    """Return the pixels of an image of (h, w) padded to multiples of 32."""
     height, width = (-(-side // 32) * 32 for side in size)
     return height * width
 

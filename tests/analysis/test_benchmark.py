@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-REPO = Path(__file__).resolve().parents[2]
+from analysis_scripts import script
 
 
 @pytest.fixture(scope="module")
 def benchmark():
     pytest.importorskip("sklearn")
-    spec = importlib.util.spec_from_file_location("benchmark", REPO / "analysis" / "benchmark.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return script("benchmark")
 
 
 def test_both_ways_compute_the_same(benchmark, tmp_path):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from analysis_scripts import script
 
 from paa.config.compose import composer
 from paa.datasets.transforms import Transform
@@ -15,22 +15,17 @@ from paa.store.text_table import markdown
 REPO = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def cost():
-    spec = importlib.util.spec_from_file_location("cost", REPO / "analysis" / "cost.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+cost = script("cost")
 
 
-def test_pixels_by_hand(cost):
+def test_pixels_by_hand():
     assert cost.padded((800, 1066)) == 800 * 1088
     assert cost.pixels(Transform(800, 1333, "truncate")) == 800 * 1088
     assert cost.pixels(Transform([640, 641], 1333, "truncate")) == (640 * 864 + 672 * 864) / 2
     assert cost.pixels(Transform(1800, 2000, "truncate")) == 1504 * 2016
 
 
-def test_a_training_by_hand(cost):
+def test_a_training_by_hand():
     """ResNet-50 at 1x: 1.44 million images of 800 x 1088 pixels, forward and, past the frozen stages, backward."""
     with composer() as compose:
         at_six, at_sixty = (cost.row(compose, "coco_1x", "resnet50", rate) for rate in (6.0, 60.0))
@@ -51,7 +46,7 @@ def test_a_training_by_hand(cost):
     assert values["val at all scales, h"] == pytest.approx(5000 * ratio * forward / 6e12 / 3600, rel=5e-2)
 
 
-def test_the_documentation_shows_what_is_printed(cost):
+def test_the_documentation_shows_what_is_printed():
     text = (REPO / "docs" / "reproduce.md").read_text()
     shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.*\|$", text, re.M)]
     start = shown.index(cost.HEAD)
@@ -66,7 +61,7 @@ def test_the_documentation_shows_what_is_printed(cost):
             assert cells in table, f"python analysis/cost.py --format md prints another row: {printed}"
 
 
-def test_a_rate_must_be_one(cost, capsys):
+def test_a_rate_must_be_one(capsys):
     with pytest.raises(SystemExit):
         cost.main(["--tflops", "0"])
     assert "--tflops 0: must be a number above 0" in capsys.readouterr().err

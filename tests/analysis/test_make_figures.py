@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from analysis_scripts import script
 from PIL import Image
 from running import experiment
 
@@ -26,6 +26,9 @@ from paa.figures.style import COLUMN, DPI, PAGE, printed
 REPO = Path(__file__).resolve().parents[2]
 KEYS = ("schedule.steps=4", "tracking.log_every=1", "evaluate.splits=[]", "postprocess.score_threshold=0.0")
 RECORDED = ("tracking.images.steps=[0,2,1.0]", "tracking.images.count=2")
+
+
+make_figures = script("make_figures")
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +58,13 @@ def atss(shown) -> Opened:
     return shown.runs[1]
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("make_figures", REPO / "analysis" / "make_figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def drawn(name: str, shown: Shown):
     with printed():
         return FIGURES[name](shown)
 
 
-def test_every_figure_is_drawn_as_wide_as_a_page_or_a_column(script, runs_dir, tmp_path, capsys):
-    assert script.main(["--runs-dir", str(runs_dir), "--out", str(tmp_path / "out")]) == 0
+def test_every_figure_is_drawn_as_wide_as_a_page_or_a_column(runs_dir, tmp_path, capsys):
+    assert make_figures.main(["--runs-dir", str(runs_dir), "--out", str(tmp_path / "out")]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert out.splitlines() == [str(tmp_path / "out" / f"figure_{name}.png") for name in FIGURES]
@@ -80,14 +75,14 @@ def test_every_figure_is_drawn_as_wide_as_a_page_or_a_column(script, runs_dir, t
             assert len(np.unique(np.asarray(picture.convert("L")))) > 20
 
 
-def test_formats(script, runs_dir, tmp_path, capsys):
+def test_formats(runs_dir, tmp_path, capsys):
     words = ["--runs-dir", str(runs_dir), "--out", str(tmp_path), "--figure", "4b", "--format", "svg,pdf"]
-    assert script.main(words) == 0
+    assert make_figures.main(words) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / f"figure_4b.{f}") for f in ("svg", "pdf")]
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert first["figure_4b.pdf"].startswith(b"%PDF")
     assert ElementTree.fromstring(first["figure_4b.svg"]).tag.endswith("svg")
-    assert script.main(words) == 0
+    assert make_figures.main(words) == 0
     assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir()}  # equal figures are equal files
 
 
@@ -214,18 +209,18 @@ def test_images_are_evenly_spaced_or_those_that_are_named(paa):
     assert paa.images([ids[2], ids[0], ids[2]], 1) == [ids[2], ids[0]]
 
 
-def refusals(script, runs_dir, tmp_path, capsys, *words: str) -> list[str]:
+def refusals(runs_dir, tmp_path, capsys, *words: str) -> list[str]:
     """The lines of a command that draws nothing."""
-    assert script.main(["--runs-dir", str(runs_dir), "--out", str(tmp_path / "none"), *words]) == 1
+    assert make_figures.main(["--runs-dir", str(runs_dir), "--out", str(tmp_path / "none"), *words]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert not (tmp_path / "none").exists()
     return err.splitlines()
 
 
-def test_what_a_run_lacks_is_said_in_a_line_with_the_command_that_records_it(script, runs_dir, atss, tmp_path, capsys):
+def test_what_a_run_lacks_is_said_in_a_line_with_the_command_that_records_it(runs_dir, atss, tmp_path, capsys):
     name = atss.paths.train_id
-    lines = refusals(script, runs_dir, tmp_path, capsys, "--figure", "3", "4a", "--run", name)
+    lines = refusals(runs_dir, tmp_path, capsys, "--figure", "3", "4a", "--run", name)
     assert len(lines) == 2
     assert (
         lines[0] == f"make_figures: Figure 3: {name}: its assigner ATSS scores no anchors; must be a run of assign=paa"
@@ -237,9 +232,9 @@ def test_what_a_run_lacks_is_said_in_a_line_with_the_command_that_records_it(scr
     assert command.count("runs_dir=") == 1
 
 
-def test_refusals(script, runs_dir, paa, tmp_path, capsys):
+def test_refusals(runs_dir, paa, tmp_path, capsys):
     def told(*words: str) -> list[str]:
-        return refusals(script, runs_dir, tmp_path, capsys, *words)
+        return refusals(runs_dir, tmp_path, capsys, *words)
 
     (line,) = told("--run", "tzz")
     assert "no run in" in line
@@ -248,7 +243,7 @@ def test_refusals(script, runs_dir, paa, tmp_path, capsys):
     assert "its ids go from" in line
     (line,) = told("--figure", "4a", "--image", "77")
     assert "recorded images" in line
-    (line,) = refusals(script, tmp_path / "empty", tmp_path, capsys)
+    (line,) = refusals(tmp_path / "empty", tmp_path, capsys)
     assert "no finished PAA run" in line
     metrics = paa.paths.metrics.read_bytes()
     paa.paths.metrics.write_text("")
@@ -261,7 +256,7 @@ def test_refusals(script, runs_dir, paa, tmp_path, capsys):
     assert "5 schemes; must be at most 4" in line
     for words in (["--format", "gif"], ["--figure", "9"], ["--scheme", "0"], ["--score", "2"], ["--image", "a"]):
         with pytest.raises(SystemExit) as end:
-            script.main(words)
+            make_figures.main(words)
         assert end.value.code == 2
 
 

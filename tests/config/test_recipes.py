@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from analysis_scripts import script
 from running import configuration
 from torch import nn
 
@@ -16,7 +17,6 @@ from paa.datasets.loader import train_batches
 from paa.datasets.sampler import TrainSampler
 from paa.datasets.targets import training_boxes
 from paa.detector import ResNet
-from paa.engine.effort import count_flops
 from paa.experiment.evaluation import Evaluator
 from paa.experiment.experiment import Experiment
 from paa.experiment.parts import assemble
@@ -130,9 +130,8 @@ def test_the_network_has_the_parameters_of_mmdetection_s(backbone, configs):
     norms = sum(b.numel() for n, b in ours.named_buffers() if n.endswith((".weight", ".bias")))  # frozen: constants
     assert parameters(ours, "backbone") + norms == parameters(theirs, "backbone")
     if backbone in MULTIPLICATIONS:
-        flops = count_flops(ours, 128, 160)
-        assert flops is not None
-        assert flops.forward == 2 * MULTIPLICATIONS[backbone]
+        forward, _ = script("cost").count_flops(ours, 128, 160)
+        assert forward == 2 * MULTIPLICATIONS[backbone]
 
 
 SMALL = (
