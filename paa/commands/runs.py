@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from paa import keys
 from paa.checks import UserError
 from paa.commands.options import add_config_dir
 from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.view import HEADER, lines
 from paa.launch.view import rows as submitted_rows
-from paa.store.columns import COLUMNS, Column, flat, name_of, value_at
+from paa.store.columns import COLUMNS, Column, name_of
 from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations
 from paa.store.paths import RunPaths, find, runs
@@ -186,22 +187,22 @@ def _line(paths: RunPaths, where: State) -> list[Any]:
     except BadRecord as error:
         warnings.warn(str(error), stacklevel=1)
         config = {}
-    boundary = name_of(value_at(config, "assign.boundary"))
+    boundary = name_of(keys.get(config, "assign.boundary"))
     parameters = {"fnp": "n", "fsr": "t"}
     if paths.converted:
         boundary = None
     if boundary in parameters:
-        boundary += f"({cell(value_at(config, f'assign.boundary.{parameters[boundary]}'))})"
+        boundary += f"({cell(keys.get(config, f'assign.boundary.{parameters[boundary]}'))})"
     found = list(evaluations(paths))
     return [
         paths.train_id,
         str(where),
-        value_at(config, "recipe.name"),
+        keys.get(config, "recipe.name"),
         name_of(config.get("data")),
         boundary or name_of(config.get("assign")),
         name_of(config.get("auxiliary")),
         None if paths.converted else config.get("seed"),
-        None if paths.converted else value_at(config, "schedule.steps"),
+        None if paths.converted else keys.get(config, "schedule.steps"),
         ", ".join(f"{title} {_ap(e)}" for e, title in zip(found, _titles(found).values(), strict=True)),
     ]
 
@@ -247,7 +248,7 @@ def _show(options: argparse.Namespace) -> None:
         facts += [[name, value] for name, value in training.origin.get("hardware", {}).items()]
         show(["made by", ""], facts)
         print()
-    show(["key", "value"], sorted([key, _text(value)] for key, value in flat(config).items()))
+    show(["key", "value"], sorted([key, _text(value)] for key, value in keys.flatten(config).items()))
     found = list(evaluations(paths))
     if found:
         print()
@@ -261,9 +262,9 @@ def _show(options: argparse.Namespace) -> None:
 def _diff(options: argparse.Namespace) -> None:
     first, second = both = find(options.runs_dir, options.first), find(options.runs_dir, options.second)
     header = ["", *(paths.train_id for paths in both)]
-    ours, theirs = (flat(configuration(paths)) for paths in both)
-    keys = [k for k in sorted(ours | theirs) if _text(ours.get(k, "(none)")) != _text(theirs.get(k, "(none)"))]
-    rows = [[key, _text(ours.get(key, "(none)")), _text(theirs.get(key, "(none)"))] for key in keys]
+    ours, theirs = (keys.flatten(configuration(paths)) for paths in both)
+    differing = [k for k in sorted(ours | theirs) if _text(ours.get(k, "(none)")) != _text(theirs.get(k, "(none)"))]
+    rows = [[key, _text(ours.get(key, "(none)")), _text(theirs.get(key, "(none)"))] for key in differing]
     if rows:
         show(header, rows)
     else:

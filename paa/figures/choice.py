@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from paa import keys
 from paa.figures.names import method
-from paa.store.columns import name_of, value_at
+from paa.store.columns import name_of
 from paa.store.record import TrainingRecord
 
 MIXTURES = ("paa", "a", "b", "b_2020", "d")
@@ -16,7 +17,7 @@ _FIRST = ("IoU", "ATSS")
 
 def newest_paa(records: Sequence[TrainingRecord]) -> TrainingRecord | None:
     """The PAA run that began last; None where there is none."""
-    mixtures = [r for r in records if name_of(value_at(r.config, "assign.boundary")) in MIXTURES]
+    mixtures = [r for r in records if name_of(keys.get(r.config, "assign.boundary")) in MIXTURES]
     return max(mixtures, key=lambda r: (r.started, r.train_id), default=None)
 
 

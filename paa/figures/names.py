@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paa.store.columns import name_of, value_at
+from paa import keys
+from paa.store.columns import name_of
 
 _ASSIGNERS = {"max_iou": "IoU", "atss": "ATSS"}
 
 
 def method(config: Mapping[str, Any]) -> str:
     """ "PAA", "PAA (a)", "FNP(3)", "FNP(20 to 1)", "FSR(> 0.3)", "ATSS", "IoU"; of one's own, the name of the class."""
-    assigner, boundary = name_of(config.get("assign")), name_of(value_at(config, "assign.boundary"))
+    assigner, boundary = name_of(config.get("assign")), name_of(keys.get(config, "assign.boundary"))
     if assigner != "paa":
         return _ASSIGNERS.get(str(assigner), str(assigner).rpartition(".")[2])
     if boundary == "fnp":
-        n, n_end = (value_at(config, f"assign.boundary.{key}") for key in ("n", "n_end"))
+        n, n_end = (keys.get(config, f"assign.boundary.{key}") for key in ("n", "n_end"))
         return scheme(n, n_end)
     if boundary == "fsr":
-        return f"FSR(> {value_at(config, 'assign.boundary.t'):g})"
+        return f"FSR(> {keys.get(config, 'assign.boundary.t'):g})"
     return "PAA" if boundary == "paa" else f"PAA ({str(boundary).rpartition('.')[2]})"
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paa import keys
+
 _FOLDERS = ("runs_dir", "data.root")
 _FILES = ("backbone.weights", "finetune.from")  # which may also be a word or a run's id
 
@@ -26,23 +28,7 @@ def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
     """`config` with its paths absolute; a name that is no path stays as it is."""
     found = dict(config)
     for key in (*_FOLDERS, *_FILES):
-        value = _get(found, key)
+        value = keys.get(found, key)
         if isinstance(value, str) and (key in _FOLDERS or Path(value).expanduser().exists()):
-            _put(found, key, str(Path(value).expanduser().absolute()))
+            found = keys.put(found, key, str(Path(value).expanduser().absolute()))
     return found
-
-
-def _get(config: Mapping[str, Any], key: str) -> Any:
-    node: Any = config
-    for name in key.split("."):
-        node = node.get(name) if isinstance(node, Mapping) else None
-    return node
-
-
-def _put(config: dict[str, Any], key: str, value: str) -> None:
-    node = config
-    *path, last = key.split(".")
-    for name in path:
-        node[name] = dict(node[name])
-        node = node[name]
-    node[last] = value

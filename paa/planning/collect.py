@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paa import keys
 from paa.config.errors import ConfigError
 from paa.datasets.errors import DataError
 from paa.planning.rows import Row, Rows, rows_of
-from paa.store.columns import value_at
 from paa.store.errors import BadRecord
 from paa.store.frame import UnreadableRecord, configuration
 from paa.store.paths import runs
@@ -48,7 +48,7 @@ def known(runs_dir: Path, recipe: str) -> Known:
         except BadRecord as error:
             warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
             continue
-        name = value_at(config, "recipe.name")
+        name = keys.get(config, "recipe.name")
         if name != recipe or not isinstance(config.get("seed"), int):
             out.others.update([name] if isinstance(name, str) and name != recipe else [])
             continue
@@ -56,7 +56,7 @@ def known(runs_dir: Path, recipe: str) -> Known:
         if record is not None:
             data = tuple(sorted((k, v) for k, v in record.digests.items() if k.startswith("data.")))
             out.digests[data] += 1
-            out.roots[data] = str(value_at(config, "data.root"))
+            out.roots[data] = str(keys.get(config, "data.root"))
             out.overrides[tuple(o for o in record.overrides if not _is_own(o))] += 1
     return out
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
+from paa import keys
 from paa.engine.effort import gpu_rate
 from paa.experiment import cost as feasible
 from paa.experiment.evaluation import Wanted
 from paa.experiment.memo import Shared
 from paa.experiment.parts import Parts
-from paa.store.columns import flat, value_at
 from paa.store.frame import scan
 from paa.store.identity import INERT
 from paa.store.provenance import hardware
@@ -147,6 +147,6 @@ def _alike(config: Mapping[str, Any], device: str) -> str:
 
     Keys younger than a record count as what they mean where they are not: INERT says so of each.
     """
-    found = flat({key: value_at(config, key) for key in _ALIKE})
+    found = keys.flatten({key: keys.get(config, key) for key in _ALIKE})
     told = {key: value for key, value in found.items() if value is not None and key not in _NO_COST}
     return repr([device, sorted((key, str(value)) for key, value in told.items() if INERT.get(key, told) != value)])

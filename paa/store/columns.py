@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paa import keys
 from paa.evaluation.coco import NUMBERS
 from paa.store.record import EvaluationRecord, TrainingRecord
 
@@ -55,33 +56,13 @@ def _resnet(node: Mapping[str, Any]) -> str:
     return f"{plain}_dcn" if node.get("dcn_stages") else plain
 
 
-def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key; None where a node on the way is missing."""
-    value: Any = config
-    for part in key.split("."):
-        # A dict is told much faster than a Mapping, and records hold nothing else.
-        value = value.get(part) if isinstance(value, dict | Mapping) else None
-    return value
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{dotted key: value} of all leaves; lists and empty nodes are leaves."""
-    out: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            out |= flat(value, f"{prefix}{name}.")
-        else:
-            out[f"{prefix}{name}"] = value
-    return out
-
-
 def own_keys(config: dict[str, Any]) -> str | None:
     """ "assign.boundary.within=0.5, ...": the arguments of classes from outside of the package; None without such."""
     found = []
     for name, value in config.items():
         if isinstance(value, dict):
             foreign = str(value.get("_target_", "paa.")).split(".")[0] != "paa"
-            inner = flat(value) if foreign else {}
+            inner = keys.flatten(value) if foreign else {}
             found += [f"{name}.{key}={v}" for key, v in inner.items() if not key.split(".")[-1].startswith("_")]
             deeper = None if foreign else own_keys(value)
             found += [f"{name}.{text}" for text in deeper.split(", ")] if deeper else []
@@ -117,11 +98,11 @@ class Column:
 
 
 def _key(name: str, kind: type, key: str, text: str) -> Column:
-    return Column(name, kind, f"{text} ({key})", lambda training, _: value_at(training.config, key))
+    return Column(name, kind, f"{text} ({key})", lambda training, _: keys.get(training.config, key))
 
 
 def _choice(name: str, key: str, text: str) -> Column:
-    return Column(name, str, text, lambda training, _: name_of(value_at(training.config, key)))
+    return Column(name, str, text, lambda training, _: name_of(keys.get(training.config, key)))
 
 
 def _training(name: str, kind: type, text: str, field: str | None = None) -> Column:
@@ -133,11 +114,11 @@ def _evaluation(name: str, kind: type, text: str, field: str | None = None) -> C
 
 
 def _origin(name: str, kind: type, key: str, text: str) -> Column:
-    return Column(name, kind, text, lambda training, _: value_at(training.origin, key))
+    return Column(name, kind, text, lambda training, _: keys.get(training.origin, key))
 
 
 def _scored(name: str, key: str, text: str) -> Column:
-    return Column(name, str, text, lambda _, e: value_at(e.score or {}, key) if e else None)
+    return Column(name, str, text, lambda _, e: keys.get(e.score or {}, key) if e else None)
 
 
 def _number(name: str) -> Column:

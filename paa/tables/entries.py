@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from paa.store.columns import value_at
+from paa import keys
 from paa.store.errors import BadRecord
 from paa.store.frame import UnreadableRecord, refuse_other
 from paa.store.paths import RunPaths
@@ -74,7 +74,7 @@ class Entry:
 
     def at(self, key: str) -> Any:
         """Return the value of a dotted key of the configuration, None if there is no such key."""
-        return value_at(self.config, key)
+        return keys.get(self.config, key)
 
     def scores(self, voting: bool) -> Scores:
         """Return the evaluations with score voting on or off."""
@@ -162,7 +162,7 @@ def _run(row: Any, eval_ids: Mapping[bool, str]) -> Run:
         refuse_other(paths.record, training.train_id, paths.train_id)
         records = _evaluations(paths, eval_ids, training.weights_sha256)
     except FileNotFoundError:
-        missing = _unfinished(paths, value_at(row.config, "schedule.steps"))
+        missing = _unfinished(paths, keys.get(row.config, "schedule.steps"))
     except BadRecord as error:
         warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
         training, missing = None, "its record cannot be read"

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from paa.store.columns import value_at
+from paa import keys
 from paa.tables.entries import Entry, Run
 
 _FACTS: dict[str, Callable[[Any], Any]] = {
     "commits": lambda t: _short(t.origin.get("commit")),
     "CPU threads": lambda t: "torch's choice" if t.threads is None else t.threads,
     "devices": lambda t: t.device,
-    "processors": lambda t: value_at(t.origin, "hardware.cpu"),
-    "GPUs": lambda t: value_at(t.origin, "hardware.gpu") or "none",
+    "processors": lambda t: keys.get(t.origin, "hardware.cpu"),
+    "GPUs": lambda t: keys.get(t.origin, "hardware.gpu") or "none",
     "processes": lambda t: t.world_size,
-    "versions of torch": lambda t: value_at(t.origin, "versions.torch"),
+    "versions of torch": lambda t: keys.get(t.origin, "versions.torch"),
 }
 """What is compared between training records; numbers may differ with any of it."""
 

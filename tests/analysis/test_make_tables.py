@@ -8,8 +8,8 @@ from analysis_scripts import script
 from records import write_run
 from running import TINY, call
 
+from paa import keys
 from paa.planning.rows import rows_of
-from paa.store.columns import value_at
 from paa.store.frame import scan
 
 make_tables, claims = script("make_tables"), script("claims")
@@ -166,7 +166,7 @@ def test_rows_find_their_runs_by_what_they_come_to(trained, capsys):
     ap = {row["row"]: row for row in rows if row["metric"] == "AP"}
     recorded = {}
     for _, training, evaluations in scan(trained / "runs"):
-        boundary = value_at(training.config, "assign.boundary._target_").split(".")[-1]
+        boundary = keys.get(training.config, "assign.boundary._target_").split(".")[-1]
         plain = next(e for e in evaluations if not e.voting)
         recorded.setdefault(boundary, {})[training.seed] = plain.numbers["AP"]
     for row, boundary in {"c": "C", "paa": "C", "fnp_3": "FNP"}.items():
