@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paa.engine.progress import duration
-from paa.launch.status import ACTIVE
-from paa.launch.view import Row as Submitted
-from paa.launch.view import rows as submitted
+from paa.launch.status import QUEUED
+from paa.launch.status import Row as Submitted
+from paa.launch.status import rows as submitted
 from paa.planning.rows import Row, Rows
 from paa.store import failure
 from paa.store.paths import RunPaths
@@ -58,7 +58,7 @@ def queued(found: Sequence[Standing]) -> list[Standing]:
     jobs: dict[RunPaths, list[Submitted]] = defaultdict(list)
     for runs_dir in {one.row.paths.runs_dir for one in found if one.kind not in ("done", "running")}:
         for job in submitted(runs_dir):
-            if job.status.kind in ACTIVE:
+            if job.kind in QUEUED:
                 jobs[RunPaths(runs_dir, job.entry.train_id)].append(job)
     return [one if one.kind in ("done", "running") else _queued(one, jobs[one.row.paths]) for one in found]
 
@@ -70,7 +70,7 @@ def _queued(one: Standing, jobs: Sequence[Submitted]) -> Standing:
     if not jobs or not left <= asked:
         return one
     before = "" if one.text == "missing" else f"{one.text}; "
-    slurm = ", ".join(f"{job.status.id} {job.status.job}" for job in jobs)
+    slurm = ", ".join(f"{job.id} {job.job}" for job in jobs)
     return Standing(one.row, "pending", f"{before}in SLURM's queue: {slurm}")
 
 
