@@ -16,7 +16,12 @@ _NONE: Mapping[str, int] = {}
 
 
 def cell(value: Any, digits: int | None = None) -> str:
-    """Format one value: "" for None and NaN, yes or no, floats with `digits` decimals or 4 significant digits."""
+    """Format one value: "" for None and NaN, yes or no, floats with `digits` decimals or 4 significant digits.
+
+    The elements of a tuple are separated by spaces and have all digits.
+    """
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     if value is None or value != value:
         return ""
     if isinstance(value, bool):

@@ -43,17 +43,18 @@ class Term:
 class Estimate:
     """A difference in AP, percent, or another sum of APs.
 
-    value      on all images, mean over `seeds` of `by_seed`.
-    low, high  95 % interval: percentiles of the resamples.
-    p          two-sided: twice the smaller share of resamples on either side of 0, the observation included, so that
-               it is never 0.
+    difference    on all images, mean over the seeds of `by_seed`.
+    low, high     95 % interval: percentiles of the resamples.
+    p             two-sided: twice the smaller share of resamples on either side of 0, the observation included, so
+                  that it is never 0.
+    paired_seeds  the seeds that all rows have.
     """
 
-    value: float
+    difference: float
     low: float
     high: float
     p: float
-    seeds: tuple[int, ...]
+    paired_seeds: tuple[int, ...]
     by_seed: tuple[float, ...]
     resamples: int
 

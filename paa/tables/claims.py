@@ -54,7 +54,7 @@ def findings(found: Mapping[str, Sequence[Entry]], runs_dir: Path, bootstrap: Bo
         ],
         "IoU prediction with the unified score adds about 1 AP to PAA; centerness adds nothing.": [
             modules.higher("PAA / IoU − PAA / none", to_iou),
-            modules.about("that is about 1 AP", to_iou, 0.5, 1.5),
+            modules.within("that is about 1 AP", to_iou, 0.5, 1.5, "0.5 to 1.5", about=True),
             modules.no_gain("PAA / centerness − PAA / none", centerness, none),
         ],
         "IoU prediction beats centerness for ATSS, too.": [

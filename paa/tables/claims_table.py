@@ -16,8 +16,8 @@ from paa.tables.verdicts import LEARNED, MARGIN, SEEDS, SHARE, UNDECIDED, Check
 HEADS = ("", "claim and comparisons", "difference", f"{100 * LEVEL:.0f} %", "p", "seeds", "verdict")
 
 FIELDS = (
-    *("claim", "text", "claim_verdict", "comparison", "verdict", "difference", "low", "high", "p", "seeds"),
-    *("by_seed", "figures", "why"),
+    *("claim", "text", "claim_verdict", "comparison", "verdict", "difference", "low", "high", "p"),
+    *("resamples", "paired_seeds", "by_seed", "figures", "why"),
 )
 
 _RULES = (
@@ -51,13 +51,13 @@ def claims_sheet(found: Sequence[Finding], entries: Sequence[Entry]) -> Sheet:
 
 def _check(check: Check, notes: Notes) -> tuple[Cell, ...]:
     found = check.estimate
-    what, why = f"– {check.what}", notes.number(check.why) if found or check.figures else ()
+    what, why = f"– {check.comparison}", notes.number(check.why) if found or check.figures else ()
     numbers = [Cell(), Cell(), Cell()]
     if found is None:  # the reason stands in place of numbers if there are none at all
         first = Cell(check.figures or check.why, quiet=not check.figures)
     else:
-        first = Cell(signed(found.value))
-        seeds = ", ".join(map(str, found.seeds))
+        first = Cell(signed(found.difference))
+        seeds = ", ".join(map(str, found.paired_seeds))
         numbers = [Cell(f"[{signed(found.low)}, {signed(found.high)}]"), Cell(f"{found.p:.3f}"), Cell(seeds)]
         what += f" ({check.figures})" if check.figures else ""
     return (Cell(), Cell(what), first, *numbers, Cell(check.verdict, why, quiet=True))
@@ -65,19 +65,11 @@ def _check(check: Check, notes: Notes) -> tuple[Cell, ...]:
 
 def write_csv(found: Iterable[Finding]) -> str:
     """Write CSV: a line for each comparison, with all digits."""
-    rows = []
-    for finding in found:
-        for check in finding.checks:
-            row = [finding.number, finding.claim, finding.verdict, check.what, check.verdict]
-            one = check.estimate
-            numbers = (
-                [None] * 6
-                if one is None
-                else [
-                    *(one.value, one.low, one.high, one.p),
-                    " ".join(map(str, one.seeds)),
-                    " ".join(map(repr, one.by_seed)),
-                ]
-            )
-            rows.append([*row, *numbers, check.figures, check.why])
-    return comma_separated(FIELDS, rows)
+    rows = [
+        {"claim": finding.number, "text": finding.claim, "claim_verdict": finding.verdict}
+        | vars(check)
+        | (vars(check.estimate) if check.estimate else {})
+        for finding in found
+        for check in finding.checks
+    ]
+    return comma_separated(FIELDS, [[row.get(name) for name in FIELDS] for row in rows])

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from paa import keys
+from paa.store.record import TrainingRecord
 from paa.tables.entries import Entry, Run
 
-_FACTS: dict[str, Callable[[Any], Any]] = {
+_FACTS: dict[str, Callable[[TrainingRecord], Any]] = {
     "commits": lambda t: _short(t.origin.get("commit")),
     "CPU threads": lambda t: "torch's choice" if t.threads is None else t.threads,
     "devices": lambda t: t.device,
@@ -22,17 +23,15 @@ _FACTS: dict[str, Callable[[Any], Any]] = {
 
 def differences(entries: Iterable[Entry]) -> list[str]:
     """Return a line for each fact in which finished runs differ, naming the runs with the rarer values."""
-    seen: dict[str, tuple[str, Run]] = {}
-    for entry in entries:
-        for run in entry.runs:
-            if run.training is not None:
-                seen.setdefault(run.train_id, (f"{entry.name} seed {run.seed}", run))
-    known = list(seen.values())
-    out = [_differing(fact, [(name, of(run.training)) for name, run in known]) for fact, of in _FACTS.items()]
-    evaluated = [(name, run, _commits(run)) for name, run in known if run.evaluations]
-    if any(commits != _short(run.training.origin.get("commit")) for _, run, commits in evaluated if run.training):
-        out.append(_differing("commits of the evaluations", [(name, commits) for name, _, commits in evaluated]))
-    dirty = [name for name, run in known if run.training and run.training.origin.get("clean") is False]
+    runs = {run.train_id: (f"{entry.name} seed {run.seed}", run) for entry in entries for run in entry.runs}
+    known = [(name, run, run.training) for name, run in runs.values() if run.training is not None]
+    out = [_differing(fact, [(name, of(training)) for name, _, training in known]) for fact, of in _FACTS.items()]
+    evaluated = [
+        (name, _commits(run), _short(training.origin.get("commit"))) for name, run, training in known if run.evaluations
+    ]
+    if any(commits != trained for _, commits, trained in evaluated):
+        out.append(_differing("commits of the evaluations", [(name, commits) for name, commits, _ in evaluated]))
+    dirty = [name for name, _, training in known if training.origin.get("clean") is False]
     if dirty:
         out.append(f"{len(dirty)} of {len(known)} runs: code that differs from its commit ({_some(dirty)})")
     return [line for line in out if line]

@@ -145,12 +145,12 @@ def _test(line: Line, reference: Line | None, notes: Notes) -> list[Cell]:
     if found is None:
         text = "reference" if line.seeds and line.same_as(reference) else "–" if line.untested else ""
         return [Cell(text, notes.number(line.untested), quiet=True), Cell(), Cell()]
-    seeds = ", ".join(map(str, found.seeds))
+    seeds = ", ".join(map(str, found.paired_seeds))
     fewer = notes.number(
-        f"only on seeds {seeds}, which the reference has, too" if len(found.seeds) < line.seeds else ""
+        f"only on seeds {seeds}, which the reference has, too" if len(found.paired_seeds) < line.seeds else ""
     )
     return [
-        Cell(signed(found.value), fewer),
+        Cell(signed(found.difference), fewer),
         Cell(f"[{signed(found.low)}, {signed(found.high)}]"),
         Cell(f"{found.p:.3f}"),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from paa.tables.bootstrap import Bootstrap, Estimate, PairingError, Term
 from paa.tables.entries import Scores
@@ -62,7 +63,7 @@ def minus(first: Sum, second: Sum) -> Sum:
 class Check:
     """A comparison: "PAA − FNP (3)". figures, what was found besides `estimate`; why, the reason if undecided."""
 
-    what: str
+    comparison: str
     verdict: str
     figures: str
     estimate: Estimate | None = None
@@ -85,36 +86,42 @@ class Judge:
 
     def higher(self, what: str, terms: Sum) -> Check:
         """Supported if the sum is above 0, contradicted if below."""
-        return self._sum(what, terms, lambda e: _above(e, 0.0), lambda e: _below(e, 0.0))
-
-    def about(self, what: str, terms: Sum, low: float, high: float) -> Check:
-        """Supported if the sum is from `low` to `high`, contradicted if its whole interval is outside."""
-        return self._sum(
-            what,
-            terms,
-            lambda e: low <= e.value <= high,
-            lambda e: e.high < low or e.low > high,
-            f"{low:g} to {high:g}",
-        )
+        return self.within(what, terms, 0.0, inf)
 
     def alike(self, what: str, one: Side, other: Side) -> Check:
         """Supported if the difference is within the margin, contradicted if it is outside."""
         margin = self.margin(other)
-
-        def within(e: Estimate) -> bool:
-            return all(-margin <= value <= margin for value in (e.low, e.high, *e.by_seed))
-
-        def apart(e: Estimate) -> bool:
-            outside = e.low > margin or e.high < -margin
-            return outside and all(abs(value) > margin for value in e.by_seed)
-
-        return self._sum(what, difference(one, other), within, apart, f"margin {margin:.1f}")
+        return self.within(what, difference(one, other), -margin, margin, f"margin {margin:.1f}")
 
     def no_gain(self, what: str, one: Side, other: Side) -> Check:
         """Supported if `one` is not above `other` by the margin, contradicted if it is."""
         margin = self.margin(other)
-        terms = difference(one, other)
-        return self._sum(what, terms, lambda e: _below(e, margin), lambda e: _above(e, margin), f"margin {margin:.1f}")
+        return self.within(what, difference(one, other), -inf, margin, f"margin {margin:.1f}")
+
+    def within(self, what: str, terms: Sum, low: float, high: float, note: str = "", about: bool = False) -> Check:
+        """Supported if interval and seeds are between `low` and `high`, contradicted if all are on one side outside.
+
+        about  judge only the sum itself by its support, and only its interval by its contradiction.
+        """
+        missing = dict.fromkeys(side.missing() for _, side, _ in terms if side.missing())
+        if missing:
+            return Check(what, UNDECIDED, "", why="; ".join(missing))
+        try:
+            found = self.bootstrap.estimate(
+                [Term(factor, side.scores.matches() if side.scores else {}, metric) for factor, side, metric in terms]
+            )
+        except (PairingError, ValueError, OSError) as error:
+            return Check(what, UNDECIDED, "", why=str(error))
+        ends = found.low, found.high
+        inside, outside = ((found.difference,), ends) if about else ((*ends, *found.by_seed),) * 2
+        why, verdict = self._unlearned() or _too_few(found.paired_seeds), UNDECIDED
+        if not why and all(low < value < high for value in inside):
+            verdict = SUPPORTED
+        elif not why and (max(outside) < low or min(outside) > high):
+            verdict = CONTRADICTED
+        elif not why:
+            why = "neither side has the whole interval and all seeds"
+        return Check(what, verdict, note, found, why)
 
     def margin(self, other: Side) -> float:
         """Return how far apart two APs may be and still count as alike."""
@@ -139,30 +146,6 @@ class Judge:
             what, SUPPORTED if supported(every) else CONTRADICTED if contradicted(every) else UNDECIDED, figures
         )
 
-    def _sum(
-        self,
-        what: str,
-        terms: Sum,
-        supported: Callable[[Estimate], bool],
-        contradicted: Callable[[Estimate], bool],
-        note: str = "",
-    ) -> Check:
-        missing = dict.fromkeys(side.missing() for _, side, _ in terms if side.missing())
-        if missing:
-            return Check(what, UNDECIDED, "", why="; ".join(missing))
-        try:
-            found = self.bootstrap.estimate(
-                [Term(factor, side.scores.matches() if side.scores else {}, metric) for factor, side, metric in terms]
-            )
-        except (PairingError, ValueError, OSError) as error:
-            return Check(what, UNDECIDED, "", why=str(error))
-        why = self._unlearned() or _too_few(found.seeds)
-        if not why and supported(found):
-            return Check(what, SUPPORTED, note, found)
-        if not why and contradicted(found):
-            return Check(what, CONTRADICTED, note, found)
-        return Check(what, UNDECIDED, note, found, why or "neither side has the whole interval and all seeds")
-
     def _unlearned(self) -> str:
         values = self.reference.values().values()
         if not values:
@@ -173,11 +156,3 @@ class Judge:
 
 def _too_few(seeds: Sequence[object]) -> str:
     return "" if len(seeds) >= SEEDS else f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} of at least {SEEDS}"
-
-
-def _above(found: Estimate, bound: float) -> bool:
-    return min(found.low, *found.by_seed) > bound
-
-
-def _below(found: Estimate, bound: float) -> bool:
-    return max(found.high, *found.by_seed) < bound

@@ -48,12 +48,12 @@ def test_equals_whole_evaluations_of_the_drawn_images(detectors):
         }
         differences.append(np.mean(ap["ours"]) - np.mean(ap["theirs"]))  # the same images for both, and for all seeds
     whole = {n: np.mean([100 * reference(index, r).stats[0] for r in by.values()]) for n, by in found.items()}
-    assert estimate.value == pytest.approx(whole["ours"] - whole["theirs"], abs=1e-9)
+    assert estimate.difference == pytest.approx(whole["ours"] - whole["theirs"], abs=1e-9)
     assert (estimate.low, estimate.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])), abs=1e-9)
     smaller = min(sum(d < 0 for d in differences), sum(d > 0 for d in differences))
     assert estimate.p == min(1, 2 * (smaller + 1) / (DRAWS + 1))
-    assert estimate.seeds == (0, 1)
-    assert np.mean(estimate.by_seed) == pytest.approx(estimate.value)
+    assert estimate.paired_seeds == (0, 1)
+    assert np.mean(estimate.by_seed) == pytest.approx(estimate.difference)
     assert estimate.resamples == DRAWS
 
 
@@ -62,15 +62,15 @@ def test_a_difference_turned_round_has_the_other_sign_and_the_same_p(detectors):
     bootstrap = Bootstrap(200)
     one = bootstrap.difference(paths["ours"], paths["theirs"], "AP75")
     other = bootstrap.difference(paths["theirs"], paths["ours"], "AP75")
-    assert (other.value, other.low, other.high) == pytest.approx((-one.value, -one.high, -one.low))
+    assert (other.difference, other.low, other.high) == pytest.approx((-one.difference, -one.high, -one.low))
     assert other.p == one.p
-    assert one.low < one.value < one.high
+    assert one.low < one.difference < one.high
 
 
 def test_the_same_evaluation_differs_by_nothing(detectors):
     _, _, paths = detectors
     found = Bootstrap(50).difference(paths["ours"], paths["ours"])
-    assert (found.value, found.low, found.high) == pytest.approx((0, 0, 0), abs=1e-12)
+    assert (found.difference, found.low, found.high) == pytest.approx((0, 0, 0), abs=1e-12)
     assert found.p == 1
 
 
@@ -85,8 +85,8 @@ def test_seeds_that_one_side_lacks_are_left_out(detectors):
     _, _, paths = detectors
     half = {0: paths["theirs"][0]}
     found = Bootstrap(50).difference(paths["ours"], half)
-    assert found.seeds == (0,)
-    assert found.value == Bootstrap(50).difference({0: paths["ours"][0]}, half).value
+    assert found.paired_seeds == (0,)
+    assert found.difference == Bootstrap(50).difference({0: paths["ours"][0]}, half).difference
     with pytest.raises(PairingError, match="no seed in common"):
         Bootstrap(5).difference({0: paths["ours"][0]}, {1: paths["theirs"][1]})
 

@@ -54,8 +54,8 @@ def test_alike_and_no_gain_have_a_margin(judge, sides):
     assert judge.no_gain("x", good, poor).verdict == CONTRADICTED
     assert judge.margin(good) == 1.0
     assert judge.margin(sides["useless"]) == 0.0
-    assert judge.about("x", difference(good, poor), 0.5, 1.5).verdict == CONTRADICTED
-    assert judge.about("x", difference(good, same), -0.5, 0.5).verdict == SUPPORTED
+    assert judge.within("x", difference(good, poor), 0.5, 1.5, about=True).verdict == CONTRADICTED
+    assert judge.within("x", difference(good, same), -0.5, 0.5, about=True).verdict == SUPPORTED
 
 
 def test_one_seed_decides_nothing(judge, sides):
@@ -109,7 +109,7 @@ def test_all_nine_claims_are_there_with_runs_and_without(tmp_path):
     assert {one.verdict for one in nothing} == {UNDECIDED}
     assert all(check.why for one in nothing for check in one.checks)
     by_number = {one.number: one for one in found}
-    gains = {c.what: c.estimate.value for c in by_number[3].checks}
+    gains = {c.comparison: c.estimate.difference for c in by_number[3].checks}
     to_paa = gains["IoU to PAA"]
     ap = {e.name: e.scores(False).summary("AP").mean for e in runs.entries("table2") if e.scores(False).summary("AP")}
     assert to_paa == pytest.approx(ap["paa_none"] - ap["max_iou_none"])

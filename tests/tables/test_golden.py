@@ -62,7 +62,7 @@ def test_claims_as_csv_have_all_digits_of_each_comparison(texts):
     assert {row["claim"] for row in found} == {str(number) for number in range(1, 10)}
     decided = next(row for row in found if row["difference"])
     assert float(decided["difference"]) == pytest.approx(sum(map(float, decided["by_seed"].split())) / 2)
-    assert decided["seeds"] == "0 1"
+    assert decided["paired_seeds"] == "0 1"
     assert next(row for row in found if row["comparison"] == "K 15 − K 9")["why"] == "K 15: not run"
 
 

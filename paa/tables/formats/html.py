@@ -6,29 +6,17 @@ import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from string import Template
 
 from paa.tables.sheet import Block, Sheet
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-{style}</style>
-</head>
-<body>
-{body}</body>
-</html>
-"""
+_PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
 
 def write(sheets: Sequence[Sheet]) -> str:
     """Write one page of all tables."""
     title = ", ".join(f"Table {sheet.number}" if sheet.number else sheet.title for sheet in sheets)
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    return _PAGE.format(title=escape(title), style=style, body="".join(map(_sheet, sheets)))
+    return _PAGE.substitute(title=escape(title), body="".join(map(_sheet, sheets)))
 
 
 def _sheet(sheet: Sheet) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from string import Template
 
 from paa.tables.sheet import Block, Sheet
 
@@ -23,19 +25,12 @@ _ESCAPED = {sign: rf"\{sign}" for sign in "{}&%$#_"} | {
     "[": "{[}",  # after a line break LaTeX takes it for a length
 }
 
-_HEAD = r"""% Needs booktabs. A table can be taken out as it is, from \begin{table*} to \end{table*}.
-\documentclass[a4paper]{article}
-\usepackage[utf8]{inputenc}
-\usepackage[landscape,margin=15mm]{geometry}
-\usepackage{booktabs}
-\setlength{\parindent}{0pt}
-\begin{document}
-"""
+_DOCUMENT = Template(Path(__file__).with_name("document.tex").read_text(encoding="utf-8"))
 
 
 def write(sheets: Sequence[Sheet]) -> str:
     """Write a document of all tables."""
-    return _HEAD + "\n".join(_sheet(sheet) for sheet in sheets) + "\\end{document}\n"
+    return _DOCUMENT.substitute(tables="\n".join(map(_sheet, sheets)))
 
 
 def _sheet(sheet: Sheet) -> str:

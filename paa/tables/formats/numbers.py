@@ -36,12 +36,11 @@ def _row(part: Part, line: Line, metric: Metric) -> dict[str, object]:
             "recipe": entry.at("recipe.name"),
             "split": entry.split,
             "voting": "on" if line.scores.voting else "off",
-            "n": len(values),
-            "wanted": len(entry.runs),
-            "seeds": " ".join(map(str, values)),
-            "values": " ".join(map(repr, values.values())),
-            "missing": line.scores.missing(),
         }
+        row |= {"n": len(values), "wanted": len(entry.runs), "missing": line.scores.missing()}
+        row |= {"seeds": tuple(values), "values": tuple(values.values())}
+        if metric.name == "AP" and part.reference is not None:
+            row |= {"reference": part.reference.key, **(vars(line.estimate) if line.estimate else {})}
     summary, value = line.summary(metric), line.quotes.get(metric.name)
     if summary is not None:
         means = [found.mean for other in part.lines if (found := other.summary(metric)) is not None]
@@ -49,10 +48,4 @@ def _row(part: Part, line: Line, metric: Metric) -> dict[str, object]:
         row |= {"mean": summary.mean, "sd": summary.sd, "best": len(means) > 1 and summary.mean == best}
     if value is not None:
         row |= {"published": value.text, "published_note": value.note, "published_source": "; ".join(value.sources)}
-    if metric.name == "AP" and part.reference is not None and line.scores is not None:
-        row["reference"] = part.reference.key
-        test = line.estimate
-        if test is not None:
-            row |= {"difference": test.value, "low": test.low, "high": test.high, "p": test.p}
-            row |= {"resamples": test.resamples, "paired_seeds": " ".join(map(str, test.seeds))}
     return row
