@@ -1,4 +1,4 @@
-"""Fixtures of all tests. Every test computes on one thread: tests run side by side, and numbers must not differ."""
+"""Fixtures of all tests. Every test computes on one thread: tests run in parallel, and numbers must not differ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of golden arrays and real data beside the checkout; what needs it is skipped where it is absent."""
+    """Return the folder of golden arrays and real data beside the checkout; skip the test if there is none."""
     folder = REPO.parent / "shared"
     if not folder.is_dir():
         pytest.skip(f"no {folder}: golden arrays and real data are not here")
@@ -30,7 +30,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def smoke_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the small embedded data sets, drawn once for all tests, in whatever process they run."""
+    """Return the folder of the small embedded data sets, generated once for all test processes."""
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke_data"
     for source in smoke_sources(root):
@@ -40,7 +40,7 @@ def smoke_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs_dir(tmp_path: Path, smoke_data: Path) -> Path:
-    """An empty folder of runs, `tmp_path/runs`, in which the small data sets are already drawn."""
+    """Return an empty folder of runs, `tmp_path/runs`, with the small data sets."""
     folder = tmp_path / "runs"
     folder.mkdir()
     (folder / ".data").symlink_to(smoke_data)
@@ -49,6 +49,6 @@ def runs_dir(tmp_path: Path, smoke_data: Path) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which commands run, empty but for runs/.data."""
+    """Return the folder in which commands run, empty except for runs/.data."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

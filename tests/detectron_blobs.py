@@ -12,11 +12,11 @@ FILES = {
     "20171220/X-101-64x4d": (101, 64, 4, "pred"),
     "25093814/X-152-32x8d-IN5k": (152, 32, 8, "pred"),
 }
-"""Depth, groups, width of a group, and the name of the classifier of the files that the authors start from."""
+"""Depth, groups, group width and classifier name of the files from which the authors' trainings start."""
 
 
 def blobs(depth: int, groups: int, width: int, classifier: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes, as Detectron's ResNet.py names its blobs and shortcuts them."""
+    """Return names and shapes as Detectron's ResNet.py names and abbreviates its blobs."""
     yield "conv1_w", (64, 3, 7, 7)
     yield "res_conv1_bn_s", (64,)
     yield "res_conv1_bn_b", (64,)

@@ -16,13 +16,13 @@ _LARGEST, _SHARE, _TOLD, _FAILS = "largest difference", "share that differs", "t
 
 
 class Differences:
-    """What one test has to say; `against` names preset and other implementation."""
+    """Record the differences of one test; `against` names the preset and the other implementation."""
 
     def __init__(self, record: Callable[[str, object], None], where: str) -> None:
         self._record, self._where = record, where
 
     def within(self, limit: float, against: str, part: str, ours: Any, theirs: Any, *, relative: bool = False) -> None:
-        """Asserts that arrays differ by no more than `limit`, absolute, or relative to theirs; records the most."""
+        """Assert that arrays differ by at most `limit`, absolute, or relative to theirs; record the maximum."""
         mine, right = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
         assert mine.shape == right.shape, f"{part}: {mine.shape}, and there {right.shape}"
         if not mine.size:
@@ -33,25 +33,25 @@ class Differences:
         self.most(limit, against, f"{part}, {'relative' if relative else 'absolute'}", float(gap.max()))
 
     def most(self, limit: float, against: str, part: str, found: float) -> None:
-        """Asserts that a difference, however it was measured, is at most `limit`, and records it."""
+        """Assert that a difference is at most `limit`, and record it."""
         self._record(_LARGEST, [against, part, found, limit, self._where])
         assert found <= limit, f"{part} differ from {against} by {found:.3g}, more than {limit:g}"
 
     def share(self, against: str, part: str, wrong: int, of: int) -> None:
-        """Records how many of how many are not the same; the limit is the test's."""
+        """Record how many of how many differ; the test has its own limit."""
         self._record(_SHARE, [against, part, int(wrong), int(of)])
 
     def tell(self, text: str) -> None:
-        """A line for the end of the run: why something is not the same, or what the other implementation cannot do."""
+        """Add a line to the report: why something differs, or what the other implementation cannot do."""
         self._record(_TOLD, f"{self._where}: {text}")
 
     def fails(self, against: str, case: str, how: str) -> None:
-        """Records that the other implementation fails where ours does not, which the test has asserted."""
+        """Record that the other implementation fails where ours does not; the test has asserted it."""
         self._record(_FAILS, [against, case, how])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints what the tests of this run said, if any did."""
+    """Print what the tests of this run recorded."""
     said = defaultdict(list)
     for kind in ("passed", "failed"):
         for report in terminalreporter.stats.get(kind, []):
@@ -88,5 +88,5 @@ def _shares(values: list[list[Any]]) -> list[str]:
 
 @pytest.fixture
 def differences(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Differences:
-    """See `Differences`."""
+    """Return the test's `Differences`."""
     return Differences(record_property, request.node.name)

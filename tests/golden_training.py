@@ -43,7 +43,7 @@ to AVX2 the losses moved by 2e-6 at most, and no count did."""
 
 
 def train(name: str, runs_dir: Path) -> dict[str, Any]:
-    """Numbers of each step, and of the final weights of each part of the network, of one of TRAININGS."""
+    """Train one of TRAININGS; return numbers of each step and of the final weights of each part of the network."""
     overrides = [*COMMON, *TRAININGS[name], f"runs_dir={runs_dir}"]
     experiment = Experiment.of(configuration(*overrides), overrides)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -67,7 +67,7 @@ def _shortened(sums: dict[str, float]) -> dict[str, float]:
 
 
 def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """A line for each number of a training that is further from the committed one than RELATIVE allows."""
+    """Return a line for each number that differs from the committed one by more than RELATIVE."""
     before, after = dict(_flat(expected)), dict(_flat(found))
     lines = [f"{key}: only in one of the two" for key in sorted(before.keys() ^ after.keys())]
     for key in (key for key in before if key in after):
@@ -104,7 +104,7 @@ def update(path: Path, found: dict[str, Any], numerics: int) -> str:
 
 
 def main() -> None:
-    """Trains, and brings the file up to date."""
+    """Train and update the file."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         found = {name: train(name, Path(folder)) for name in TRAININGS}

@@ -40,7 +40,7 @@ KILLS = ["half", "step", "step", "rename", "step", "step", "step", "half", "step
 
 
 def forked(work: Callable[[], object]) -> int:
-    """The process id of a child that does `work` and ends."""
+    """Fork a child that runs `work` and exits; return its process ID."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -53,7 +53,7 @@ def forked(work: Callable[[], object]) -> int:
 
 
 def ended(child: int) -> int:
-    """The child's exit code, or -9 where it was killed."""
+    """Wait for a child; return its exit code, or -9 if it was killed."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -62,7 +62,7 @@ def die(*args: object, **kwargs: object) -> None:
 
 
 def half(path: Path, data: bytes) -> None:
-    """Writes half of a checkpoint, and ends there."""
+    """Write half of a checkpoint, then die."""
     with files.replacing(path) as file:
         file.write(data[: len(data) // 2])
         file.flush()
@@ -74,7 +74,7 @@ def quiet(text: str) -> None:
 
 
 def attempt(cut: Experiment, kind: str, draw: random.Random) -> int:
-    """Goes on with the training until it is killed; the exit code."""
+    """Resume the training until it is killed; return the exit code."""
     after, delay, writes = draw.randint(0, 5), draw.uniform(0, 0.04), draw.randint(1, 2)
     reader, writer = os.pipe()
 
@@ -108,7 +108,7 @@ def attempt(cut: Experiment, kind: str, draw: random.Random) -> int:
 
 
 def outcome(run: Experiment) -> dict[str, Any]:
-    """What is left of a finished run, but for what may differ: times, and where it lay."""
+    """Return what a finished run leaves, without times and paths."""
     paths = run.identity.paths
     record = TrainingRecord.read(paths.record)
     return {

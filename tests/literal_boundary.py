@@ -121,7 +121,7 @@ def boundary(
 
 
 def score_sets(count: int, seed: int, least: int = 2, most: int = 45) -> list[np.ndarray]:
-    """Ascending float64 sets of `least` to `most` scores of many kinds, in turn."""
+    """Return ascending float64 sets of `least` to `most` scores of many kinds, in turn."""
     rng = np.random.default_rng(seed)
     sets = []
     for i in range(count):
@@ -157,7 +157,7 @@ def score_sets(count: int, seed: int, least: int = 2, most: int = 45) -> list[np
 
 
 def pad(sets: list[np.ndarray], width: int = 45, fill: float = math.inf) -> tuple[Tensor, Tensor]:
-    """Scores [N, width] float64 and valid [N, width] of a list of sets."""
+    """Pad a list of sets to scores [N, width] float64 and valid [N, width]."""
     scores = torch.full((len(sets), width), fill, dtype=torch.float64)
     valid = torch.zeros(len(sets), width, dtype=torch.bool)
     for i, values in enumerate(sets):

@@ -1,4 +1,4 @@
-"""The merge of a multi-scale test once more, box by box as the authors' code goes about it."""
+"""A second implementation of the merge of a multi-scale test, box by box as in the authors' code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def iou(a: Box, b: Box, legacy: bool) -> float:
 def merge(
     pooled: Detections, how: str, threshold: float, floor: float, legacy: bool
 ) -> list[tuple[Box, float, int, float]]:
-    """(box, score, label, quality) of each detection, best score first; of equal scores the earlier of `pooled`."""
+    """Return (box, score, label, quality) of each detection, best score first; ties in the order of `pooled`."""
     out: list[tuple[float, int, Box, int, float]] = []
     columns = (pooled.boxes, pooled.scores, pooled.labels, pooled.quality)
     rows = list(zip(*(c.tolist() for c in columns), range(len(pooled)), strict=True))

@@ -1,4 +1,4 @@
-"""Procedure 1 of the paper in plain loops over lists, as one would read it: the second opinion on `paa.assign`."""
+"""A second implementation of the paper's Procedure 1, in plain loops over lists, to compare `paa.assign` with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def match(
     at_zero: bool,
     legacy: bool = False,
 ) -> list[int]:
-    """The GT that each anchor belongs to, -1 for none."""
+    """Return the GT of each anchor, -1 for none."""
     return match_table(
         [[iou(gt, anchor, legacy) for anchor in anchors] for gt in gts], inside, floor, low_quality, at_zero
     )
@@ -46,7 +46,7 @@ def match(
 def match_table(
     table: list[list[float]], inside: list[bool], floor: float, low_quality: str, at_zero: bool
 ) -> list[int]:
-    """The same, of the IoU of each GT (row) with each anchor (column)."""
+    """Return the GT of each anchor, given the IoU of each GT (row) with each anchor (column)."""
     if not table:
         return [-1] * len(inside)
     belongs = []
@@ -73,7 +73,7 @@ def softplus(x: float) -> float:
 
 
 def score(logits: list[float], box: Box, label: int, gt: Box, lambda_score: float, alpha: float, gamma: float) -> float:
-    """Focal loss over all classes + lambda * GIoU loss."""
+    """Return focal loss over all classes + lambda * GIoU loss."""
     total = 0.0
     for c, x in enumerate(logits):
         p = 1 / (1 + math.exp(-x))
@@ -98,7 +98,7 @@ def decode(deltas: list[float], anchor: Box) -> Box:
 
 
 def boundary_c(scores: list[float]) -> list[int]:
-    """Positive up to the densest candidate of the first component; the mixture is scikit-learn's."""
+    """Label candidates positive up to the densest of the first component of scikit-learn's mixture."""
     if len(scores) == 1:
         return [1]
     x = np.array(scores, dtype=np.float64).reshape(-1, 1)
@@ -123,7 +123,7 @@ def assign(
     topk: int | None,
     rule: Rule,
 ) -> list[int]:
-    """gt_index of every anchor: the `topk` best of each level of each GT (None: all of the GT), separated by a rule."""
+    """Return gt_index of every anchor: the `topk` best per level and GT (None: all of the GT), separated by a rule."""
     answer = [-1 if is_in else -2 for is_in in inside]
     for g in range(gts):
         candidates: list[int] = []

@@ -43,7 +43,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "PAA X-101-64x4d, DCN in C4-C5": (R50, _next(101, 64, 4, False, False, True, True)),
     "PAA X-152-32x8d, DCN in C3-C5": (R50, _next(152, 32, 8, False, True, True, True)),
 }
-"""Its configuration, and what is set into the backbone."""
+"""Its configuration, and the changed keys of the backbone."""
 
 EXPECTED: dict[str, tuple[str, list[int]]] = {
     "PAA R-50": ("resnet50", []),
@@ -73,7 +73,7 @@ class DeformConv(nn.Module):
 
 
 def build(config: str, backbone: dict[str, Any] | None = None) -> tuple[nn.Module, str]:
-    """The network of one of its configurations, with its own random weights, and the configuration as text."""
+    """Build the network of one of its configurations; return it with the configuration as text."""
     import mmdetection
 
     mmdetection.activate()
@@ -94,7 +94,7 @@ def build(config: str, backbone: dict[str, Any] | None = None) -> tuple[nn.Modul
 
 
 def written_down() -> dict[str, Shapes]:
-    """Names and shapes of all NETWORKS, from its code."""
+    """Return names and shapes of all NETWORKS from its code."""
     import mmdetection
 
     mmdetection.activate()
@@ -115,7 +115,7 @@ def written_down() -> dict[str, Shapes]:
 
 
 def read() -> dict[str, Shapes]:
-    """The committed lists."""
+    """Read the committed lists."""
     lists: dict[str, Shapes] = json.loads(lzma.decompress(FILE.read_bytes()))
     return lists
 

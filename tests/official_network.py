@@ -51,7 +51,7 @@ CONFIGS = {
 
 
 def shapes(config: Config) -> Shapes:
-    """Every name of a checkpoint's state dict, with its shape."""
+    """Return {name: shape} of a checkpoint's state dict."""
     return dict([*_body(config), *_pyramid(), *_head(config), *_anchors()])
 
 
@@ -123,7 +123,7 @@ def _anchors() -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def anchors(scale: float = 8) -> State:
-    """The buffers of the anchor generator: the box of the first cell on each level, in inclusive pixels."""
+    """Return the anchor generator's buffers: the box of the first cell on each level, in inclusive pixels."""
     out: State = {}
     for level, stride in enumerate(STRIDES):
         middle, half = (stride - 1) / 2, (scale * stride - 1) / 2
@@ -133,7 +133,7 @@ def anchors(scale: float = 8) -> State:
 
 
 def random_state(config: Config, seed: int = 0) -> State:
-    """Weights that keep maps of a size and far from symmetric; offsets of a pixel and masks on both sides of 1/2."""
+    """Draw weights that keep the scale of the maps; offsets of a pixel and masks on both sides of 1/2."""
     draw = torch.Generator().manual_seed(seed)
     state: State = {}
     for name, shape in shapes(config).items():
@@ -154,14 +154,14 @@ def random_state(config: Config, seed: int = 0) -> State:
 
 
 def normed(x: Tensor, state: State, name: str) -> Tensor:
-    """Frozen BatchNorm, as it trains: without epsilon."""
+    """Apply frozen BatchNorm, without epsilon as in training."""
     scale = state[f"{name}.weight"] * state[f"{name}.running_var"].rsqrt()
     shift = state[f"{name}.bias"] - state[f"{name}.running_mean"] * scale
     return x * scale.reshape(1, -1, 1, 1) + shift.reshape(1, -1, 1, 1)
 
 
 def deformed(x: Tensor, state: State, name: str, stride: int = 1) -> Tensor:
-    """DFConv2d: the first two thirds of the offset convolution are offsets, the last third is the mask."""
+    """Apply DFConv2d: two thirds of the offset convolution are offsets, the last third is the mask."""
     moved = F.conv2d(x, state[f"{name}.offset.weight"], state[f"{name}.offset.bias"], stride, padding=1)
     offset, mask = moved[:, :18], moved[:, 18:].sigmoid()
     return deform_conv2d(
@@ -170,7 +170,7 @@ def deformed(x: Tensor, state: State, name: str, stride: int = 1) -> Tensor:
 
 
 def forward(config: Config, state: State, images: Tensor) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-    """Class logits, deltas and the extra output of each level, as their head returns them: [B, channels, h, w]."""
+    """Return class logits, deltas and the extra output of each level as their head does: [B, channels, h, w]."""
     c3, c4, c5 = _features(config, state, images)
     inner = {i: _conv(x, state, f"backbone.fpn.fpn_inner{i}") for i, x in ((2, c3), (3, c4), (4, c5))}
     inner[3] = inner[3] + F.interpolate(inner[4], scale_factor=2, mode="nearest")

@@ -1,4 +1,4 @@
-"""Random scenes for the tests of assigners and criterion: anchors, what a network might say, ground truths."""
+"""Random scenes for the tests of assigners and criterion: anchors, predictions, ground truths."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ KINDS = ("random", "crowded", "nested", "duplicate", "tiny", "huge", "elongated"
 
 
 def anchors_of(sizes: list[tuple[int, int]], padded: tuple[int, int] = (128, 128), **grid: object) -> Anchors:
-    """The default grid over images of these sizes (h, w)."""
+    """Return the default grid over images of these sizes (h, w)."""
     made = AnchorGrid(**grid)  # type: ignore[arg-type]
     shapes = tuple((-(-padded[0] // s), -(-padded[1] // s)) for s in made.strides)
     return made(shapes, torch.tensor(sizes, dtype=torch.int64).view(-1, 2), padded)
 
 
 def boxes_of(kind: str, count: int, size: tuple[int, int], draw: torch.Generator) -> Tensor:
-    """Ground truths [count, 4] in an image of size (h, w); corners on quarters of a pixel, so that areas are exact."""
+    """Draw ground truths [count, 4] in an image of size (h, w); corners on quarters of a pixel: areas are exact."""
     if kind == "mixed":
         kind = KINDS[int(torch.randint(len(KINDS) - 1, (), generator=draw))]
     low, high = {"tiny": (0.01, 0.05), "huge": (0.7, 1.0), "crowded": (0.2, 0.5)}.get(kind, (0.05, 0.6))
@@ -49,7 +49,7 @@ def scene(
     flat: bool = False,
     **grid: object,
 ) -> tuple[Anchors, Predictions, Targets]:
-    """A batch with `counts` ground truths per image; `flat` has the network say the same everywhere (tied scores)."""
+    """Draw a batch with `counts` ground truths per image; `flat`: constant predictions (tied scores)."""
     draw = torch.Generator().manual_seed(seed)
     sizes = [(128, 128 - 24 * (i % 3)) for i in range(len(counts))]
     anchors = anchors_of(sizes, **grid)

@@ -1,4 +1,4 @@
-"""Trained numbers are those that were committed, or `paa.NUMERICS` says that they are not."""
+"""Trained numbers equal the committed ones, unless `paa.NUMERICS` was raised."""
 
 from __future__ import annotations
 

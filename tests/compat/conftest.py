@@ -1,4 +1,4 @@
-"""Builds the parts of `compat=official` in which single lines of the preset are changed."""
+"""Build the components of `compat=official` with single keys of the preset changed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Build = Callable[..., Parts]
 
 @pytest.fixture(scope="session")
 def build() -> Build:
-    """build(base, line=value, ...): the parts of a base with these lines of the preset. `weights` is the backbone's."""
+    """Return build(base, key=value, ...), which builds a base with these keys; `weights` is the backbone's."""
     with composer() as compose:
         bases = {name: compose.compose(words) for name, words in BASES.items()}
 

@@ -1,4 +1,4 @@
-"""The least cases on which a line of a preset shows: four anchors in a row, ground truths among them."""
+"""Minimal cases in which a key of a preset matters: four anchors in a row, and ground truths."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ FAR = [900.0, 900.0, 910.0, 910.0]
 
 
 def row(boxes: Tensor = ROW) -> Anchors:
-    """Anchors of one level, all inside of the image."""
+    """Return anchors of one level, all inside the image."""
     count = len(boxes)
     inside = torch.ones(1, count, dtype=torch.bool)
     return Anchors(boxes, torch.zeros(count, dtype=torch.int64), inside, ((1, count),), (8,))
 
 
 def said(count: int = 4) -> Predictions:
-    """A network that predicts the anchors themselves, and 0.5 for the one class and the IoU."""
+    """Return predictions: the anchors themselves, and 0.5 for the single class and the IoU."""
     return Predictions(torch.zeros(1, count, 1), torch.zeros(1, count, 4), torch.zeros(1, count))
 
 
 def truths(*boxes: list[float]) -> Targets:
-    """Ground truths of the one class."""
+    """Return ground truths of the single class."""
     return Targets.pad([torch.tensor(boxes)], [torch.zeros(len(boxes), dtype=torch.int64)])
 
 
 def matched(parts: Parts, *boxes: list[float]) -> list[int]:
-    """The ground truth whose candidate each anchor of the row is, or -1."""
+    """Return the ground truth whose candidate each anchor of the row is, or -1."""
     return parts.assigner.score(row(), said(), truths(*boxes))[1][0].tolist()  # type: ignore[attr-defined]
 
 
 def assigned(parts: Parts, *boxes: list[float]) -> list[int]:
-    """What the assigner makes of each anchor of the row."""
+    """Return the assignment of each anchor of the row."""
     return parts.assigner(row(), said(), truths(*boxes), 0.0).gt_index[0].tolist()
 
 
 def separated(parts: Parts, *scores: float) -> list[int]:
-    """What the boundary makes of candidates with these scores."""
+    """Return the boundary's labels of candidates with these scores."""
     values = torch.tensor([scores], dtype=torch.float64)
     boundary = parts.assigner.boundary  # type: ignore[attr-defined]
     return boundary(values, torch.ones_like(values, dtype=torch.bool))[0].tolist()
 
 
 def losses(parts: Parts, box: list[float], statistics: list[float] | None = None) -> dict[str, float]:
-    """Losses of the row, whose first anchor answers for `box`."""
+    """Return the losses of the row, whose first anchor is assigned to `box`."""
     only = Assignment(torch.tensor([[0, -1, -1, -1]]))
     counts = None if statistics is None else torch.tensor(statistics)
     found = parts.criterion(said(), row(), truths(box), only, statistics=counts)
@@ -58,7 +58,7 @@ def losses(parts: Parts, box: list[float], statistics: list[float] | None = None
 
 
 def grid(made: AnchorGrid, size: tuple[int, int] = (40, 64)) -> Anchors:
-    """The anchors of an image of `size` (h, w) within 64 x 64 pixels."""
+    """Return the anchors of an image of `size` (h, w) within 64 x 64 pixels."""
     shapes = tuple((-(-64 // stride), -(-64 // stride)) for stride in made.strides)
     return made(shapes, torch.tensor([size]), (64, 64))
 

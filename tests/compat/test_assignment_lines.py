@@ -1,4 +1,4 @@
-"""Lines of the presets on boxes, anchors and their assignment: every value gives what is expected of it."""
+"""Preset keys of boxes, anchors and assignment: every value has its documented effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lines import row as row_of
 
 @pytest.mark.parametrize(("value", "more"), [(True, 1), (False, 0)])
 def test_legacy(build, value, more):
-    """The +1 is in anchors, coder, matching, IoU target and clipping, and goes to the loading of boxes."""
+    """The +1 applies to anchors, coder, matching, IoU target, clipping and the loading of boxes."""
     parts = build("paa", legacy=value, iou_floor=0.0, low_quality="none")
     side = 16 - more
     assert grid(parts.grid).boxes[0].tolist() == [4 - side / 2, 4 - side / 2, 4 + side / 2, 4 + side / 2]
@@ -35,7 +35,7 @@ def test_clamp(build, value, width):
 
 @pytest.mark.parametrize(("value", "wide"), [(True, 625), (False, 1000)])
 def test_roundtrip(build, value, wide):
-    """A ground truth 100 times as wide as its anchor comes back 62.5 times as wide, in the loss and in the score."""
+    """A ground truth 100 times as wide as its anchor is decoded 62.5 times as wide, in loss and score."""
     parts, box = build("paa", roundtrip=value, legacy=False), [-495.0, 0, 505, 10]
     assert losses(parts, box)["box"] == pytest.approx(1.3 * (1 - 10 / wide), rel=1e-4)
     same = [0.0, 0, 10, 10]

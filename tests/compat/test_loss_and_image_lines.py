@@ -1,4 +1,4 @@
-"""Lines of the presets on the loss, on images and on ground truths: every value gives what is expected of it."""
+"""Preset keys of the loss, images and ground truths: every value has its documented effect."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_giou(build):
     ("value", "divisors"), [("modern", (1, 1, 1)), ("official", (1, 0.1, 1)), ("mmdet", (0.75, 0.1, 0.5))]
 )
 def test_normalizer(build, value, divisors):
-    """Half a positive, weights of 0.1, three quarters of an image: the floors tell themselves apart."""
+    """Half a positive, weights of 0.1, three quarters of an image: every floor gives another loss."""
     parts = build("paa", normalizer=value)
     few, many = losses(parts, NEAR, [0.5, 0.1, 0.75]), losses(parts, NEAR, [1024.0, 1024, 1024])
     for name, divisor in zip(("cls", "box", "aux"), divisors, strict=True):
@@ -161,7 +161,7 @@ def test_interpolation(build):
     [("weights", ("caffe", "torchvision")), ("caffe", ("caffe",)), ("torchvision", ("torchvision",))],
 )
 def test_input(build, tmp_path, value, takes):
-    """Weights that want another input are refused; from scratch the network is fed what is expected."""
+    """Weights of another input convention are rejected; from scratch the network gets the expected input."""
     for stated in ("caffe", "torchvision"):
         path = tmp_path / f"{stated}.pth"
         torch.save({"convention": stated, "state": {"any": torch.zeros(1)}}, path)  # not loaded: nothing is trained

@@ -1,4 +1,4 @@
-"""Lines of the presets on test time, network, optimizer and schedule: every value gives what is expected of it."""
+"""Preset keys of test time, network, optimizer and schedule: every value has its documented effect."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_voting_iou(build, value, votes):
 
 @pytest.mark.parametrize(("value", "score"), [("sqrt", math.sqrt(0.9 * 0.4)), ("product", 0.9 * 0.4)])
 def test_atss_unified(build, value, score):
-    """Left to itself it is compat.unified, of which PAA alone is told by it where the two differ."""
+    """By default it is compat.unified; where the two differ, that key applies only to PAA."""
     other = {"sqrt": "product", "product": "sqrt"}[value]
     for lines in ({"atss_unified": value, "unified": other}, {"unified": value}):
         assert detected(build("atss", **lines), PAIR[:1], [0.9], quality=0.4).scores.item() == pytest.approx(score)

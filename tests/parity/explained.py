@@ -1,4 +1,4 @@
-"""Why two exact implementations may label the candidates of a ground truth otherwise."""
+"""Explain why two exact implementations may label the candidates of a ground truth differently."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paa.experiment.parts import Parts
 from paa.structures import Anchors, Assignment, Targets
 
 LEAST = 1e-6
-"""Log densities closer than this are told apart by the rounding of a fit in float64 with collapsed variances."""
+"""Log densities closer than this are ordered by the rounding of a float64 fit with collapsed variances."""
 
 
 def tie_of(
@@ -37,7 +37,7 @@ def tie_of(
 
 
 def tie(built: Parts, assignment: Assignment, image: int, gt: int) -> str | None:
-    """The same, of the candidates of one ground truth of an assignment by PAA."""
+    """Return what ties among the candidates of one ground truth of a PAA assignment."""
     rule = built.assigner.boundary
     assert isinstance(rule, MixtureBoundary)
     valid = assignment.extras["candidate_valid"][image, gt]

@@ -1,4 +1,4 @@
-"""Images on which another implementation fails and ours must not, and images for what random ones hardly ever meet."""
+"""Images on which another implementation fails, and images for cases that random ones rarely contain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _image(logits: Array, deltas: Array, gts: Array = GT) -> Image:
 
 
 def _normal(seed: int) -> tuple[Array, Array]:
-    """Logits of three classes and deltas, as of a network that knows nothing."""
+    """Return random logits of three classes and random deltas, as of an untrained network."""
     anchors, draw = len(grid(MMDET, PADDED)[0]), np.random.default_rng(seed)
     return draw.normal(-3, 1, (anchors, 3)), draw.normal(0, 1, (anchors, 4))
 
@@ -44,7 +44,7 @@ def boxes_off_the_image() -> Image:
 
 
 def a_logit_of_minus_infinity() -> Image:
-    """One logit has overflowed, of a class that its anchor is not to learn."""
+    """One logit has overflowed, of a class that is not the anchor's target."""
     anchors = grid(MMDET, PADDED)[0]
     logits = np.full((len(anchors), 3), -4.6)
     logits[7, 2] = -np.inf
@@ -58,14 +58,14 @@ def a_ground_truth_that_no_anchor_overlaps() -> Image:
 
 
 def boxes_that_overlap_nothing() -> Image:
-    """Every predicted box lies far off its GT: all IoU targets are 0, and so is their sum."""
+    """Every predicted box is far from its GT: all IoU targets are 0, and so is their sum."""
     logits, deltas = _normal(2)
     deltas[:, :2] += 300
     return _image(logits, deltas)
 
 
 def specks() -> Image:
-    """Sides that the deltas want to be e^-10 of the anchors', which is beyond the clamp, and a GT of one pixel."""
+    """The deltas ask for sides of e^-10 of the anchors', which is beyond the clamp, and the GT is one pixel large."""
     logits, _ = _normal(3)
     anchors = grid(MMDET, PADDED)[0]
     size = anchors[:, 2:] - anchors[:, :2]
@@ -88,4 +88,4 @@ COMPARED = (
     scores_that_tie,
     boxes_off_the_image,
 )
-"""Those that MMDetection's outputs are stored of."""
+"""The cases whose MMDetection outputs are stored."""

@@ -17,7 +17,7 @@ from sklearn.mixture import GaussianMixture
 
 @dataclass(frozen=True)
 class Image:
-    """One image of a scene: size (h, w) and its padded one, ground truths, and what the network says of each anchor."""
+    """One image of a scene: size (h, w), padded size, ground truths, and the network's outputs for each anchor."""
 
     size: tuple[int, int]
     padded: tuple[int, int]
@@ -32,7 +32,7 @@ grid = functools.lru_cache(maxsize=64)(anchor_grid)
 
 
 def matched(rules: Rules, image: Image) -> list[int]:
-    """The ground truth of each anchor, -1 for none."""
+    """Return the ground truth of each anchor, -1 for none."""
     anchors, _, cells = grid(rules, image.padded)
     table = [iou(box, anchors, rules.one).tolist() for box in image.boxes]
     inside, floor = takes_part(rules, cells, image.size), float(np.float32(rules.floor))
@@ -40,7 +40,7 @@ def matched(rules: Rules, image: Image) -> list[int]:
 
 
 def targets_of(rules: Rules, image: Image, belongs: Array, places: Array) -> Array:
-    """Boxes [N, 4] that the anchors at `places` learn, `belongs` being their ground truths."""
+    """Return the target boxes [N, 4] of the anchors at `places`, whose ground truths are `belongs`."""
     boxes = image.boxes[belongs]
     if rules.roundtrip:
         anchors = grid(rules, image.padded)[0][places]
@@ -49,7 +49,7 @@ def targets_of(rules: Rules, image: Image, belongs: Array, places: Array) -> Arr
 
 
 def focal(logits: Array, labels: Array) -> Array:
-    """Focal loss [N, C] float64 of logits [N, C]; label -1: no class."""
+    """Return the focal loss [N, C] float64 of logits [N, C]; label -1: no class."""
     x = logits.astype(np.float64)
     own = labels[:, None] == np.arange(x.shape[1])
     p = 1 / (1 + np.exp(-x))
@@ -58,7 +58,7 @@ def focal(logits: Array, labels: Array) -> Array:
 
 
 def scores(rules: Rules, image: Image, belongs: list[int]) -> Array:
-    """Focal + lambda * GIoU loss [A] float32 of each anchor with its ground truth; inf where it has none."""
+    """Return focal + lambda * GIoU loss [A] float32 of each anchor and its ground truth; inf where it has none."""
     places = np.flatnonzero(np.array(belongs) >= 0)
     found = np.full(len(belongs), np.inf, np.float32)
     if len(places):
@@ -70,7 +70,7 @@ def scores(rules: Rules, image: Image, belongs: list[int]) -> Array:
 
 
 def fitted(covariance: str, values: tuple[float, ...]) -> tuple[list[int], list[float]]:
-    """The component and the log density of ascending values, by a mixture that scikit-learn fits in float64."""
+    """Return component and log density of ascending values, from scikit-learn's mixture in float64."""
     x = np.array(values, dtype=np.float64).reshape(-1, 1)
     precisions = np.ones((2, 1, 1)) if covariance == "full" else np.ones((2, 1))
     mixture = GaussianMixture(
@@ -87,13 +87,13 @@ def fitted(covariance: str, values: tuple[float, ...]) -> tuple[list[int], list[
 
 
 def rule(rules: Rules, values: list[float]) -> list[int]:
-    """Labels of ascending scores: boundary c."""
+    """Label ascending scores by boundary c."""
     options = {"empty_foreground": rules.empty_foreground, "single": rules.single, "pos_peak": rules.pos_peak}
     return boundary("c", values, fitted=functools.partial(fitted, rules.covariance), **options)
 
 
 def gt_index(rules: Rules, image: Image, belongs: list[int], of: Array) -> list[int]:
-    """The ground truth of each positive anchor, -1 of a negative one, -2 of one that takes no part; `of`: scores."""
+    """Return the ground truth of each positive anchor, -1 if negative, -2 if excluded; `of`: scores."""
     _, level, cells = grid(rules, image.padded)
     inside = takes_part(rules, cells, image.size)
     values = of.astype(np.float64).tolist()

@@ -15,7 +15,7 @@ Array = np.ndarray
 
 
 def anchor_grid(rules: Rules, padded: tuple[int, int]) -> tuple[Array, list[int], list[tuple[int, int, int]]]:
-    """Boxes [A, 4], the level of each, and its (row, column, stride)."""
+    """Return boxes [A, 4], the level of each, and its (row, column, stride)."""
     boxes, level, cells = [], [], []
     for number, stride in enumerate(STRIDES):
         for row in range(-(-padded[0] // stride)):
@@ -29,7 +29,7 @@ def anchor_grid(rules: Rules, padded: tuple[int, int]) -> tuple[Array, list[int]
 
 
 def takes_part(rules: Rules, cells: list[tuple[int, int, int]], size: tuple[int, int]) -> list[bool]:
-    """Whether each anchor trains on an image of this size (h, w) within its padding."""
+    """Return whether each anchor is used in training on an image of size (h, w) within its padding."""
     if rules.all_anchors:
         return [True] * len(cells)
     h, w = (-(-side // 32) * 32 for side in size)
@@ -37,7 +37,7 @@ def takes_part(rules: Rules, cells: list[tuple[int, int, int]], size: tuple[int,
 
 
 def iou(box: Array, boxes: Array, one: int) -> Array:
-    """IoU of a box [4] with boxes [N, 4], in their dtype."""
+    """Return the IoU of a box [4] with boxes [N, 4], in their dtype."""
     one = box.dtype.type(one)
     w = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0]) + one
     h = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1]) + one
@@ -49,14 +49,14 @@ def iou(box: Array, boxes: Array, one: int) -> Array:
 
 
 def _of_anchors(rules: Rules, anchors: Array) -> tuple[Array, Array, Array, Array]:
-    """Widths, heights and centers, each [N] float32."""
+    """Return widths, heights and centers, each [N] float32."""
     one = np.float32(rules.one)
     w, h = anchors[:, 2] - anchors[:, 0] + one, anchors[:, 3] - anchors[:, 1] + one
     return w, h, (anchors[:, 0] + anchors[:, 2]) / 2, (anchors[:, 1] + anchors[:, 3]) / 2
 
 
 def encode(rules: Rules, boxes: Array, anchors: Array) -> Array:
-    """Deltas [N, 4] float32 of boxes from anchors."""
+    """Encode boxes as deltas [N, 4] float32 from anchors."""
     w, h, x, y = _of_anchors(rules, anchors)
     own_w, own_h, own_x, own_y = _of_anchors(rules, boxes)
     log = [torch.log(torch.from_numpy(ratio)).numpy() for ratio in (own_w / w, own_h / h)]
@@ -65,7 +65,7 @@ def encode(rules: Rules, boxes: Array, anchors: Array) -> Array:
 
 
 def sides_of(rules: Rules, deltas: Array, anchors: Array) -> tuple[Array, Array]:
-    """Decoded sides [N, 2] float32, and whether each follows its delta, [N, 2] (it does not beyond the clamp)."""
+    """Return the decoded sides [N, 2] float32, and whether each depends on its delta [N, 2] (not beyond the clamp)."""
     w, h, _, _ = _of_anchors(rules, anchors)
     logs = deltas[:, 2:] / np.float32(WEIGHTS[2])
     most = np.float32(math.log(1000 / 16))
@@ -75,7 +75,7 @@ def sides_of(rules: Rules, deltas: Array, anchors: Array) -> tuple[Array, Array]
 
 
 def decode(rules: Rules, deltas: Array, anchors: Array) -> Array:
-    """Boxes [N, 4] float32."""
+    """Decode boxes [N, 4] float32."""
     w, h, x, y = _of_anchors(rules, anchors)
     sides, _ = sides_of(rules, deltas, anchors)
     half_w, half_h = (np.float32(0.5) * (sides[:, i] - np.float32(rules.one)) for i in (0, 1))
@@ -84,7 +84,7 @@ def decode(rules: Rules, deltas: Array, anchors: Array) -> Array:
 
 
 def giou_areas(rules: Rules, boxes: Array, targets: Array) -> tuple[Array, Array, Array]:
-    """Intersection, union and enclosing box of boxes and targets [N, 4] -> areas [N] float64; never with the + 1."""
+    """Return areas [N] float64 of intersection, union and enclosing box of boxes and targets [N, 4], without + 1."""
     x1, y1, x2, y2 = boxes.astype(np.float64).T
     tx1, ty1, tx2, ty2 = targets.astype(np.float64).T
     x2, y2 = np.maximum(x1, x2), np.maximum(y1, y2)
@@ -98,13 +98,13 @@ def giou_areas(rules: Rules, boxes: Array, targets: Array) -> tuple[Array, Array
 
 
 def giou_loss(rules: Rules, boxes: Array, targets: Array) -> Array:
-    """1 - GIoU [N] float64 of boxes with their targets, each [N, 4]."""
+    """Return 1 - GIoU [N] float64 of boxes and their targets, each [N, 4]."""
     inter, union, hull = giou_areas(rules, boxes, targets)
     return 1 - (inter / union - (hull - union) / hull)
 
 
 def clip(rules: Rules, boxes: Array, size: tuple[int, int]) -> Array:
-    """Boxes cut to an image of size (h, w)."""
+    """Clip boxes to an image of size (h, w)."""
     h, w = size
     limits = np.array([w, h, w, h], np.float32) - np.float32(rules.one)
     return np.minimum(np.maximum(boxes, np.float32(0)), limits)

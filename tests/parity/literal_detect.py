@@ -1,4 +1,4 @@
-"""Detections of one image: threshold, the best of each level, NMS class by class, the best hundred, voting."""
+"""Detect in one image: threshold, best of each level, NMS per class, best hundred, voting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from literal_rules import MOST, NMS_IOU, PRE_NMS, SCORE, Rules
 
 @dataclass(frozen=True)
 class Found:
-    """Detections, and how near a decision of theirs was: least |IoU - threshold| met, least gap around the cut."""
+    """Detections, and the margin of the closest decision: least |IoU - threshold|, least gap at the cut."""
 
     boxes: Array
     voted: Array
@@ -22,7 +22,7 @@ class Found:
 
 
 def detect(rules: Rules, image: Image) -> Found:
-    """Detections, best first."""
+    """Return the detections, best first."""
     anchors, level, _ = grid(rules, image.padded)
     pairs = _candidates(rules, image, np.array(level))
     places, labels = (np.array([pair[i] for pair in pairs], int) for i in (0, 1))
@@ -47,7 +47,7 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _candidates(rules: Rules, image: Image, level: Array) -> list[tuple[int, int, float]]:
-    """(anchor, class, score) of what goes into NMS."""
+    """Return (anchor, class, score) of the inputs of NMS."""
     prob = _sigmoid(image.logits)
     product = prob * _sigmoid(image.quality)[:, None]
     unified = np.sqrt(product) if rules.root else product

@@ -1,4 +1,4 @@
-"""Losses of a batch and their derivatives, which are differences of the loss at two near places and not autograd's."""
+"""Losses of a batch and their derivatives, as differences of the loss at two near places, without autograd."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _weights(rules: Rules, ious: Array, weight_sum: float) -> Array:
 
 
 def _ious(rules: Rules, image: Image, index: Array) -> Array:
-    """IoU targets [P] of the positives, of boxes in float32."""
+    """Return the IoU targets [P] of the positives, of boxes in float32."""
     places = np.flatnonzero(index >= 0)
     if not len(places):
         return np.zeros(0)
@@ -75,7 +75,7 @@ def _classification(image: Image, index: Array) -> tuple[float, Array]:
 
 
 def _localisation(rules: Rules, image: Image, index: Array, weights: Array) -> tuple[float, Array, Array]:
-    """The sum, its derivatives [A, 4], and the sums of the absolute terms of these."""
+    """Return the sum, its derivatives [A, 4], and the sums of the absolute terms of the derivatives."""
     places, slope, terms = np.flatnonzero(index >= 0), np.zeros(image.deltas.shape), np.zeros(image.deltas.shape)
     if not len(places):
         return 0.0, slope, terms

@@ -1,4 +1,4 @@
-"""Compares what MMDetection made of a batch (`mmdet_outputs.py`) with what `compat=mmdet` makes of it."""
+"""Compare MMDetection's outputs for a batch (`mmdet_outputs.py`) with those of `compat=mmdet`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAPS = {"cls": "logits", "reg": "deltas", "iou": "auxiliary"}
 
 
 def compare(images: list[Image], original: np.ndarray, theirs: Arrays, differences: Differences) -> None:
-    """Labels, losses, derivatives and detections of PAA and of ATSS, labels of the IoU baseline."""
+    """Compare labels, losses, derivatives and detections of PAA and ATSS, and labels of the IoU baseline."""
     compare_labels(images, theirs, differences)
     compare_losses(images, theirs, differences)
     compare_detections(images, torch.from_numpy(original), theirs, differences)
@@ -33,7 +33,7 @@ def compare(images: list[Image], original: np.ndarray, theirs: Arrays, differenc
 
 @dataclass
 class Step:
-    """A batch as our own code takes it, and our assignment of it."""
+    """A batch as input of our code, and our assignment of it."""
 
     built: Parts
     sizes: torch.Tensor
@@ -47,14 +47,14 @@ class Step:
         return self.predictions, self.anchors, self.targets
 
     def losses(self, assignment: Assignment | None = None) -> dict[str, float]:
-        """Loss parts of an assignment, ours where none is given; derivatives land in the predictions."""
+        """Return the loss parts of an assignment (default: ours); derivatives are accumulated in the predictions."""
         found = self.built.criterion(*self.told, assignment or self.assignment)
         torch.stack(list(found.values())).sum().backward()
         return {key: float(value.detach()) for key, value in found.items()}
 
 
 def step_of(built: Parts, images: list[Image]) -> Step:
-    """Assigns a batch; its predictions are leaves."""
+    """Assign a batch whose predictions are leaves."""
     predictions, targets = tensors_of(images)
     for name in MAPS.values():
         getattr(predictions, name).requires_grad_()
@@ -64,7 +64,7 @@ def step_of(built: Parts, images: list[Image]) -> Step:
 
 
 def compare_labels(images: list[Image], theirs: Arrays, differences: Differences) -> None:
-    """Those of mixtures in float64 must be ours but for ties; how many float32 changes is told."""
+    """Compare with labels of float64 mixtures, equal except for ties; report how many labels float32 changes."""
     step = step_of(parts("mmdet"), images)
     ours, extras = step.assignment.gt_index.numpy(), step.assignment.extras
     wrong = gts = 0
@@ -95,7 +95,7 @@ def compare_labels(images: list[Image], theirs: Arrays, differences: Differences
 
 
 def compare_losses(images: list[Image], theirs: Arrays, differences: Differences) -> None:
-    """Of PAAHead and its assignment."""
+    """Compare losses and derivatives of PAAHead and its assignment."""
     same_losses(step_of(parts("mmdet"), images), theirs, theirs["gt_index"], "", differences)
 
 
@@ -123,7 +123,7 @@ def same_losses(
 
 
 def compare_baseline(images: list[Image], theirs: Arrays, differences: Differences) -> None:
-    """The IoU baseline."""
+    """Compare the labels of the IoU baseline."""
     step = step_of(parts("mmdet", "assign=max_iou"), images)
     right = theirs["iou_gt_index"]
     wrong = int((step.assignment.gt_index.numpy() != right).sum())
@@ -132,7 +132,7 @@ def compare_baseline(images: list[Image], theirs: Arrays, differences: Differenc
 
 
 def compare_atss(images: list[Image], original: torch.Tensor, theirs: Arrays, differences: Differences) -> None:
-    """Labels but for ties of distance; losses and derivatives of its assignment; detections of ATSSHead."""
+    """Compare ATSS: labels except for ties of distance, losses, derivatives and detections."""
     step = step_of(parts("mmdet", "assign=atss", "auxiliary=centerness"), images)
     ours, right = step.assignment.gt_index.numpy(), theirs["atss_gt_index"]
     tied = equally_far(step.anchors, step.targets, step.built.assigner.topk)
@@ -150,7 +150,7 @@ def compare_atss(images: list[Image], original: torch.Tensor, theirs: Arrays, di
 
 
 def compare_detections(images: list[Image], original: torch.Tensor, theirs: Arrays, differences: Differences) -> None:
-    """Of PAAHead, without and with voting."""
+    """Compare detections of PAAHead, without and with voting."""
     same_detections(step_of(parts("mmdet"), images), original, theirs, {"plain": False, "vote": True}, differences)
 
 

@@ -25,7 +25,7 @@ Maps = dict[str, list[Tensor]]
 
 
 def head(name: str, classes: int) -> Any:
-    """The head of a shipped configuration (PAA or ATSS), for so many classes and thin towers."""
+    """Build the head of a shipped configuration (PAA or ATSS) with so many classes and thin towers."""
     from mmdet.registry import MODELS
     from mmengine import Config
 
@@ -38,7 +38,7 @@ def head(name: str, classes: int) -> Any:
 
 
 def maps_of(images: list[Image]) -> Maps:
-    """Leaves "cls", "reg" and "iou": maps [B, C, h, w] of each level."""
+    """Return the leaves "cls", "reg" and "iou": maps [B, C, h, w] of each level."""
     padded = images[0].padded
     shapes = [(-(-padded[0] // s), -(-padded[1] // s)) for s in STRIDES]
     maps: Maps = {}
@@ -53,7 +53,7 @@ def maps_of(images: list[Image]) -> Maps:
 
 
 def instances_of(images: list[Image], originals: list[tuple[int, int]]) -> tuple[list[Any], list[dict[str, Any]]]:
-    """Ground truths and meta information as MMDetection's data pipeline gives them; sizes are (h, w)."""
+    """Return ground truths and meta information as MMDetection's data pipeline does; sizes are (h, w)."""
     from mmengine.structures import InstanceData
 
     truths, metas = [], []
@@ -69,7 +69,7 @@ def instances_of(images: list[Image], originals: list[tuple[int, int]]) -> tuple
 def losses_of(
     name: str, images: list[Image], classes: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray], np.ndarray]:
-    """Loss parts, derivatives [B, A, ...] by "cls", "reg" and "iou", and PAA's gt_index [B, A] (see `gt_index_of`)."""
+    """Return loss parts, derivatives [B, A, ...] of "cls", "reg" and "iou", and PAA's gt_index (`gt_index_of`)."""
     made, maps = head(name, classes), maps_of(images)
     truths, metas = instances_of(images, [image.size for image in images])
     with _reassigned(made) as kept:
@@ -84,7 +84,7 @@ def losses_of(
 
 
 def separated(scores: np.ndarray) -> np.ndarray:
-    """Labels int8 [M] that PAAHead.paa_reassign gives to ascending scores [M] of the candidates of one GT."""
+    """Return PAAHead.paa_reassign's labels int8 [M] of ascending scores [M] of the candidates of one GT."""
     made, count = head(PAA, 1), len(scores)
     made.topk = count
     places, ones = torch.arange(count), torch.ones(count)
@@ -94,7 +94,7 @@ def separated(scores: np.ndarray) -> np.ndarray:
 
 
 def gt_index_of(image: Image, belongs: dict[int, int], labels: Tensor, weights: Tensor) -> np.ndarray:
-    """Ground truth of each positive anchor [A], -1 of a negative one, -2 of one without weight in the loss."""
+    """Return the ground truth of each positive anchor [A], -1 if negative, -2 if without weight in the loss."""
     positive = labels < max(image.labels, default=0) + 1
     own = torch.tensor([belongs.get(a, -1) for a in range(len(labels))])
     return torch.where(positive, own, torch.where(weights > 0, -1, -2)).numpy()
@@ -102,7 +102,7 @@ def gt_index_of(image: Image, belongs: dict[int, int], labels: Tensor, weights: 
 
 @contextlib.contextmanager
 def _reassigned(made: Any) -> Iterator[list[tuple[dict[int, int], Tensor, Tensor]]]:
-    """Collects, of each image, the ground truth of the first match by anchor, labels and label weights after PAA."""
+    """Collect for each image the first match's ground truth by anchor, and labels and label weights after PAA."""
     kept: list[tuple[dict[int, int], Tensor, Tensor]] = []
     if not hasattr(made, "paa_reassign"):
         yield kept
@@ -125,7 +125,7 @@ def _reassigned(made: Any) -> Iterator[list[tuple[dict[int, int], Tensor, Tensor
 
 @contextlib.contextmanager
 def float64_mixtures() -> Iterator[None]:
-    """Has PAAHead fit its mixtures in float64. It hands scikit-learn float32, which then computes in float32."""
+    """Let PAAHead fit its mixtures in float64; it passes float32 to scikit-learn, which then computes in float32."""
     from mmdet.models.dense_heads import paa_head
     from sklearn.mixture import GaussianMixture
 
@@ -154,7 +154,7 @@ def float64_mixtures() -> Iterator[None]:
 def detections_of(
     name: str, images: list[Image], originals: list[tuple[int, int]], classes: int, voting: bool = False
 ) -> list[Any]:
-    """Detections of a head in pixels of the image as stored: bboxes, scores, labels of each image; voting is PAA's."""
+    """Return bboxes, scores, labels of each image in pixels of the stored image; only PAA has voting."""
     made = head(name, classes)
     if name == PAA:
         made.with_score_voting = voting
@@ -164,7 +164,7 @@ def detections_of(
 
 
 def assigned_by(name: str, images: list[Image]) -> np.ndarray:
-    """gt_index [B, A] of the assigner of a shipped configuration, on the anchors of PAAHead that take part."""
+    """Return gt_index [B, A] of the assigner of a shipped configuration, on the used anchors of PAAHead."""
     from mmdet.registry import TASK_UTILS
     from mmengine import Config
     from mmengine.structures import InstanceData

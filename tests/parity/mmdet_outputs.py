@@ -16,13 +16,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def batch_of(seed: int, large: bool = False) -> tuple[list[Image], Arrays]:
-    """A random batch, and the arrays that it is stored as; images "as stored" are up to three times as large."""
+    """Return a random batch and the arrays that store it; stored images are up to three times as large."""
     images = images_of(seed, MMDET, large, empty=True)
     return images, arrays_of(images, seed + 10**6)
 
 
 def arrays_of(images: list[Image], seed: int) -> Arrays:
-    """What a batch is stored as; `seed` draws the sizes of the images as stored."""
+    """Return the arrays that store a batch; `seed` draws the sizes of the stored images."""
     draw = np.random.default_rng(seed)
     counts = [len(image.boxes) for image in images]
     return {
@@ -37,7 +37,7 @@ def arrays_of(images: list[Image], seed: int) -> Arrays:
 
 
 def images_from(arrays: Arrays) -> list[Image]:
-    """The batch that arrays hold."""
+    """Return the batch that arrays store."""
     padded = tuple(arrays["padded"].tolist())
     return [
         Image(
@@ -54,7 +54,7 @@ def images_from(arrays: Arrays) -> list[Image]:
 
 
 def labels_of_sets(arrays: Arrays) -> np.ndarray:
-    """Labels int8 that PAAHead gives to the sorted score sets of `arrays`, in float64: official/boundaries.npz."""
+    """Return PAAHead's labels int8 for the sorted score sets of `arrays` (official/boundaries.npz), in float64."""
     sets = pairwise(arrays["offsets"])
     return np.concatenate([heads.separated(arrays["scores"][a:b].astype(np.float64)) for a, b in sets])
 
@@ -97,7 +97,7 @@ def outputs_of(images: list[Image], original: np.ndarray) -> Arrays:
 
 
 def thinned(found: Arrays) -> Arrays:
-    """Outputs as they are stored: of each derivative the 200 largest and 100 others, with their places."""
+    """Return the outputs to store: of each derivative the 200 largest and 100 others, with their indices."""
     kept = {key: value for key, value in found.items() if "slope_" not in key}
     for name in found.keys() - kept.keys():
         value = found[name].ravel()

@@ -27,12 +27,12 @@ VERSION = "3.3.0"
 
 
 def installed() -> bool:
-    """Whether `make mmdet` has been here, or PAA_MMDET names a folder where it has."""
+    """Return whether `make mmdet` has been run here or for the folder PAA_MMDET."""
     return (FOLDER / "mmdet" / "version.py").is_file()
 
 
 def require() -> None:
-    """Skips the test where MMDetection is not; where it is, `import mmdet` works from here on."""
+    """Skip the test if MMDetection is not installed; otherwise make `import mmdet` work."""
     if not installed():
         pytest.skip(f"no MMDetection in {FOLDER}: `make mmdet` installs it, or PAA_MMDET names a folder that has it")
     activate()
@@ -40,7 +40,7 @@ def require() -> None:
 
 @cache
 def activate() -> None:
-    """Puts MMDetection behind everything else on the path and lends mmcv what it lacks."""
+    """Append MMDetection to the path and provide what mmcv-lite lacks."""
     sys.path.append(str(FOLDER))
     sys.modules["mmcv._ext"] = _compiled_half()
     with warnings.catch_warnings():
@@ -53,14 +53,14 @@ def activate() -> None:
 
 
 def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Places of the kept boxes, best first: `nms` of mmcv's compiled half."""
+    """Return the indices of the kept boxes, best first: `nms` of mmcv's compiled half."""
     if offset != 0:
         raise ValueError("torchvision's NMS knows no inclusive pixels")
     return torchvision.ops.nms(boxes, scores, iou_threshold)
 
 
 def _compiled_half() -> types.ModuleType:
-    """A module in place of `mmcv._ext`."""
+    """Return a module in place of `mmcv._ext`."""
 
     def absent(name: str) -> Callable[..., Any]:
         if name.startswith("__"):

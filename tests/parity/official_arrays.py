@@ -26,7 +26,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def folders() -> list[Path]:
-    """Where golden arrays are, the fullest first."""
+    """Return the folders of golden arrays, the fullest first."""
     here = Path(__file__).resolve()
     places = [here.parents[3] / "shared" / "golden" / "official", here.parent / "official"]
     if os.environ.get("PAA_GOLDEN"):
@@ -36,7 +36,7 @@ def folders() -> list[Path]:
 
 
 def names(prefix: str) -> list[str]:
-    """Files of one kind: anchors, assign, train, test, boundaries, merge."""
+    """Return the files of one kind: anchors, assign, train, test, boundaries, merge."""
     found = {path.name for folder in folders() for path in folder.glob(f"{prefix}*.npz")}
     assert found, f"no {prefix}*.npz in {', '.join(map(str, folders()))}"
     return sorted(found)
@@ -44,7 +44,7 @@ def names(prefix: str) -> list[str]:
 
 @cache
 def read(name: str) -> Arrays:
-    """The arrays of one file; not to be changed."""
+    """Return the arrays of one file, which must not be changed."""
     path = next(folder / name for folder in folders() if (folder / name).is_file())
     with np.load(path, allow_pickle=False) as stored:
         return dict(stored)
@@ -52,7 +52,7 @@ def read(name: str) -> Arrays:
 
 @cache
 def sets_of(name: str) -> tuple[Arrays, torch.Tensor, torch.Tensor]:
-    """Arrays of a file of boundaries, its sets as ascending scores [S, M] float32 and valid [S, M]."""
+    """Return the arrays of a file of boundaries, its ascending scores [S, M] float32 and valid [S, M]."""
     arrays = read(name)
     sets = [arrays["scores"][a:b] for a, b in pairwise(arrays["offsets"])]
     scores, valid = pad(sets, max(map(len, sets)))
@@ -86,17 +86,17 @@ class Case:
         )
 
     def gt_slices(self) -> list[tuple[int, int, int]]:
-        """(image, index in the image, index in the file) of every ground truth."""
+        """Return (image, index in the image, index in the file) of every ground truth."""
         offsets = self.arrays["gt_offsets"]
         return [(b, int(i - offsets[b]), i) for b in range(len(offsets) - 1) for i in range(offsets[b], offsets[b + 1])]
 
     def candidates(self, i: int) -> slice:
-        """Where in cand_anchor and cand_loss those of a ground truth are."""
+        """Return the slice of a ground truth in cand_anchor and cand_loss."""
         return slice(*self.arrays["cand_offsets"][i : i + 2])
 
 
 def load(name: str, *overrides: str) -> Case:
-    """One file of training, assignment or test, and what `compat=official` with these overrides makes of it."""
+    """Load a file of training, assignment or test, and build `compat=official` with these overrides for it."""
     arrays, built = read(name), parts("official", *overrides)
     sizes = torch.from_numpy(arrays["image_sizes"])
     padded = (int(arrays["padded_size"][0]), int(arrays["padded_size"][1]))
@@ -107,7 +107,7 @@ def load(name: str, *overrides: str) -> Case:
 
 
 def _maps(arrays: Arrays) -> dict[str, list[np.ndarray]]:
-    """cls, reg and iou maps per level: stored (form 1), re-created from their recipe (form 2), or none."""
+    """Return cls, reg and iou maps per level: stored (form 1), re-created from their recipe (form 2), or none."""
     if "recipe_seed" not in arrays:
         kinds = ("cls", "reg", "iou") if "cls_l0" in arrays else ()
         return {kind: [arrays[f"{kind}_l{level}"] for level in LEVELS] for kind in kinds}

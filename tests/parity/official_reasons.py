@@ -14,29 +14,29 @@ from paa.boxes import centers, iou_matrix
 from paa.structures import Assignment
 
 NEAR = 2e-6
-"""IoUs closer than this, float32 tells apart by its rounding; `fragile_iou_count` of the files has the same width."""
+"""IoUs closer than this are ordered by float32 rounding; `fragile_iou_count` of the files uses the same width."""
 GAP = 1e-5
-"""The same of scores and of log densities, as the files' README says."""
+"""The same for scores and log densities, as in the files' README."""
 PIXELS = 2e-4
-"""The same of distances: a unit of the last digit of a thousand pixels is 6e-5."""
+"""The same for distances: a unit of the last digit of a thousand pixels is 6e-5."""
 TOPK = 9
 
 
 def overlaps(case: Case, b: int) -> torch.Tensor:
-    """IoU [2, G, A] of the ground truths of an image with all anchors, computed in float32 and in float64."""
+    """Return the IoU [2, G, A] of an image's ground truths with all anchors, in float32 and in float64."""
     boxes = torch.from_numpy(case.arrays["gt_boxes"][slice(*case.arrays["gt_offsets"][b : b + 2])])
     single = iou_matrix(boxes, case.anchors.boxes, legacy=True)
     return torch.stack((single.double(), iou_matrix(boxes.double(), case.anchors.boxes.double(), legacy=True)))
 
 
 def undecided(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Where IoUs [2, ...] are so near that rounding tells which is greater; equal in both types they are equal."""
+    """Return where rounding decides which IoU [2, ...] is greater; if equal in both types they are equal."""
     gap = (a - b).abs()
     return (gap.amin(0) < NEAR) & (gap.amax(0) > 0)
 
 
 def why_matched(iou: torch.Tensor, anchor: int, thresholds: tuple[float, ...] = (0.1,)) -> str | None:
-    """Of an anchor that belongs to another ground truth, given `overlaps` of its image."""
+    """Explain an anchor that is matched to another ground truth, given `overlaps` of its image."""
     own = iou[..., anchor]
     best = int(own[1].argmax())
     for threshold in thresholds:
@@ -53,7 +53,7 @@ def why_matched(iou: torch.Tensor, anchor: int, thresholds: tuple[float, ...] = 
 
 
 def why_candidates(case: Case, matched: np.ndarray, b: int, g: int, i: int) -> str | None:
-    """Of other candidates of a ground truth; matched [B, A]: the ground truth of each anchor, by us."""
+    """Explain other candidates of a ground truth; matched [B, A]: our ground truth of each anchor."""
     moved = np.flatnonzero((matched[b] == g) != (case.arrays["matched_idxs"][b] == g))
     if len(moved):
         whys = [why_matched(overlaps(case, b), a) for a in moved]
@@ -64,7 +64,7 @@ def why_candidates(case: Case, matched: np.ndarray, b: int, g: int, i: int) -> s
 
 
 def why_positive(case: Case, assignment: Assignment, b: int, g: int, i: int, theirs: np.ndarray) -> str | None:
-    """Of other positives of a ground truth; theirs [A] bool: which anchors are its positives there."""
+    """Explain other positives of a ground truth; theirs [A] bool: its positive anchors in the arrays."""
     why = why_candidates(case, assignment.extras["matched"].numpy(), b, g, i)
     if why:
         return why
@@ -78,13 +78,13 @@ def why_positive(case: Case, assignment: Assignment, b: int, g: int, i: int, the
 
 
 def float_type(case: Case, i: int) -> str | None:
-    """Of positives that are not those of the mixture fitted in float32, as the authors' code fits it."""
+    """Explain positives that differ from those of the authors' mixture, which is fitted in float32."""
     counts = [int(case.arrays[key][i]) for key in ("gt_num_pos", "gt_num_pos_f64")]
     return None if counts[0] == counts[1] else f"{counts[0]} by their fit in float32, {counts[1]} in float64"
 
 
 def twins(case: Case, b: int, ours: int, theirs: int) -> str | None:
-    """Of ground truths alike in box and label the arrays name the first, since they were told by their boxes alone."""
+    """Explain equal ground truths: the arrays identify them by their boxes and always name the first."""
     first = case.arrays["gt_offsets"][b]
     alike = min(ours, theirs) >= 0 and all(
         np.array_equal(case.arrays[key][first + ours], case.arrays[key][first + theirs])
@@ -94,14 +94,14 @@ def twins(case: Case, b: int, ours: int, theirs: int) -> str | None:
 
 
 def why_baseline(case: Case, b: int, anchor: int) -> str | None:
-    """Of another label by the IoU assigner."""
+    """Explain another label by the IoU assigner."""
     iou = overlaps(case, b)
     best = int(iou[1, :, anchor].argmax())
     return why_matched(iou, anchor, (0.5, 0.4)) or _at_the_rim(case, b, best, anchor)
 
 
 def why_atss(case: Case, b: int, anchor: int, gts: set[int]) -> str | None:
-    """Of another ground truth by ATSS; gts: those of the image that either has for the anchor."""
+    """Explain another ground truth by ATSS; gts: those that either implementation has for the anchor."""
     iou = overlaps(case, b)
     for g in sorted(gts):
         gap = case.arrays["gt_distance_gap"][case.arrays["gt_offsets"][b] + g]
@@ -127,7 +127,7 @@ def _at_the_rim(case: Case, b: int, g: int, anchor: int) -> str | None:
 
 
 def _threshold(case: Case, b: int, g: int, iou: torch.Tensor) -> float:
-    """Mean and unbiased deviation of the IoUs of the nine nearest anchors of each level."""
+    """Return mean plus unbiased deviation of the IoUs of the nine nearest anchors of each level."""
     distance = (centers(case.anchors.boxes.double()) - centers(_box(case, b, g))).norm(dim=-1)
     values = [
         own[near.topk(min(TOPK, len(near)), largest=False).indices]

@@ -1,4 +1,4 @@
-"""Two lists of detections, box by box, without asking either for an order."""
+"""Pair two lists of detections independent of their order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 Array = np.ndarray
 SCORE = 1e-6
-"""Scores of one detection are this near each other."""
+"""Largest difference of the two scores of a detection."""
 
 
 def paired(boxes: Array, scores: Array, labels: Array, others: tuple[Array, Array, Array]) -> Array:

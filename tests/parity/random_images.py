@@ -1,4 +1,4 @@
-"""Random images for the literal implementation: ground truths of every kind, and what a network might say of them."""
+"""Random images for the literal implementation: ground truths of every kind, and random network outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGE = (800, 1333)
 
 
 def boxes_of(kind: str, count: int, size: tuple[int, int], draw: np.random.Generator) -> Array:
-    """Ground truths [count, 4] float32 of sides of a pixel or more, within [0, w - 1] x [0, h - 1]."""
+    """Draw ground truths [count, 4] float32 with sides of at least a pixel, within [0, w - 1] x [0, h - 1]."""
     extent = np.array([size[1] - 1, size[0] - 1], float)
     if kind == "mixed":
         parts = [boxes_of(KINDS[draw.integers(8)], 1, size, draw) for _ in range(count)]
@@ -53,7 +53,7 @@ def image_of(
     rules: Rules,
     draw: np.random.Generator,
 ) -> Image:
-    """One image; `says` is how the network speaks: "fresh", "trained" or "wild"."""
+    """Draw one image; `says` is the kind of network outputs: "fresh", "trained" or "wild"."""
     anchors = grid(rules, padded)[0]
     boxes = boxes_of(kind, count, size, draw)
     labels = draw.integers(classes, size=count).tolist()
@@ -75,7 +75,7 @@ def image_of(
 
 
 def images_of(seed: int, rules: Rules, large: bool = False, empty: bool = False) -> list[Image]:
-    """A batch of one or two images, by its number; `empty` lets some have no ground truth."""
+    """Draw a batch of one or two images from its number; with `empty` some have no ground truth."""
     draw = np.random.default_rng(seed)
     kind, says = KINDS[seed % len(KINDS)], SAYS[seed // len(KINDS) % len(SAYS)]
     padded = (800, 1344) if large else SMALL[seed % len(SMALL)]
@@ -91,7 +91,7 @@ def images_of(seed: int, rules: Rules, large: bool = False, empty: bool = False)
 
 
 def tensors_of(images: list[Image]) -> tuple[Predictions, Targets]:
-    """A batch as our own code takes it."""
+    """Return a batch as input of our code."""
     stacked = (np.stack([getattr(image, name) for image in images]) for name in ("logits", "deltas", "quality"))
     boxes = [torch.from_numpy(image.boxes) for image in images]
     labels = [torch.tensor(image.labels, dtype=torch.int64) for image in images]

@@ -1,4 +1,4 @@
-"""Writes mmdet/*.npz anew, with MMDetection from `make mmdet`: `python tests/parity/record_mmdet.py`."""
+"""Write mmdet/*.npz with MMDetection from `make mmdet`: `python tests/parity/record_mmdet.py`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 SEEDS = (0, 3, 6, 7, 10, 12, 15, 18, 20, 21, 22, 25, 28, 30, 32, 33, 34, 37, 43, 48, 52, 57, 72)
-"""Of `random_images.images_of`: each kind of ground truths, with fresh, trained and wild outputs; small images."""
+"""Seeds of `random_images.images_of`: each kind of ground truths, with fresh, trained and wild outputs."""
 
 
 def main() -> None:
-    """Makes and stores the arrays of each batch."""
+    """Compute and store the arrays of each batch."""
     if not mmdetection.installed():
         sys.exit(f"no MMDetection in {mmdetection.FOLDER}: say `make mmdet`")
     torch.set_num_threads(1)

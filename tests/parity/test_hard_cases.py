@@ -1,4 +1,4 @@
-"""Where another implementation fails - raises, or says NaN - ours does not."""
+"""Ours does not fail where another implementation raises or returns NaN."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def leaves(step: Step) -> list[torch.Tensor]:
 
 
 def detections_of(step: Step) -> Detections:
-    """Those of the first image, which is taken to be stored in the size that the network sees."""
+    """Return the detections of the first image, stored in the size that the network sees."""
     said, post = Predictions(*(t.detach() for t in leaves(step))), step.built.postprocess
     selection = post.select(said, step.anchors, step.sizes, step.built.auxiliary, step.sizes)
     return post.finish(selection, voting=True)[0]
 
 
 def assert_trains(step: Step) -> None:
-    """Losses are finite, and so are all derivatives."""
+    """Assert that losses and all derivatives are finite."""
     losses = step.losses()
     assert np.isfinite(list(losses.values())).all(), losses
     assert all(leaf.grad is not None and leaf.grad.isfinite().all() for leaf in leaves(step))
@@ -109,7 +109,7 @@ def test_mmdetection_makes_the_loss_of_it_nan(differences: Differences) -> None:
 
 @pytest.mark.parametrize("assigner", ["paa", "atss", "max_iou"])
 def test_an_image_without_ground_truth_and_levels_of_one_anchor(assigner: str) -> None:
-    """The authors' code trains on no image without ground truth, and its ATSS wants nine anchors on every level."""
+    """The authors' code needs a ground truth in every image, and its ATSS nine anchors on every level."""
     draw = np.random.default_rng(0)
     images: list[Image] = [
         image_of(kind, "trained", count, 4, (128, 120), (128, 128), OFFICIAL, draw)

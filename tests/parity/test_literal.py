@@ -19,17 +19,18 @@ from random_images import images_of, tensors_of
 from paa.experiment.parts import Parts
 from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
-SCENES, CHUNK = 500, 50
-ALWAYS = [(preset, first) for preset in ("official", "mmdet") for first in range(0, SCENES, CHUNK)]
-ALWAYS += [("paper", 0), ("paper", CHUNK)]  # it differs from `official` in six keys
-SLOW = [(preset, first) for preset in ("official", "mmdet") for first in range(SCENES, 10 * SCENES, CHUNK)]
-SLOW += [("paper", first) for first in range(2 * CHUNK, SCENES, CHUNK)]
+CHUNK = 50
+"""Scenes of a test."""
+FEW, MANY = {"official": 200, "mmdet": 200, "paper": 50}, {"official": 5000, "mmdet": 5000, "paper": 500}
+"""Scenes of each preset in every run, and with `-m slow`. `paper` differs from `official` in six keys."""
+ALWAYS = [(preset, first) for preset, count in FEW.items() for first in range(0, count, CHUNK)]
+SLOW = [(preset, first) for preset, count in MANY.items() for first in range(FEW[preset], count, CHUNK)]
 MAPS = {"cls": "logits", "reg": "deltas", "iou": "auxiliary"}
 
 
 @dataclass
 class Scene:
-    """A batch, both ways, with our assignment of it."""
+    """A batch in both forms, with our assignment of it."""
 
     name: str
     against: str
@@ -45,7 +46,7 @@ class Scene:
 
 @dataclass
 class Count:
-    """Labels and ground truths seen, and how many are not the same."""
+    """Numbers of labels and ground truths, and how many differ."""
 
     candidates: int = 0
     labels: int = 0

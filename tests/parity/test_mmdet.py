@@ -16,7 +16,7 @@ from record_mmdet import SEEDS
 from paa.assign.boundary import MixtureBoundary
 
 SOME = range(108, 144)
-"""Batches of every kind of ground truths and of every way that a network may speak, none of them stored."""
+"""Batches of every kind of ground truths and network outputs, none of them stored."""
 
 CHUNK = 12
 LARGE = (10, 13)
@@ -62,7 +62,7 @@ def test_the_stored_outputs_are_what_it_gives(seed: int) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_stored_boundaries_are_what_it_gives(differences: Differences) -> None:
-    """But for sets with a tie, which the arithmetic of the machine decides."""
+    """Except for sets with a tie, which the rounding of the machine decides."""
     from mmdet_outputs import FOLDER, labels_of_sets
 
     arrays, first, last = read("boundaries.npz"), 200, 500

@@ -33,7 +33,7 @@ KINDS = {"paa": "paa/paa_r50_fpn_1x_coco.py", "atss": "atss/atss_r50_fpn_1x_coco
 
 @pytest.mark.parametrize("name", LISTS)
 def test_its_names_and_shapes_are_taken_one_by_one(name: str) -> None:
-    """On the meta device: no numbers, and a name that is missing, left over or misshapen refuses the conversion."""
+    """On the meta device; a missing or unused name or another shape would reject the conversion."""
     state = {key: torch.empty(shape, device="meta") for key, shape in LISTS[name].items()}
     with composer() as compose:
         made = converted(Path("in.pth"), LoadedCheckpoint(state), ["assign=paa"], compose, Path("runs"))
@@ -54,7 +54,7 @@ def test_the_committed_lists_are_those_of_its_code() -> None:
 
 @pytest.fixture(scope="module", params=KINDS)
 def its(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any, Path]:
-    """Its network in evaluation mode, and a checkpoint as its version 2 (PAA) and version 3 (ATSS) write them."""
+    """Return its network in evaluation mode, and a checkpoint in the format of version 2 (PAA) or 3 (ATSS)."""
     mmdetection.require()
     kind = request.param
     model, config = mmdet_checkpoints.build(KINDS[kind])
@@ -78,7 +78,7 @@ def _names() -> list[str]:
 
 
 def _drawn(name: str, value: Tensor, draw: torch.Generator) -> Tensor:
-    """Weights that keep maps of a size, and scores of which some are above 0.05."""
+    """Draw weights that keep the scale of the maps, with some scores above 0.05."""
     if value.dim() == 0:
         return torch.tensor(7 if name.endswith("tracked") else 0.75)
     drawn = torch.randn(value.shape, generator=draw)
@@ -93,7 +93,7 @@ def _drawn(name: str, value: Tensor, draw: torch.Generator) -> Tensor:
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An image whose sides are no multiples of 32."""
+    """Write an image whose sides are not multiples of 32."""
     coarse = np.random.default_rng(3).integers(0, 256, (10, 12, 3), dtype=np.uint8)
     path = tmp_path_factory.mktemp("picture") / "a.png"
     Image.fromarray(coarse).resize((SIDE + 27, SIDE - 10), Image.Resampling.BICUBIC).save(path)
@@ -139,7 +139,7 @@ def test_its_outputs_and_detections_are_those_of_the_run(
 
 
 def _detected(model: Any, picture: Path) -> list[tuple[int, float, list[float]]]:
-    """(category, score, xywh) of each of its detections, best first, from the stored image on."""
+    """Return (category, score, xywh) of each of its detections for a stored image, best first."""
     from mmdet.structures import DetDataSample
 
     from paa.conversion.classes import coco

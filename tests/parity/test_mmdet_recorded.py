@@ -1,4 +1,4 @@
-"""`compat=mmdet` against outputs of MMDetection 3.3.0 that are stored in mmdet/ (`record_mmdet.py` made them)."""
+"""Compare `compat=mmdet` with outputs of MMDetection 3.3.0 stored in mmdet/ by `record_mmdet.py`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_all_of_them_are_there() -> None:
 
 
 TIES = (3, 4, 6)
-"""Kinds of sets of which scores are equal, or all of them but for 1e-5: there the last digits decide in every fit."""
+"""Kinds of sets whose scores are equal up to 1e-5: there the last digits decide in every fit."""
 
 
 def test_boundary(differences: Differences) -> None:

@@ -1,4 +1,4 @@
-"""Assignments of the authors' code, met by `compat=official` from the same network outputs (golden arrays)."""
+"""`compat=official` reproduces assignments of the authors' code from the same network outputs (golden arrays)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def step(case: Case) -> Assignment:
 
 
 def labels_of(case: Case, gt_index: torch.Tensor) -> np.ndarray:
-    """1-based labels, 0 background, -1 ignored."""
+    """Return 1-based labels, 0 background, -1 ignored."""
     labels = case.targets.labels.gather(1, gt_index.clamp(min=0)) + 1
     return torch.where(gt_index >= 0, labels, torch.where(gt_index == -2, -1, 0)).numpy()
 
@@ -139,7 +139,7 @@ def test_positives_are_the_same_but_where_rounding_decides(differences: Differen
 
 @pytest.mark.parametrize("name", TRAIN)
 def test_labels_of_whole_images_are_the_same_where_nothing_else_decided(name: str, differences: Differences) -> None:
-    """Here they are those of the fit in float32, as the code has it."""
+    """Here the mixture is fitted in float32, as in the authors' code."""
     case = load(name)
     arrays, assignment = case.arrays, step(case)
     labels, moved = labels_of(case, assignment.gt_index), np.zeros(arrays["labels"].shape, bool)

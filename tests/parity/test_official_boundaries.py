@@ -56,7 +56,7 @@ def test_mixtures(name: str, differences: Differences) -> None:
 
 
 def why_ended(scores: list[float]) -> str | None:
-    """Of a fit of another number of steps: the likelihood gained in one of them is the tolerance, but for rounding."""
+    """Explain another number of steps: the likelihood gain of a step equals the tolerance up to rounding."""
     early, late = (em(scores, tol=1e-3 * factor)[-1] for factor in (1 + 1e-6, 1 - 1e-6))
     return f"the gain of step {early} is the tolerance to a millionth" if early != late else None
 

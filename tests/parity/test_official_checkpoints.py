@@ -34,7 +34,7 @@ BACKBONES = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_their_names_and_shapes_are_taken_one_by_one(name: str) -> None:
-    """On the meta device: no numbers, and a name that is missing, left over or misshapen refuses the conversion."""
+    """On the meta device; a missing or unused name or another shape would reject the conversion."""
     config, boxes = CONFIGS[name], anchors()
     state = {key: torch.empty(shape, device="meta") for key, shape in shapes(config).items()} | boxes
     with composer() as compose:

@@ -1,4 +1,4 @@
-"""Losses and gradients of the authors' code, met by `compat=official` from the same network outputs (golden arrays)."""
+"""`compat=official` reproduces losses and gradients of the authors' code from the same outputs (golden arrays)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_gradients(name: str, differences: Differences) -> None:
 
 
 def gradients_of(case: Case, targets: Targets | None = None) -> dict[str, np.ndarray]:
-    """Of the sum of losses by each kind of output, raveled, fine to coarse; targets: the case's own, if not given."""
+    """Return the gradient of the summed losses for each kind of output, raveled, fine to coarse."""
     losses = case.built.criterion(case.predictions, case.anchors, targets or case.targets, theirs(case))
     torch.stack(list(losses.values())).sum().backward()
     return {
@@ -106,7 +106,7 @@ def spread(name: str, kind: str) -> np.ndarray:
 
 
 def compare_zeros(kind: str, grad: np.ndarray, arrays: dict[str, np.ndarray], differences: Differences) -> None:
-    """As many entries are not 0, but for those whose terms cancel, or whose value underflows, in one of the two."""
+    """Assert equal numbers of nonzero entries, except where terms cancel or underflow in one of the two."""
     ours, right = np.count_nonzero(grad), int(arrays[f"grad_{kind}_nonzero"])
     if ours == right:
         return

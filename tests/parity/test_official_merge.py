@@ -20,13 +20,13 @@ AUTHORS = "official, the authors' code"
 
 @pytest.fixture(scope="module", params=["soft_vote", "vote", "nms"])
 def scales(request):
-    """(merge, the object that the command line makes for it under compat=official)."""
+    """Return (merge, the object that the command line builds for it with compat=official)."""
     words = ["compat=official", "postprocess.multiscale=official", f"postprocess.multiscale.merge={request.param}"]
     return request.param, assemble(configuration(*words)).scales
 
 
 def near(arrays: Arrays, how: str) -> str | None:
-    """Which decision of a merge hangs on rounding."""
+    """Return which decision of a merge depends on rounding."""
     boxes, scores, labels = (torch.from_numpy(arrays[key]).double() for key in ("boxes", "scores", "labels"))
     iou = iou_matrix(boxes, boxes, legacy=True)[labels[:, None] == labels]
     threshold = 0.6 if how == "nms" else float(arrays["vote_threshold"])

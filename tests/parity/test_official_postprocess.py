@@ -1,4 +1,4 @@
-"""Test-time outputs of the authors' code, with and without score voting, met by `compat=official`."""
+"""`compat=official` reproduces the authors' detections, with and without score voting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def select(case: Case) -> Selection:
 
 
 def near(case: Case, *margins: str) -> list[str]:
-    """Which of the file's margins leave a decision to rounding."""
+    """Return which of the file's margins leave a decision to rounding."""
     limits = {"score_threshold_margin": 1e-6, "nms_iou_margin": 1e-5, "score_gap": 1e-7}
     assert set(margins) <= limits.keys()
     found = {margin: float(case.arrays[f"min_{margin}"]) for margin in margins}
@@ -77,7 +77,7 @@ def test_detections(name: str, voting: bool, differences: Differences) -> None:
 
 
 def why_alone(case: Case, selection: Selection, image: int, score: float, label: int) -> str | None:
-    """Of a detection that one side alone has: a margin of the file, or a candidate that ties its score."""
+    """Explain a detection that only one side has: a margin of the file, or a candidate of the same score."""
     own = slice(*selection.offsets[image : image + 2])
     ties = (selection.scores[own] - score).abs() <= SCORE
     if int((ties & (selection.labels[own] == label - 1)).sum()) > 1:

@@ -40,7 +40,7 @@ COCO_IDS = [i for i, _ in coco()]
 
 
 def backbone() -> nn.Module:
-    """ResNet-18 with a pyramid, P6 from P5, and statistics that are not 0 and 1."""
+    """Build a ResNet-18 with a pyramid, P6 from P5, and statistics that are not 0 and 1."""
     torch.manual_seed(0)
     body = resnet18(weights=None, norm_layer=FrozenBatchNorm2d)
     for name, value in body.named_buffers():
@@ -139,7 +139,7 @@ def test_what_is_not_the_same_is_named_and_its_weights_are_left_out(name: str):
 
 
 def test_a_file_of_parts_starts_a_training(tmp_path, capsys):
-    """`OUT.pth` holds the whole state of our detector, and says what input it knows."""
+    """`OUT.pth` holds the whole state of our detector and its input convention."""
     model = FCOS(backbone(), 91)
     torch.save(model.state_dict(), tmp_path / "fcos.pth")
     out = tmp_path / "parts.pth"
