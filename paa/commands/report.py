@@ -1,4 +1,4 @@
-"""The table that ends a command: what each job came to."""
+"""The table that ends a command: the evaluations of each job."""
 
 from __future__ import annotations
 
@@ -6,45 +6,36 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from paa.planning.dry_run import differing
+from paa.store.text_table import aligned
 
 if TYPE_CHECKING:
     from paa.experiment.experiment import Experiment
 
-COLUMNS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
-NONE_ASKED = "finished; no evaluation was asked for"
+NUMBERS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+
+HEADER = ("run", "what", "split", "voting", *NUMBERS, "IoU error")
+
+NONE_REQUESTED = "finished; no evaluation was requested"
 
 
 def table(
     jobs: Sequence[tuple[Sequence[str], Experiment]], failed: Mapping[int, str], ends: Mapping[int, str] | None = None
 ) -> str:
-    """A row for each evaluation of each job; a job that failed, by its number, or has none says so.
+    """Return a row for each evaluation of each job, and one for each job that failed or has none.
 
-    ends  what to say of jobs that are not finished and have not failed, by number.
+    failed  {number of the job: reason}.
+    ends    {number: text} for jobs that are not finished and have not failed.
     """
-    what_of = differing([overrides for overrides, _ in jobs])
-    rows = [["run", "what", "split", "voting", *COLUMNS, "IoU error"]]
-    for number, (_, experiment) in enumerate(jobs):
-        name, what = experiment.identity.train_id, what_of[number]
-        records = experiment.records()
+    rows = []
+    for number, ((_, experiment), what) in enumerate(zip(jobs, differing([one for one, _ in jobs]), strict=True)):
+        name, records = experiment.identity.train_id, experiment.records()
         for record in records:
-            numbers = ["-" if record.numbers[c] is None else f"{record.numbers[c]:.1f}" for c in COLUMNS]
+            numbers = ["-" if record.numbers[c] is None else f"{record.numbers[c]:.1f}" for c in NUMBERS]
             error = "-" if record.iou_error is None else f"{record.iou_error:.3f}"
             rows.append([name, what, record.split, "on" if record.voting else "off", *numbers, error])
-        if number in failed or not records:
-            end = NONE_ASKED if experiment.finished else (ends or {}).get(number, "not finished")
-            rows.append([name, what, f"failed: {failed[number]}" if number in failed else end])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of even width; numbers to the right. A row shorter than the head ends in free text."""
-    full = [row for row in rows if len(row) == len(rows[0])]
-    widths = [
-        max(len(row[i]) for row in rows if i < len(row) and (row in full or i < len(row) - 1))
-        for i in range(len(rows[0]))
-    ]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(widths[i]) if i < 4 else cell.rjust(widths[i]) for i, cell in enumerate(row)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+        if number in failed:
+            rows.append([name, what, f"failed: {failed[number]}"])
+        elif not records:
+            end = NONE_REQUESTED if experiment.finished else (ends or {}).get(number, "not finished")
+            rows.append([name, what, end])
+    return aligned(HEADER, rows, right=[column not in HEADER[:4] for column in HEADER]).rstrip("\n")

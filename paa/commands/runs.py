@@ -14,8 +14,8 @@ from paa import keys
 from paa.checks import UserError
 from paa.commands.options import add_config_dir
 from paa.launch.actions import KINDS, cancel, resubmit, watch
-from paa.launch.status import rows as submitted_rows
-from paa.launch.view import HEADER, lines, summary
+from paa.launch.view import HEADER, lines
+from paa.launch.view import rows as submitted_rows
 from paa.store.columns import COLUMNS, Column, name_of
 from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations
@@ -168,10 +168,9 @@ def _number(value: float | None) -> str:
 def _list(options: argparse.Namespace) -> None:
     runs_dir = options.runs_dir
     found = runs(runs_dir)
-    submitted = submitted_rows(runs_dir)
-    body = lines(submitted, runs_dir, 40)
+    head, body = lines(submitted_rows(runs_dir), runs_dir, 40)
     if body:
-        print(summary(submitted))
+        print(head)
         show(HEADER, body)
         print()
     if not found and not body:

@@ -23,7 +23,7 @@ from paa.detector.efficientnet import package_file
 from paa.engine import checkpoint
 from paa.engine.distributed import ProcessGroup, process_group
 from paa.engine.signals import Interrupted, StopRequest
-from paa.experiment.cost import too_long
+from paa.experiment.cpu_limit import too_long
 from paa.experiment.evaluation import Evaluator, missing, wanted
 from paa.experiment.init_weights import Start
 from paa.experiment.memo import Shared
@@ -38,6 +38,7 @@ from paa.store.paths import RunPaths, runs
 from paa.store.provenance import origin
 from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.tracking import RunInfo, Tracker
+from paa.tracking.files import Silent
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Experiment:
         if here:
             device_of(config)
         check_processes(config, process_group())
-        refusal = too_long(parts, shared) if here else None
+        refusal = too_long(config) if here else None
         if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
             raise ConfigError(refusal)
         experiment = cls(parts, identify(parts, shared), overrides, choices or {})
@@ -240,11 +241,11 @@ class Experiment:
             if group.run_on_main(lambda: paths.finished):
                 self._evaluate_only(ensure_lock_held, stop, speak, group)
             else:
-                tracker = Tracker()
+                tracker: Tracker = Silent()
                 if group.is_main:
                     ensure_lock_held()
                     files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-                    tracker = self._tracker()
+                    tracker = self._tracker(speak)
                 self._train(ensure_lock_held, stop, speak, log, stack.enter_context(tracker), group)
             group.raise_if_stopped(stop, self.parts.schedule.steps)  # one that came too late here still ends a sweep
 
@@ -257,11 +258,11 @@ class Experiment:
                 with lock:
                     checkpoint.Checkpoints(paths.checkpoints, 1, lock.check).clear()
 
-    def _tracker(self) -> Tracker:
+    def _tracker(self, say: Callable[..., None]) -> Tracker:
         name, config = self.identity.train_id, self.parts.config
-        return self.parts.tracking.tracker(
-            RunInfo(name, self.identity.paths.folder, config, self.overrides, self.choices)
-        )
+        warn = lambda text: say(f"{name}  {text}")  # noqa: E731
+        run = RunInfo(name, self.identity.paths.folder, config, self.overrides, self.choices, warn)
+        return self.parts.tracking.tracker(run)
 
     def _train(
         self,

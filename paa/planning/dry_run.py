@@ -1,4 +1,4 @@
-"""`plan=true`: what a command line would do, how long that would take on this machine and how much disk; no more."""
+"""`plan=true`, the dry run: what each job would still do, how long that takes on this machine and how much disk."""
 
 from __future__ import annotations
 
@@ -9,49 +9,43 @@ from typing import Any
 
 from paa import checks
 from paa.datasets.formats.sources import Shapes
-from paa.experiment.evaluation import Wanted, missing, wanted
+from paa.experiment.evaluation import missing, wanted
 from paa.experiment.job import Job
 from paa.experiment.memo import Shared
 from paa.planning.estimate import Estimate, Estimator
 from paa.planning.units import hours, size, span
-from paa.store.state import state
+from paa.store.status import KINDS, RunStatus, run_status
 from paa.store.text_table import aligned
 
-_NOTHING = Estimate(0.0, 0.0, 0.0, 0)
+HEADER = ("id", "state", "hours", "disk", "hours from", "what")
 
 
 def without_plan(config: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """A configuration as a run has it, without `plan`, and what that key said. OutOfRange."""
+    """Split off the key `plan`: the configuration as a run has it, and the key's value. OutOfRange."""
     value = config.get("plan", False)
     return {key: node for key, node in config.items() if key != "plan"}, checks.flag("plan", value)
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What is left of a job. `state` is in words; `kind` is one of done, running, stopped, failed, missing and, where
-    the training is done, evaluations.
-    """
+    """A job, its status, and what is left of it; `repeated`: an earlier job does all that is left."""
 
     job: Job
-    kind: str
-    state: str
+    status: RunStatus
     estimate: Estimate
+    repeated: bool = False
 
 
 def plan(jobs: Sequence[Job], shared: Shared | None = None) -> str:
-    """A line for each job - id, state, hours, disk - and the totals. Trains nothing and writes nothing."""
+    """Return a line for each job (ID, state, hours, disk) and the totals. Trains and writes nothing."""
     every = planned(jobs, shared or Shared())
     overrides = [[one for one in job.overrides if not one.startswith("plan=")] for job in jobs]
-    rows = [
-        [p.job.train_id, p.state, hours(p.estimate.seconds), size(p.estimate.kept), _source(p.estimate), what]
-        for p, what in zip(every, differing(overrides), strict=True)
-    ]
-    table = aligned(["id", "state", "hours", "disk", "hours from", "what"], rows)
-    return table + "\n" + "\n".join(_totals(every)) + "\n"
+    rows = [[*_line(one), what] for one, what in zip(every, differing(overrides), strict=True)]
+    return "\n".join([aligned(HEADER, rows, right=[False] * len(HEADER)), *_totals(every), ""])
 
 
 def planned(jobs: Sequence[Job], shared: Shared) -> list[Planned]:
-    """What is left of each job; a training or evaluation that several ask for counts with the first."""
+    """Return what is left of each job; work that several jobs share counts with the first of them."""
     estimators: dict[str, Estimator] = {}
     trained: set[str] = set()
     evaluated: set[tuple[str, str]] = set()
@@ -60,84 +54,55 @@ def planned(jobs: Sequence[Job], shared: Shared) -> list[Planned]:
         folder = str(job.config["runs_dir"])
         estimator = estimators.setdefault(folder, Estimator(Path(folder), shared))
         paths, parts = job.experiment.identity.paths, job.experiment.parts
-        left = missing(paths, wanted(parts.config, job.experiment.identity.digests))
-        kind, text, step = _state(job, left)
-        new = [one for one in left if (job.train_id, one.eval_id) not in evaluated]
-        steps = 0 if paths.finished or job.train_id in trained else max(parts.schedule.steps - step, 0)
-        if kind != "done" and not steps and not new:
-            text = "as above"
+        every = wanted(parts.config, job.experiment.identity.digests)
+        status = run_status(paths, [one.eval_id for one in every], parts.schedule.steps)
+        left = [one for one in missing(paths, every) if (job.train_id, one.eval_id) not in evaluated]
+        steps = 0 if paths.finished or job.train_id in trained else parts.schedule.steps - (status.step or 0)
         trained.add(job.train_id)
         evaluated |= {(job.train_id, one.eval_id) for one in left}
-        estimate = estimator.of(parts, steps, new) if steps or new else _NOTHING
-        found.append(Planned(job, kind, text, estimate))
+        repeated = status.kind != "done" and not steps and not left
+        found.append(Planned(job, status, estimator.of(parts, steps, left), repeated))
     return found
 
 
-def _state(job: Job, left: Sequence[Wanted]) -> tuple[str, str, int]:
-    """Kind, words, and the step that a training goes on at."""
-    paths, steps = job.experiment.identity.paths, job.experiment.parts.schedule.steps
-    if paths.finished:
-        if not left:
-            return "done", "done", 0
-        return "evaluations", f"trained, {len(left)} evaluation{'s' * (len(left) != 1)} missing", 0
-    if not paths.folder.is_dir():
-        return "missing", "missing", 0
-    now = state(paths)
-    at = f" at step {now.step} of {steps}" if now.step is not None else " before its first step"
-    text = {"running": f" ({now.by})", "failed": f": {now.detail}"}.get(now.kind, "")
-    return now.kind, f"{now.kind}{at}{text}", (now.step or 0) if now.resumes else 0
+def differing(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return the overrides of each job that not all of them have, as text; "defaults" if there are none."""
+    common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    return [" ".join(one for one in overrides if one not in common) or "defaults" for overrides in jobs]
+
+
+def counted(kinds: Sequence[str]) -> str:
+    """Count statuses by their kind: "30 done, 1 running, 11 missing"."""
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
+
+
+def _line(one: Planned) -> list[str]:
+    estimate = one.estimate
+    state = "as above" if one.repeated else str(one.status)
+    source = f"{estimate.runs} run{'s' * (estimate.runs != 1)}" if estimate.seconds else ""
+    return [one.job.train_id, state, hours(estimate.seconds), size(estimate.kept), source]
 
 
 def _totals(every: Sequence[Planned]) -> list[str]:
-    trainings = {p.job.train_id: p.kind for p in reversed(every)}
-    kinds = list(trainings.values())
-    words = {"evaluations": "with evaluations missing"}
-    order = ("done", "running", "stopped", "failed", "evaluations", "missing")
-    counted = [f"{kinds.count(kind)} {words.get(kind, kind)}" for kind in order if kind in kinds]
-    jobs = f"{len(every)} job{'s' * (len(every) != 1)}"
+    trainings = {one.job.train_id: one.status.kind for one in reversed(every)}
     of = "" if len(trainings) == len(every) else f" of {len(trainings)} trainings"
-    lines = [f"{jobs}{of}: {', '.join(counted)}"]
-    left = [p for p in every if p.estimate.seconds != 0.0]
+    lines = [f"{len(every)} job{'s' * (len(every) != 1)}{of}: {counted(list(trainings.values()))}"]
+    left = [one.estimate for one in every if one.estimate.seconds != 0.0]
     if not left:
         return [*lines, "Nothing is left to do."]
-    seconds = [p.estimate.seconds for p in left if p.estimate.seconds is not None]
-    unknown = len(left) - len(seconds)
-    time = span(sum(seconds)) + (f" and {unknown} that cannot be told" if unknown else "")
-    disk = f"{size(sum(p.estimate.kept for p in left))} of disk"
-    scratch = f"{size(max(p.estimate.scratch for p in left))} more beside a run that trains"
-    lines.append(f"In all about {time} on this machine, one after the other; {disk}, and {scratch}.")
-    return [*lines, *_notes(left)]
+    seconds = [estimate.seconds for estimate in left if estimate.seconds is not None]
+    unknown = "" if len(seconds) == len(left) else f", and {len(left) - len(seconds)} jobs of unknown duration"
+    disk = f"{size(sum(estimate.kept for estimate in left))} of disk"
+    scratch = f"{size(max(estimate.scratch for estimate in left))} more while a run trains"
+    lines.append(f"In total about {span(sum(seconds))} on this machine{unknown}; {disk}, and {scratch}.")
+    if unknown:
+        lines.append("?: no comparable run (same network, image size and batch size) has finished on this machine.")
+    return [*lines, *_data_to_draw([one for one in every if one.estimate.seconds != 0.0])]
 
 
-def _notes(left: Sequence[Planned]) -> list[str]:
-    notes = []
-    if any(p.estimate.runs for p in left):
-        notes.append("Hours from runs: the time that runs of the same network, images and batch took on this machine.")
-    if any(not p.estimate.runs and p.estimate.seconds is not None for p in left):
-        notes.append(
-            "Hours from FLOPs: none such has ended here; those of the network at the speed that this machine shows in a"
-            " convolution, so that the true time is longer, for small networks several times."
-        )
-    if any(p.estimate.seconds is None for p in left):
-        notes.append("Where there is no number, no such run has ended here, and the device is not here to be measured.")
-    for root, images, side in sorted(_undrawn(left)):
-        notes.append(f"The embedded data are drawn first: {size(images * side * side * 1.25)} in {root}.")
-    return notes
-
-
-def _undrawn(left: Sequence[Planned]) -> set[tuple[str, int, int]]:
-    sources = [p.job.experiment.parts.source for p in left]
+def _data_to_draw(left: Sequence[Planned]) -> list[str]:
+    """Return a line for each embedded data set that would be drawn first."""
+    sources = [one.job.experiment.parts.source for one in left]
     shapes = [s for s in sources if isinstance(s, Shapes) and not (s.root / s.spec.name).exists()]
-    return {(str(s.root), sum(s.count(split) for split in s.splits), s.spec.size) for s in shapes}
-
-
-def _source(estimate: Estimate) -> str:
-    if estimate.seconds is None or not estimate.seconds:
-        return ""
-    return f"{estimate.runs} run{'s' * (estimate.runs != 1)}" if estimate.runs else "FLOPs"
-
-
-def differing(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """The overrides of each job that not all of them have, as one text; "defaults" where there is none."""
-    common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
-    return [" ".join(one for one in overrides if one not in common) or "defaults" for overrides in jobs]
+    sizes = {str(s.root): sum(s.count(split) for split in s.splits) * s.spec.size**2 * 1.25 for s in shapes}
+    return [f"The embedded data are drawn first: {size(count)} in {root}." for root, count in sorted(sizes.items())]

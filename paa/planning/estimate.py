@@ -1,4 +1,4 @@
-"""How long a run would take on this machine, and how much disk: from like runs that ended here, else from FLOPs."""
+"""Hours and disk space that a job would take: medians of comparable runs on this machine."""
 
 from __future__ import annotations
 
@@ -12,39 +12,36 @@ from typing import Any
 import torch
 
 from paa import keys
-from paa.engine.effort import gpu_rate
-from paa.experiment import cost as feasible
 from paa.experiment.evaluation import Wanted
 from paa.experiment.memo import Shared
 from paa.experiment.parts import Parts
 from paa.store.frame import scan
-from paa.store.identity import INERT
 from paa.store.provenance import hardware
 
 WEIGHT_BYTES = 4
 
 IMAGE_BYTES = 500
-"""Of the matches and numbers that an evaluation leaves, for an image; 100 detections each, measured on `mini`."""
+"""Records and matches of one evaluated image with 100 detections, measured on `mini`."""
 
 _LOG_BYTES = 350  # of metrics and log for a logged step
 
-_ALIKE = (
+_COST_KEYS = (
     *("backbone", "detector", "images.train.short", "images.train.longest", "data._target_", "data.size"),
     *("train.batch_size", "train.accumulate", "auxiliary._target_", "anchors.strides", "threads"),
     *("precision", "compile", "channels_last"),
 )
-"""What a step costs follows from these keys; the assigner takes little of it."""
+"""Runs that agree in these keys are comparable: the assigner takes little of a step."""
 
 _NO_COST = tuple(f"backbone.{key}" for key in ("weights", "expects", "convention", "bn_eps"))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would still take.
+    """What a job would still take.
 
-    seconds  of training and evaluation; None where it cannot be told.
-    kept     bytes that stay on the disk; scratch, bytes more while it trains.
-    runs     how many like runs the seconds are taken from; 0: from FLOPs, which leave out all but the network.
+    seconds  of training and evaluation; None without a comparable run on this machine.
+    kept     bytes that stay on disk; scratch, more bytes while it trains.
+    runs     number of comparable runs that `seconds` is the median of.
     """
 
     seconds: float | None
@@ -54,10 +51,8 @@ class Estimate:
 
 
 @dataclass
-class Known:
-    """What like runs on this machine took: seconds of a step, seconds of an evaluated image without and with many
-    scales, bytes on the disk.
-    """
+class MeasuredCosts:
+    """Of comparable runs: seconds per step, seconds per evaluated image {multi-scale: [...]}, bytes on disk."""
 
     step_s: list[float] = field(default_factory=list)
     image_s: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
@@ -65,47 +60,30 @@ class Known:
 
 
 class Estimator:
-    """Estimates for jobs whose runs lie in `runs_dir`. Reads the records there once."""
+    """Estimates for jobs with the same runs_dir, whose records are read once."""
 
     def __init__(self, runs_dir: Path, shared: Shared) -> None:
         self._runs_dir, self._shared = runs_dir, shared
 
     def of(self, parts: Parts, steps: int, evaluations: Sequence[Wanted]) -> Estimate:
-        """The estimate for so many steps and these evaluations; `parts` say what a step and an image are."""
-        known = self._known.get(_alike(parts.config, _device(parts.config)), Known())
+        """Estimate so many training steps and these evaluations of the job that `parts` describe."""
+        measured = self._measured.get(_cost_key(parts.config, _device(parts.config)), MeasuredCosts())
         images = sum(self._images(parts, one.split) for one in evaluations)
-        disk = self._disk(parts, known, steps, images)
-        if not steps and not images:
-            return Estimate(0.0, *disk, 0)
-        image_s = known.image_s[parts.scales is not None]
-        if known.step_s and (image_s or not images):
-            a_step, an_image = statistics.median(known.step_s), statistics.median(image_s or [0.0])
-            return Estimate(steps * a_step + images * an_image, *disk, len(known.step_s))
-        return Estimate(self._counted(parts, steps, images), *disk, 0)
+        step_s, image_s = measured.step_s, measured.image_s[parts.scales is not None]
+        seconds: float | None = None
+        if (step_s or not steps) and (image_s or not images):
+            seconds = steps * statistics.median(step_s or [0.0]) + images * statistics.median(image_s or [0.0])
+        return Estimate(seconds, *self._disk(parts, measured, steps, images), len(step_s))
 
-    def _counted(self, parts: Parts, steps: int, images: int) -> float | None:
-        train = feasible.image_flops(parts, self._shared) if steps else 0.0
-        test = feasible.forward_flops(parts, self._shared) if images else 0.0
-        elsewhere = parts.config["device"] == "cuda" and not torch.cuda.is_available()
-        if train is None or test is None or elsewhere:
-            return None
-        return (steps * parts.config["train"]["batch_size"] * train + images * test) / self.rate(parts)
-
-    def rate(self, parts: Parts) -> float:
-        """FLOP/s that are measured for the device of a job."""
-        if _device(parts.config) == "cuda":
-            return self._shared.once("gpu", None, gpu_rate)
-        return feasible.rate(parts.config["threads"])
-
-    def _disk(self, parts: Parts, known: Known, steps: int, images: int) -> tuple[float, float]:
+    def _disk(self, parts: Parts, measured: MeasuredCosts, steps: int, images: int) -> tuple[float, float]:
         evaluations = images * IMAGE_BYTES
         if not steps:
             return evaluations, 0.0
-        weights = WEIGHT_BYTES * feasible.count_weights(parts, self._shared)
+        weights = WEIGHT_BYTES * self._shared.once("weights", parts.network, lambda: _count_weights(parts))
         logs = _LOG_BYTES * steps / parts.config["tracking"]["log_every"]
-        kept = statistics.median(known.kept) if known.kept else weights + evaluations + logs
+        kept = statistics.median(measured.kept) if measured.kept else weights + evaluations + logs
         moments = 2 if "betas" in parts.config["optim"] else 1
-        # One more than stay: the next is written before the oldest goes.
+        # One more than `keep`: the next is written before the oldest is removed.
         return kept, (parts.config["checkpoint"]["keep"] + 1) * weights * (1 + moments)
 
     def _images(self, parts: Parts, split: str) -> int:
@@ -114,23 +92,28 @@ class Estimator:
         return count if limit is None else min(limit, count)
 
     @cached_property
-    def _known(self) -> dict[str, Known]:
-        """{what tells like runs: what they took}, of those that ended on a machine like this one."""
-        found: dict[str, Known] = {}
+    def _measured(self) -> dict[str, MeasuredCosts]:
+        """{cost key: what runs with it took} of the finished runs of this machine."""
+        found: dict[str, MeasuredCosts] = {}
         here = _machine(hardware())
         for paths, training, evaluations in scan(self._runs_dir):
-            if training.converted:  # and not trained
+            if training.converted or training.world_size != 1 or not training.steps:
                 continue
-            if _machine(training.origin.get("hardware", {})) != here or training.world_size != 1 or not training.steps:
+            if _machine(training.origin.get("hardware", {})) != here:
                 continue
-            known = found.setdefault(_alike(training.config, training.device), Known())
-            known.step_s.append(training.wall_s / training.steps)
+            measured = found.setdefault(_cost_key(training.config, training.device), MeasuredCosts())
+            measured.step_s.append(training.wall_s / training.steps)
             for one in evaluations:
                 if one.images:
-                    known.image_s[one.multiscale].append(one.wall_s / one.images)
+                    measured.image_s[one.multiscale].append(one.wall_s / one.images)
             if paths.weights.exists():
-                known.kept.append(sum(file.stat().st_size for file in paths.folder.rglob("*") if file.is_file()))
+                measured.kept.append(sum(file.stat().st_size for file in paths.folder.rglob("*") if file.is_file()))
         return found
+
+
+def _count_weights(parts: Parts) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in parts.detector(80).parameters())
 
 
 def _device(config: Mapping[str, Any]) -> str:
@@ -142,11 +125,7 @@ def _machine(of: Mapping[str, Any]) -> tuple[Any, ...]:
     return of.get("cpu"), of.get("cores"), of.get("gpu")
 
 
-def _alike(config: Mapping[str, Any], device: str) -> str:
-    """Equal for runs whose steps cost the same.
-
-    Keys younger than a record count as what they mean where they are not: INERT says so of each.
-    """
-    found = keys.flatten({key: keys.get(config, key) for key in _ALIKE})
-    told = {key: value for key, value in found.items() if value is not None and key not in _NO_COST}
-    return repr([device, sorted((key, str(value)) for key, value in told.items() if INERT.get(key, told) != value)])
+def _cost_key(config: Mapping[str, Any], device: str) -> str:
+    """Return a text that is equal for runs whose steps cost the same."""
+    values = keys.flatten({key: keys.get(config, key) for key in _COST_KEYS})
+    return repr([device, sorted((key, str(value)) for key, value in values.items() if key not in _NO_COST)])

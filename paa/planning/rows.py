@@ -1,8 +1,7 @@
-"""The rows of a table: what each is called, what it would run, and the ids that its records have.
+"""The rows of a table: their names, configurations and run IDs.
 
-A row is a file of experiments/; what it means follows from composing it, under any recipe and with any overrides, and
-its records are found by the identities that come of that, never by a recorded name: one training may be a row of
-several tables, and a row's training may have been asked for in other words.
+A row is a file of experiments/. Its records are found by composing it, with any recipe and overrides, and computing its
+IDs, never by a recorded name: one training may be a row of several tables, and may have been requested in other words.
 """
 
 from __future__ import annotations
@@ -29,12 +28,11 @@ class Row:
     """A row of a table with one seed.
 
     table, name, seed  "table1", "fnp_5", 0.
-    overrides    what asks `python -m paa.train` for it: ["recipe=mini", "table1=fnp_5", "seed=0"].
-    config       the resolved configuration, as the record of its training holds it.
+    overrides    those of `python -m paa.train` for it: ["table1=fnp_5", "recipe=mini", "seed=0"].
+    config       the resolved configuration, as in the record of its training.
     choices      {group: choice}.
-    paths        where its training lies, or would lie.
-    evaluations  (split, voting, eval_id) of each evaluation that it asks for; `paths.evaluation(eval_id)` is its
-                 record and `paths.matches(eval_id)` what became of each detection.
+    paths        the folder of its training, which may not exist.
+    evaluations  (split, voting, eval_id) of each evaluation that it requests.
     """
 
     table: str
@@ -48,47 +46,21 @@ class Row:
 
     @property
     def train_id(self) -> str:
-        """Identity of the training."""
+        """ID of the training."""
         return self.paths.train_id
 
-    def eval_id(self, voting: bool, split: str | None = None) -> str | None:
-        """Identity of the evaluation with or without voting on `split`, or on the first that the row asks for."""
-        found = (e.eval_id for e in self.evaluations if e.voting is voting and split in (None, e.split))
-        return next(found, None)
+    @property
+    def word(self) -> str:
+        """The override that selects it: "table1=fnp_5"."""
+        return f"{self.table}={self.name}"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a table. `problems` says of a row that cannot be composed why not: {name: message}."""
+    """Rows of a table, and {name: message} of the rows that cannot be composed."""
 
     all: list[Row]
     problems: dict[str, str]
-
-
-def rows(
-    table: str,
-    recipe: str | None = None,
-    overrides: Sequence[str] = (),
-    seeds: Sequence[int] = (0,),
-    *,
-    config_dir: str | None = None,
-    digests: Mapping[str, str] | None = None,
-) -> list[Row]:
-    """Every row of `table` for each of `seeds`: row by row, in the order of their names (fnp_5 before fnp_10).
-
-    recipe      under which they are composed; None is the default.
-    overrides   further ones, of groups and values, for all rows alike ("data.root=DIR", "runs_dir=DIR").
-    config_dir  folder of groups and rows of one's own, as --config-dir of the commands.
-    digests     content digests ("data.train", "data.val") of data that are not here, as records hold them; None looks
-                at the data (of which digests are remembered).
-    Nothing is trained, and no image is looked at. ConfigError where there is no such table or a row cannot be,
-    DataError where the data are not there. `rows_of` leaves out rows that cannot be.
-    """
-    words = [*([f"recipe={recipe}"] if recipe is not None else []), *overrides, f"seed={','.join(map(str, seeds))}"]
-    found = rows_of(table, words, config_dir=config_dir, digests=digests)
-    for name, problem in found.problems.items():
-        raise ConfigError(f"{table}={name}: {problem}")
-    return found.all
 
 
 def rows_of(
@@ -98,11 +70,14 @@ def rows_of(
     config_dir: str | None = None,
     digests: Mapping[str, str] | None = None,
 ) -> Rows:
-    """The rows of `table` ("table1", or some: "table1=a,b", "table1=glob(fnp*)") with each job that `words` make.
+    """Compose the rows of a table, by name (fnp_5 before fnp_10), once for each job that `words` make.
 
-    words  overrides as a sweep takes them: "recipe=mini", "seed=0,1,2", "compat=modern,official".
-    Others as in `rows`. A row that cannot be (no file is given for weights that it needs) is among the problems; where
-    none can be, its error is raised. ConfigError where there is no such table.
+    table       "table1", or some of its rows: "table1=a,b", "table1=glob(fnp*)".
+    words       overrides for all rows, as for a sweep: "recipe=mini", "seed=0,1,2", "runs_dir=DIR".
+    config_dir  folder with your own groups and rows.
+    digests     content digests ("data.train", "data.val") of data that are not here; None reads the data.
+    Trains nothing and reads no image. A row that cannot be composed (weights that it needs are missing) is among the
+    problems; if none can, its error is raised. ConfigError for an unknown table; DataError if the data are missing.
     """
     with composer(config_dir) as compose:
         name = table.partition("=")[0]
@@ -129,12 +104,12 @@ def rows_of(
 
 
 def tables(compose: Composer) -> list[str]:
-    """The tables that there are: table1, ..."""
+    """Return the names of the tables: table1, ..."""
     return [group for group in compose.groups() if group.startswith("table")]
 
 
 def row_names(compose: Composer, table: str) -> list[str]:
-    """The rows of a table, numbers within names by size; ConfigError where there is no such table."""
+    """Return the rows of a table, numbers in names by size; ConfigError for an unknown table."""
     known = tables(compose)
     if table not in known:
         raise ConfigError(f"{table}: no such table. Tables: {listed(known)}")
