@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.experiment.finished_run import Opened, opened
-from paa.figures import architecture, assignments, detections, evolution, positives, separation
+from paa.figures import architecture, assignments, detections, positives, separation
 from paa.figures.choice import newest_paa, rivals
 from paa.figures.names import distinct, method
 from paa.store.frame import scan
@@ -77,7 +77,7 @@ def figure_3(shown: Shown) -> Figure:
 def figure_4a(shown: Shown) -> Figure:
     """The assignment at several steps of training."""
     steps, seen = shown.first.recorded(shown.images)
-    return evolution.draw(steps, seen, shown.first.record.steps)
+    return assignments.draw_steps(steps, seen, shown.first.record.steps)
 
 
 def figure_4b(shown: Shown) -> Figure:
@@ -100,7 +100,7 @@ def figure_6_7(shown: Shown) -> Figure:
     images = shown.first.images(shown.images, 3)
     for run in runs.values():
         run.images(images, 0)  # refuses data that lack one of them
-    return assignments.draw(images, {name: [run.assigned(i)[0] for i in images] for name, run in runs.items()})
+    return assignments.draw_runs(images, {name: [run.assigned(i)[0] for i in images] for name, run in runs.items()})
 
 
 def figure_8(shown: Shown) -> Figure:

@@ -165,7 +165,6 @@ def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: boo
         shape=(height, width),
         inches=inches,
         points=max(7 * size, LETTERS),
-        marks=drawn.centers,
     )
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
     axis.set_title(title, fontsize=max(9 * size, LETTERS))

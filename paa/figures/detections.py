@@ -89,7 +89,7 @@ def worth_showing(index: CocoIndex, results: Results, score: float) -> Results:
 def draw(images: Sequence[Detected], score: float) -> Figure:
     """For each image its ground truth and, to the right of it, its detections from `score` on."""
     rows = [images[at : at + PAIRS] for at in range(0, len(images), PAIRS)]
-    figure, places = panels([[_shape(one) for one in row for _ in range(2)] for row in rows], 0.4)
+    figure, places = panels([[one.pixels for one in row for _ in range(2)] for row in rows], 0.4)
     for row, own in zip(rows, places, strict=True):
         for i, one in enumerate(row):
             _truths(own[2 * i], one)
@@ -134,11 +134,6 @@ def _boxes(panel: Panel, pixels: np.ndarray, boxes: np.ndarray, texts: list[str]
 
 def _kinds(paired: np.ndarray, crowd: np.ndarray) -> list[str]:
     return [CROWD if of_crowd else MATCHED if has else ALONE for has, of_crowd in zip(paired, crowd, strict=True)]
-
-
-def _shape(one: Detected) -> tuple[int, int]:
-    height, width = one.pixels.shape[:2]
-    return height, width
 
 
 def _corners(boxes: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -108,28 +109,17 @@ def count(module: nn.Module) -> int:
 
 
 def made(*modules: nn.Module) -> str:
-    """ "4 × (3×3 conv, GroupNorm 32, ReLU)": the layers in their order; what comes again and again is counted."""
-    layers, texts, at = [text for module in modules for text in _layers(module)], [], 0
-    while at < len(layers):
-        length, times = max(((n, _times(layers[at:], n)) for n in range(1, len(layers) - at + 1)), key=_saved)
-        inner = ", ".join(layers[at : at + length])
-        texts.append(inner if times == 1 else f"{times} × ({inner})" if length > 1 else f"{times} × {inner}")
-        at += length * times
+    """Describe layers in their order: "4 × (3×3 conv, GroupNorm 32, ReLU)"; equal convolution blocks are counted."""
+    blocks: list[list[str]] = []
+    for layer in (text for module in modules for text in _layers(module)):
+        if not blocks or " conv" in layer:
+            blocks.append([])
+        blocks[-1].append(layer)
+    texts = []
+    for block, equal in groupby(", ".join(block) for block in blocks):
+        times = len(list(equal))
+        texts.append(block if times == 1 else f"{times} × ({block})" if "," in block else f"{times} × {block}")
     return ", ".join(texts)
-
-
-def _times(layers: list[str], length: int) -> int:
-    """How often the first `length` layers follow one another."""
-    times = 1
-    while layers[times * length : (times + 1) * length] == layers[:length]:
-        times += 1
-    return times
-
-
-def _saved(found: tuple[int, int]) -> tuple[int, int]:
-    """Layers that need not be written out; of equals, the longest that is written once, else the shortest."""
-    length, times = found
-    return length * (times - 1), length if times == 1 else -length
 
 
 def _layers(module: nn.Module) -> list[str]:

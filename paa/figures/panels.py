@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paa.drawing.assignment import Drawn, legend_handles, paint
 from paa.figures.style import PAGE, page
 
 GAP, TITLE, LINE, EDGE = 0.06, 0.17, 0.17, 0.02
@@ -19,8 +19,6 @@ WIDEST = 2.4
 
 TALLEST = 1.4
 """Most height of a panel in widths of it: taller images are drawn narrower."""
-
-Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,9 @@ class Panel:
         self.axis.set_xlabel(line, fontsize=6, labelpad=2)
 
 
-def panels(shapes: Sequence[Sequence[Shape]], foot: float) -> tuple[Figure, list[list[Panel]]]:
-    """A page with a panel for each image (height, width) of each row, and `foot` inches below for a legend."""
+def panels(images: Sequence[Sequence[np.ndarray]], foot: float) -> tuple[Figure, list[list[Panel]]]:
+    """Make a page with a panel for each image [h, w, 3] of each row, and `foot` inches below for a legend."""
+    shapes = [[image.shape[:2] for image in row] for row in images]
     across = max(len(row) for row in shapes)
     wide = min((PAGE - 2 * EDGE - GAP * (across - 1)) / across, WIDEST)
     left = (PAGE - across * wide - GAP * (across - 1)) / 2
@@ -52,35 +51,10 @@ def panels(shapes: Sequence[Sequence[Shape]], foot: float) -> tuple[Figure, list
     return figure, out
 
 
-def _panel(figure: Figure, shape: Shape, left: float, top: float, wide: float, high: float) -> Panel:
+def _panel(figure: Figure, shape: tuple[int, ...], left: float, top: float, wide: float, high: float) -> Panel:
     """Within a cell of `wide` and `high` inches: in its middle across, at its top."""
     width, height = figure.get_size_inches()
     form = shape[0] / shape[1]
     own = min(wide, high / form)
     place = ((left + (wide - own) / 2) / width, (top - own * form) / height, own / width, own * form / height)
     return Panel(figure.add_axes(place), own * form)
-
-
-def assignments(cells: Sequence[Sequence[tuple[str, Drawn]]]) -> Figure:
-    """Rows of assignments, each with its title and the counts of its anchors, and what the marks mean."""
-    every = [drawn for row in cells for _, drawn in row]
-    without = any(not (drawn.gt_index == g).any() for drawn in every for g in range(len(drawn.boxes)))
-    handles = legend_handles(
-        "positive, in color and mark of its ground truth",
-        "ignored",
-        " / ".join(dict.fromkeys(drawn.what for drawn in every)),
-        "ground truth: class, number of positives",
-        "ground truth without a positive" if without else "",
-    )
-    figure, places = panels([[_shape(drawn) for _, drawn in row] for row in cells], 0.13 * -(-len(handles) // 2) + 0.1)
-    for row, own in zip(cells, places, strict=True):
-        for (title, drawn), panel in zip(row, own, strict=True):
-            paint(panel.axis, drawn, "", panel.inches, legend=False)
-            panel.label(title, "{} positive, {} ignored, {} negative".format(*drawn.counts.values()))
-    figure.legend(handles=handles, loc="lower center", ncols=2, facecolor="#bbbbbb", borderaxespad=0.2)
-    return figure
-
-
-def _shape(drawn: Drawn) -> Shape:
-    height, width = drawn.pixels.shape[:2]
-    return height, width

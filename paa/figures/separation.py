@@ -152,19 +152,6 @@ def _rows(axis: Axes, found: Separation) -> None:
     axis.set(ylim=(len(found.labels) - 0.4, -0.6), ylabel="boundary")
     axis.set_yticks(range(len(found.labels)), [f"({name})" for name in found.labels])
     axis.tick_params(axis="y", length=0)
-    counts = [Line2D([], [], linestyle="", **_handle(look), label=text) for text, look in _LOOKS.values()]
+    counts = [axis.scatter([], [], label=text, **look) for text, look in _LOOKS.values()]
     cut = Line2D([], [], color="black", linewidth=1.0, label="cut")
     axis.legend(handles=[*counts, cut], ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.42), frameon=False)
-
-
-def _handle(look: Mapping[str, Any]) -> dict[str, Any]:
-    """A scatter's look as that of a line's mark."""
-    face, edge = look.get("facecolor", look.get("color")), look.get("edgecolor", look.get("color"))
-    size, width = math.sqrt(look["s"]), look["linewidth"]
-    return {
-        "marker": look["marker"],
-        "markersize": size,
-        "markerfacecolor": face,
-        "markeredgecolor": edge,
-        "markeredgewidth": width,
-    }

@@ -1,46 +1,43 @@
-"""Tags: inside of the image, off one another and off marks where there is room."""
+"""Labels: above their box and inside of the image."""
 
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from paa.drawing.labels import places
+from paa.drawing.labels import draw_labels
 
-SHAPE, LINE = (100, 120), 10.0
-
-
-def rectangles(boxes, widths, **more):
-    at = places(np.array(boxes, dtype=float), np.array(widths, dtype=float), LINE, SHAPE, **more)
-    return [(x, y - LINE, x + wide, y) for (x, y), wide in zip(at, widths, strict=True)]
+HEIGHT, WIDTH, INCHES = 300, 360, 3.0
 
 
-def overlap(a, b):
-    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+def labels(boxes, points=6.0):
+    """Extents (x1, y1, x2, y2) in pixels of the image of the labels of boxes, as they are drawn."""
+    figure = Figure(figsize=(INCHES * WIDTH / HEIGHT, INCHES), dpi=HEIGHT / INCHES)
+    canvas = FigureCanvasAgg(figure)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
+    texts = [f"ox {i} $1" for i in range(len(boxes))]
+    tints = ["#0072B2"] * len(boxes)
+    draw_labels(axis, np.array(boxes, float), texts, tints, shape=(HEIGHT, WIDTH), inches=INCHES, points=points)
+    canvas.draw()
+    found = [text.get_window_extent() for text in axis.texts]
+    return [(box.x0, HEIGHT - box.y1, box.x1, HEIGHT - box.y0) for box in found]
 
 
-def test_a_tag_stands_above_its_box():
-    assert rectangles([[20, 40, 60, 80]], [30]) == [(20, 30, 50, 40)]
+def test_a_label_is_above_its_box():
+    ((left, _, right, bottom), (other_left, _, other_right, _)) = labels([[60, 120, 120, 200], [240, 120, 300, 200]])
+    assert abs(left - 60) < 4
+    assert abs(other_right - 300) < 4
+    assert right > left
+    assert other_left < other_right
+    assert 100 < bottom < 121
 
 
-def test_tags_stay_in_the_image():
-    boxes = [[0, 0, 120, 100], [-5, -5, 10, 5], [110, 90, 120, 100], [0, 2, 5, 99]]
-    for x1, y1, x2, y2 in rectangles(boxes, [40, 40, 40, 200]):
-        assert y1 >= 0
-        assert y2 <= 100
-        assert x1 >= 0
-        assert x2 <= 120 or x2 - x1 == 200  # wider than the image
+def test_labels_stay_in_the_image():
+    for x1, y1, x2, y2 in labels([[0, 0, 360, 300], [-15, -15, 30, 15], [330, 0, 360, 300], [0, 6, 15, 297]]):
+        assert (x1 > -2, y1 > -2, x2 < 362, y2 < 302) == (True,) * 4
 
 
-def test_tags_of_the_same_box_do_not_cover_one_another():
-    found = rectangles([[20, 40, 60, 80]] * 6, [30] * 6)
-    assert not any(overlap(a, b) for i, a in enumerate(found) for b in found[:i])
-
-
-def test_a_tag_leaves_marks_free():
-    marks = np.array([[25.0, 35], [55, 35], [30, 85]])
-    ((x1, y1, x2, y2),) = rectangles([[20, 40, 60, 80]], [30], marks=marks)
-    assert not ((marks > (x1, y1)) & (marks < (x2, y2))).all(1).any()
-
-
-def test_no_boxes_have_no_tags():
-    assert places(np.zeros((0, 4)), np.zeros(0), LINE, SHAPE).shape == (0, 2)
+def test_dollars_make_no_formula():
+    assert labels([[60, 120, 120, 200]])[0][3] > 0
