@@ -102,17 +102,6 @@ class PostProcess:
         self.drop_empty = checks.flag("drop_empty", drop_empty)
         self.padding = checks.choice("padding", padding, ("keep", "drop"))
 
-    def __call__(
-        self,
-        predictions: Predictions,
-        anchors: Anchors,
-        sizes: Tensor,
-        auxiliary: Auxiliary,
-        original: Tensor | None = None,
-    ) -> list[Detections]:
-        """Detections of each image, best score first, in pixels of the network's input; arguments as in `select`."""
-        return self.finish(self.select(predictions, anchors, sizes, auxiliary, original))
-
     @torch.no_grad()
     def select(
         self,

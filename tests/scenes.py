@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from paa.anchors import AnchorGrid
-from paa.structures import Anchors, Predictions, Targets
+from paa.postprocess import PostProcess
+from paa.structures import Anchors, Detections, Predictions, Targets
 
 KINDS = ("random", "crowded", "nested", "duplicate", "tiny", "huge", "elongated", "aligned", "mixed")
+
+
+def detect(postprocess: PostProcess, predictions: Predictions, anchors: Anchors, *rest: Any) -> list[Detections]:
+    """Return the detections of each image; arguments as of `PostProcess.select`."""
+    return postprocess.finish(postprocess.select(predictions, anchors, *rest))
 
 
 def anchors_of(sizes: list[tuple[int, int]], padded: tuple[int, int] = (128, 128), **grid: object) -> Anchors:

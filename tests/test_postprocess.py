@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from scenes import detect
 from torch import Tensor
 
 from paa.anchors import AnchorGrid
@@ -118,7 +119,7 @@ def test_against_literal_loops(ties: bool, options: dict[str, Any], task: str, a
     full = {"legacy": False, "threshold_on": "class", "unified": "sqrt", "pre_nms": 1000, "max_detections": 100}
     full |= {"keep_ties": True, "ranked_by": "unified"} | options
     predictions, anchors = inputs(len(options) + ties, ties, head=task != "none", legacy=full["legacy"])
-    found = PostProcess(voting=False, **full)(predictions, anchors, SIZES, auxiliary)
+    found = detect(PostProcess(voting=False, **full), predictions, anchors, SIZES, auxiliary)
     assert len(found) == 3
     for i, detections in enumerate(found):
         expected = literal(predictions, anchors, i, task, **full)
@@ -140,18 +141,18 @@ def test_voting_moves_boxes_and_nothing_else() -> None:
         assert torch.equal(a.labels, b.labels)
         assert torch.equal(a.quality, b.quality)
         assert not torch.allclose(a.boxes, b.boxes, atol=0.1)
-    again = PostProcess(voting=False)(predictions, anchors, SIZES, IoUPrediction())
+    again = detect(PostProcess(voting=False), predictions, anchors, SIZES, IoUPrediction())
     assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(again, plain, strict=True))
 
 
 def test_an_image_does_not_hang_on_its_neighbors() -> None:
     predictions, anchors = inputs(6, ties=False)
     postprocess = PostProcess(pre_nms=20)
-    together = postprocess(predictions, anchors, SIZES, IoUPrediction())
+    together = detect(postprocess, predictions, anchors, SIZES, IoUPrediction())
     assert predictions.auxiliary is not None
     for i, expected in enumerate(together):
         alone = Predictions(*(x[i : i + 1] for x in (predictions.logits, predictions.deltas, predictions.auxiliary)))
-        (found,) = postprocess(alone, anchors, SIZES[i : i + 1], IoUPrediction())
+        (found,) = detect(postprocess, alone, anchors, SIZES[i : i + 1], IoUPrediction())
         assert found.labels.tolist() == expected.labels.tolist()
         torch.testing.assert_close(found.boxes, expected.boxes)
         torch.testing.assert_close(found.scores, expected.scores)
@@ -161,7 +162,7 @@ def test_an_image_does_not_hang_on_its_neighbors() -> None:
 def test_nothing_above_the_threshold(threshold_on: str) -> None:
     predictions, anchors = inputs(1, ties=False)
     empty = Predictions(torch.full_like(predictions.logits, -20), predictions.deltas, predictions.auxiliary)
-    found = PostProcess(threshold_on=threshold_on)(empty, anchors, SIZES, IoUPrediction())
+    found = detect(PostProcess(threshold_on=threshold_on), empty, anchors, SIZES, IoUPrediction())
     assert [len(d) for d in found] == [0, 0, 0]
     assert found[0].boxes.shape == (0, 4)
 
@@ -177,7 +178,7 @@ def by_hand(
     anchors = Anchors(torch.tensor(boxes), level, inside, ((1, len(boxes)),), (8,))
     predictions = Predictions(logits, torch.zeros(1, len(boxes), 4))
     size, original = (torch.tensor([options.pop(name, [1344, 1344])]) for name in ("size", "original"))
-    (found,) = PostProcess(**{"voting": False, **options})(predictions, anchors, size, NoAuxiliary(), original)
+    (found,) = detect(PostProcess(**{"voting": False, **options}), predictions, anchors, size, NoAuxiliary(), original)
     return found
 
 
@@ -209,7 +210,7 @@ def test_without_the_plus_one_the_frame_changes_rounding_alone(voting: bool) -> 
     predictions, anchors = inputs(4, ties=False)
     original = torch.tensor([[333, 517], [111, 300], [640, 50]])
     here, there = (
-        PostProcess(frame=frame, voting=voting)(predictions, anchors, SIZES, IoUPrediction(), original)
+        detect(PostProcess(frame=frame, voting=voting), predictions, anchors, SIZES, IoUPrediction(), original)
         for frame in ("input", "stored")
     )
     for a, b in zip(here, there, strict=True):
@@ -222,8 +223,8 @@ def test_images_of_no_other_size_are_stored_as_the_network_sees_them() -> None:
     predictions, anchors = inputs(4, ties=False)
     stored = PostProcess(frame="stored")
     for one, other in zip(
-        stored(predictions, anchors, SIZES, IoUPrediction()),
-        stored(predictions, anchors, SIZES, IoUPrediction(), SIZES),
+        detect(stored, predictions, anchors, SIZES, IoUPrediction()),
+        detect(stored, predictions, anchors, SIZES, IoUPrediction(), SIZES),
         strict=True,
     ):
         assert torch.equal(one.boxes, other.boxes)
@@ -273,10 +274,14 @@ def test_what_is_over_the_padding_is_dropped_as_if_it_had_said_nothing(threshold
     inside = torch.rand(anchors.inside.shape, generator=torch.Generator().manual_seed(0)) < 0.5
     anchors = replace(anchors, inside=inside)
     silent = replace(predictions, logits=predictions.logits.masked_fill(~inside.unsqueeze(-1), -30.0))
-    dropped = PostProcess(threshold_on=threshold_on, padding="drop")(predictions, anchors, SIZES, IoUPrediction())
+    dropped = detect(
+        PostProcess(threshold_on=threshold_on, padding="drop"), predictions, anchors, SIZES, IoUPrediction()
+    )
     kept = PostProcess(threshold_on=threshold_on)
-    expected = kept(silent, anchors, SIZES, IoUPrediction())
-    for one, other, all_of in zip(dropped, expected, kept(predictions, anchors, SIZES, IoUPrediction()), strict=True):
+    expected = detect(kept, silent, anchors, SIZES, IoUPrediction())
+    for one, other, all_of in zip(
+        dropped, expected, detect(kept, predictions, anchors, SIZES, IoUPrediction()), strict=True
+    ):
         assert torch.equal(one.boxes, other.boxes)
         assert torch.equal(one.scores, other.scores)
         assert not torch.equal(all_of.scores, one.scores)
@@ -286,7 +291,7 @@ def test_half_precision_logits() -> None:
     predictions, anchors = inputs(2, ties=False)
     assert predictions.auxiliary is not None
     half = Predictions(*(x.bfloat16() for x in (predictions.logits, predictions.deltas, predictions.auxiliary)))
-    found = PostProcess()(half, anchors, SIZES, IoUPrediction())
+    found = detect(PostProcess(), half, anchors, SIZES, IoUPrediction())
     assert all(d.boxes.dtype == d.scores.dtype == torch.float32 for d in found)
 
 

@@ -1,8 +1,10 @@
-"""Weights from files: read without executing anything in them, and fitted to a network name by name."""
+"""Weights from files: read without executing anything in them, and loaded into a network name by name."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,18 +24,26 @@ class Weights(NamedTuple):
 
 
 def read(path: str) -> Weights:
-    """The weights in a file: a state dict, names to tensors.
+    """Return the weights in a file: a state dict, names to tensors.
 
     Beside the tensors the file may state "convention": "torchvision" or "caffe"; the tensors may lie one level down,
     under "state". `checks.OutOfRange`, of the argument `weights`, where the file is not there or holds anything else.
+    A file that has not changed since the last call is not read again: a start-up asks for it several times.
     """
     if not Path(path).is_file():
         raise checks.OutOfRange("weights", f"={path}: no such file; must be null, torchvision or the path of a file")
+    stat = os.stat(path)
+    state, convention = _read(os.path.abspath(path), path, stat.st_size, stat.st_mtime_ns)
+    return Weights(dict(state), convention)
+
+
+@lru_cache(maxsize=1)
+def _read(file: str, path: str, size: int, mtime_ns: int) -> Weights:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load fails with many types, by the kind of damage
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise checks.OutOfRange("weights", f"={path}: cannot be read as tensors alone ({reason})") from error
+        raise checks.OutOfRange("weights", f"={path}: cannot be read as tensors only ({reason})") from error
     convention = found.pop("convention", None) if isinstance(found, dict) else None
     if isinstance(found, dict) and isinstance(found.get("state"), dict) and len(found) == 1:
         found = found["state"]
@@ -43,11 +53,11 @@ def read(path: str) -> Weights:
     if convention is not None and convention not in CONVENTIONS:
         known = " or ".join(CONVENTIONS)
         raise checks.OutOfRange("weights", f"={path}: states convention={convention}; it can be {known}")
-    return Weights(dict(found), convention)
+    return Weights(found, convention)
 
 
 def stated_convention(weights: str | None) -> str | None:
-    """The input convention that a local file states; None where it states none, or is not there to be asked."""
+    """Return the input convention that a local file states; None where it states none, or does not exist."""
     return read(weights).convention if weights is not None and Path(weights).is_file() else None
 
 
@@ -58,7 +68,7 @@ def fit(
     ignored: Sequence[str] = (),
     fresh: Sequence[str] = (),
 ) -> None:
-    """Loads `state` into `module`; counts of BatchNorm's batches (num_batches_tracked) are left out on both sides.
+    """Load `state` into `module`; counts of BatchNorm's batches (num_batches_tracked) are left out on both sides.
 
     source   what to call the weights in messages.
     ignored  beginnings of names in `state` that the module has no use for: a classifier.
@@ -79,7 +89,7 @@ def fit(
 
 
 def packaged(distribution: str, extra: str) -> Path:
-    """The one .pth file that an installed distribution brings; none of its code is imported.
+    """Return the one .pth file that an installed distribution brings; none of its code is imported.
 
     `checks.OutOfRange` where it is not installed; `extra` is the extra of paa that installs it.
     """

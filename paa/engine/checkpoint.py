@@ -1,9 +1,8 @@
-"""Checkpoints: all that a training needs to go on as if it had never stopped, and the weights it ends with."""
+"""Checkpoints: all that a training needs to resume bit-exactly, and the weights it ends with."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ class CheckpointError(UserError, ValueError):
 
 
 def random_states() -> dict[str, Any]:
-    """State of every random generator of the process, in types that `weights_only=True` loads."""
+    """Return the state of every random generator of the process, in types that `weights_only=True` loads."""
     kind, keys, position, has_gauss, cached = np.random.get_state()  # libraries may draw from the global one
     states: dict[str, Any] = {
         "torch": torch.get_rng_state(),
@@ -36,7 +35,7 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Puts back what `random_states` gave."""
+    """Restore what `random_states` returned."""
     torch.set_rng_state(states["torch"])
     kind, keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
@@ -47,7 +46,7 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over tensors: name, dtype, shape and bytes of each, in the order of their names."""
+    """Return the SHA-256 over tensors: name, dtype, shape and bytes of each, in the order of their names."""
     found = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -56,19 +55,18 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def weights_digest(model: nn.Module) -> str:
-    """`digest` of the model's parameters and buffers."""
+    """Return the `digest` of the model's parameters and buffers."""
     return digest(model.state_dict())
 
 
 def save(path: Path, state: Any) -> None:
-    """Writes `state` whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    files.write_bytes(path, buffer.getvalue())
+    """Write `state` atomically, without a second copy of it in memory."""
+    with files.replacing(path) as file:
+        torch.save(state, file)
 
 
-def load(path: Path, hint: str = "delete it to go on from the one before") -> Any:
-    """Reads what `save` wrote, onto the CPU, where random states must be; nothing in the file is executed.
+def load(path: Path, hint: str = "delete it to resume from the one before") -> Any:
+    """Read what `save` wrote onto the CPU, where random states must be; nothing in the file is executed.
 
     CheckpointError naming the file, and `hint`, where it cannot be read.
     """
@@ -95,11 +93,11 @@ class Checkpoints:
 
     @property
     def latest(self) -> Path | None:
-        """The newest checkpoint, or None."""
+        """Return the newest checkpoint, or None."""
         return self._all()[-1] if self._all() else None
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Writes the checkpoint of `step` and removes those beyond `keep`."""
+        """Write the checkpoint of `step` and remove those beyond `keep`."""
         self.ensure_lock_held()
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{step:08d}.pt"
@@ -109,7 +107,7 @@ class Checkpoints:
         return path
 
     def clear(self) -> None:
-        """Removes all: a finished run keeps its final weights alone."""
+        """Remove all: a finished run keeps its final weights only."""
         self.ensure_lock_held()
         if self.folder.is_dir():
             for path in self.folder.iterdir():

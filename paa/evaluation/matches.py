@@ -1,4 +1,4 @@
-"""What became of each detection, and AP of it again: on the same images or on any resampling of them.
+"""What became of each detection: what later statistics (`paa.tables.bootstrap_ap`) need.
 
 Legend: I images, K classes, D detections, P pairs of image and class with ground truth, T = 10 IoU thresholds
 (0.5, 0.55, ... 0.95), A = 4 ranges of ground-truth area (all, small, medium, large), R = 101 recalls.
@@ -58,11 +58,11 @@ class Matches:
         return len(self.score)
 
     def save(self, path: Path) -> None:
-        """Writes a compact .npz, whole or not at all; equal matches give equal bytes."""
+        """Write a compact .npz atomically; equal matches give equal bytes."""
         files.write_bytes(path, files.npz_bytes(self.arrays()))
 
     def arrays(self) -> dict[str, Array]:
-        """The compact arrays that are stored.
+        """Return the compact arrays that are stored.
 
         Scores are stored as float32 where that is exact (it is for whatever came out of a float32 network), so that no
         two scores ever trade places or tie. The 40 bits of a detection are packed into 5 bytes, bit planes first:
@@ -88,7 +88,7 @@ class Matches:
 
     @classmethod
     def load(cls, path: Path) -> Matches:
-        """Reads what `save` wrote. ValueError naming the file where it is something else."""
+        """Read what `save` wrote. ValueError naming the file where it is something else."""
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
@@ -120,75 +120,7 @@ class Matches:
             raise ValueError(f"{path}: not a file of matches ({error})") from error
 
 
-def average_precision(matches: Matches, images: Array | None = None) -> dict[str, float | None]:
-    """AP, AP50, AP75, APS, APM, APL in percent, equal to pycocotools' on the same images; None without ground truth.
-
-    images  [N] int, indices into `matches.image_ids`, with repetition (a bootstrap resample); None takes each once. An
-            image that occurs twice counts as two images, in the order given: that order breaks ties of score, as the
-            order of image ids does in pycocotools.
-    """
-    return summary(precision(matches, images))
-
-
-def summary(table: Array) -> dict[str, float | None]:
-    """The six AP numbers in percent of a table [T, R, K, A] of precisions, -1 where there is no ground truth."""
-    return {
-        "AP": mean(table[..., 0]),
-        "AP50": mean(table[0, ..., 0]),
-        "AP75": mean(table[5, ..., 0]),
-        "APS": mean(table[..., 1]),
-        "APM": mean(table[..., 2]),
-        "APL": mean(table[..., 3]),
-    }
-
-
 def mean(values: Array) -> float | None:
-    """Mean of those above -1, in percent; None if there is none."""
+    """Return the mean of those above -1, in percent; None if there is none."""
     counted = values[values > -1]
     return 100.0 * float(counted.mean()) if counted.size else None
-
-
-def precision(matches: Matches, images: Array | None = None) -> Array:
-    """Precision [T, R, K, A] at each recall, -1 without ground truth: COCOeval's `eval["precision"]` at 100 detections.
-
-    `images` as in `average_precision`. IndexError where one of them is not an index of `matches.image_ids`.
-    """
-    total = len(matches.image_ids)
-    chosen = np.arange(total) if images is None else np.asarray(images, dtype=np.int64)
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= total):
-        raise IndexError(f"images must be indices from 0 to {total - 1}")
-    # Every copy of an image brings all of its detections: ranges of `order`, laid end to end.
-    starts = np.searchsorted(matches.image, np.arange(total + 1))
-    lengths = np.diff(starts)[chosen]
-    before = np.cumsum(lengths) - lengths
-    taken = np.repeat(starts[chosen] - before, lengths) + np.arange(lengths.sum())
-    # Stable, so that equal scores stay in the order of their images: pycocotools' mergesort does the same.
-    taken = taken[np.lexsort((-matches.score[taken].astype(np.float64), matches.label[taken]))]
-    bounds = np.searchsorted(matches.label[taken], np.arange(matches.classes + 1))
-    copies = np.bincount(chosen, minlength=total)
-    counts = np.zeros((matches.classes, len(AREAS)), dtype=np.int64)
-    np.add.at(counts, matches.gt_label, matches.gt_count * copies[matches.gt_image, None])
-
-    table = np.full((len(THRESHOLDS), len(RECALLS), matches.classes, len(AREAS)), -1.0)
-    for k in np.flatnonzero(counts.any(axis=1)):
-        rows = taken[bounds[k] : bounds[k + 1]]
-        table[:, :, k, :] = _curve(matches.true[rows], matches.ignored[rows], counts[k])
-    return table
-
-
-def _curve(true: Array, ignored: Array, counts: Array) -> Array:
-    """Interpolated precision [T, R, A] of the detections of one class, best first; `counts` [A] ground truths."""
-    out = np.zeros((len(THRESHOLDS), len(RECALLS), len(AREAS)))
-    hits = np.cumsum(true, axis=0, dtype=np.float64)
-    misses = np.cumsum(~true & ~ignored, axis=0, dtype=np.float64)
-    precisions = hits / (misses + hits + np.spacing(1))
-    precisions = np.maximum.accumulate(precisions[::-1], axis=0)[::-1]
-    for a, count in enumerate(counts):
-        if count == 0:
-            out[:, :, a] = -1.0
-            continue
-        for t in range(len(THRESHOLDS)):
-            at = np.searchsorted(hits[:, t, a] / count, RECALLS, side="left")
-            reached = at < len(hits)
-            out[t, reached, a] = precisions[at[reached], t, a]
-    return out

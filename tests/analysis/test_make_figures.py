@@ -12,6 +12,7 @@ import torch
 from analysis_scripts import script
 from PIL import Image
 from running import experiment
+from scenes import detect
 
 from paa.assign import PAA
 from paa.assign.boundary import A, B, C, D
@@ -193,7 +194,7 @@ def test_figure_8_shows_detections_of_the_run(paa, shown):
     assert {kind for one in every for kind in one.kinds} <= {MATCHED, ALONE}
     with torch.no_grad():
         _, batch = paa.one(images[0])
-        best = paa.parts.postprocess(*paa.predict(batch), batch.sizes, paa.parts.auxiliary)[0]
+        best = detect(paa.parts.postprocess, *paa.predict(batch), batch.sizes, paa.parts.auxiliary)[0]
     assert every[0].scores.tolist() == pytest.approx(best.scores[: len(every[0].scores)].tolist())
     empty = drawn("8", shown)
     assert [axis.get_xlabel() for axis in empty.axes[1::2]] == ["0 of 0 match"] * 4  # untrained: none from 0.5 on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from scenes import detect
 from torch import Tensor
 
 from paa.anchors import AnchorGrid
@@ -74,5 +75,5 @@ def detected(
     logits = torch.tensor(scores).logit().view(1, -1, 1)
     predictions = Predictions(logits, torch.zeros(1, len(boxes), 4), torch.full((1, len(boxes)), quality).logit())
     sizes = torch.tensor([[64, 64]])
-    (found,) = parts.postprocess(predictions, anchors, sizes, parts.auxiliary, torch.tensor([[stored, stored]]))
+    (found,) = detect(parts.postprocess, predictions, anchors, sizes, parts.auxiliary, torch.tensor([[stored, stored]]))
     return found

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from lines import detected, row
+from scenes import detect
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
@@ -110,7 +111,7 @@ def test_test_padding(build, value, left):
     anchors = replace(row(boxes), inside=torch.tensor([[True, False]]))
     logits = torch.tensor([0.9, 0.8]).logit().view(1, -1, 1)
     said = Predictions(logits, torch.zeros(1, 2, 4), torch.zeros(1, 2))
-    (found,) = parts.postprocess(said, anchors, torch.tensor([[64, 64]]), parts.auxiliary)
+    (found,) = detect(parts.postprocess, said, anchors, torch.tensor([[64, 64]]), parts.auxiliary)
     assert len(found.boxes) == left
 
 

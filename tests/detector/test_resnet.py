@@ -138,11 +138,11 @@ def test_unreadable_weights(tmp_path: Path) -> None:
     with pytest.raises(OutOfRange, match="no such file"):
         ResNet(18, weights=str(tmp_path / "none.pth"))
     (tmp_path / "text.pth").write_text("not a checkpoint")
-    with pytest.raises(OutOfRange, match="cannot be read as tensors alone") as caught:
+    with pytest.raises(OutOfRange, match="cannot be read as tensors only") as caught:
         ResNet(18, weights=str(tmp_path / "text.pth"))
     assert "\n" not in str(caught.value)
     torch.save(Path("a"), tmp_path / "object.pth")
-    with pytest.raises(OutOfRange, match="cannot be read as tensors alone"):
+    with pytest.raises(OutOfRange, match="cannot be read as tensors only"):
         ResNet(18, weights=str(tmp_path / "object.pth"))
     torch.save([torch.ones(1)], tmp_path / "list.pth")
     with pytest.raises(OutOfRange, match="must hold a state dict"):

@@ -39,6 +39,19 @@ def test_forms(tmp_path: Path, value: Any, convention: str | None) -> None:
     assert all(torch.equal(found.state[name], STATE[name]) for name in STATE)
 
 
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, loads, load = saved(tmp_path, {**STATE, "convention": "caffe"}), [], torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **options: loads.append(args) or load(*args, **options))
+    first = read(path)
+    first.state.clear()
+    assert stated_convention(path) == "caffe"
+    assert read(path).state.keys() == STATE.keys()
+    assert len(loads) == 1
+    saved(tmp_path, {"other": torch.ones(5)})
+    assert read(path).state.keys() == {"other"}
+    assert len(loads) == 2
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -48,7 +61,7 @@ def test_forms(tmp_path: Path, value: Any, convention: str | None) -> None:
         ({"convention": "caffe"}, "must hold a state dict"),
         ({"state": STATE, "step": torch.ones(1), "epoch": 1}, "must hold a state dict"),
         ({"convention": "bgr", **STATE}, "states convention=bgr; it can be torchvision or caffe"),
-        ({"path": Path("a")}, "cannot be read as tensors alone"),
+        ({"path": Path("a")}, "cannot be read as tensors only"),
     ],
 )
 def test_what_is_no_state_dict(tmp_path: Path, value: Any, message: str) -> None:

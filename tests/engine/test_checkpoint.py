@@ -1,6 +1,9 @@
+import io
 import os
 import random
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -39,6 +42,25 @@ def test_a_state_survives_the_disk_without_pickled_code(tmp_path):
     assert torch.equal(loaded["optimizer"]["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"])
 
 
+SAVE = """
+import resource, sys, torch
+from pathlib import Path
+from paa.engine import checkpoint
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+state = {"weights": torch.ones(50_000_000)}
+checkpoint.save(Path(sys.argv[1]) / "small.pt", {"weights": torch.ones(1)})
+before = peak()
+checkpoint.save(Path(sys.argv[1]) / "large.pt", state)
+print(peak() - before)
+"""
+
+
+def test_a_checkpoint_is_not_held_in_memory_a_second_time(tmp_path):
+    done = subprocess.run([sys.executable, "-c", SAVE, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert (tmp_path / "large.pt").stat().st_size > 200e6
+    assert float(done.stdout) < 50, "MiB more than before, for a checkpoint of 190"
+
+
 class Payload:
     def __reduce__(self):
         return os.mkdir, ("executed",)
@@ -54,7 +76,7 @@ def test_a_corrupt_file_is_named_with_what_to_do(tmp_path, monkeypatch, damage):
     else:
         data = path.read_bytes()
         path.write_bytes({"truncated": data[: len(data) // 2], "empty": b"", "text": b"hello\n"}[damage])
-    with pytest.raises(ValueError, match="delete it to go on from the one before") as error:
+    with pytest.raises(ValueError, match="delete it to resume") as error:
         checkpoint.load(path)
     assert str(error.value).startswith(f"{path}: not a readable checkpoint (")
     assert "\n" not in str(error.value)
@@ -118,14 +140,15 @@ def _die(moment):
     elif moment == "before the old are removed":
         Checkpoints._all = kill
     else:
+        whole = torch.save
 
-        def half(path, data):
-            with files.replacing(path) as file:
-                file.write(data[: len(data) // 2])
-                file.flush()
-                kill()
+        def half(state, file):
+            whole(state, buffer := io.BytesIO())
+            file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+            file.flush()
+            kill()
 
-        checkpoint.files.write_bytes = half
+        torch.save = half
 
 
 def test_the_digest_is_of_names_types_shapes_and_values():

@@ -96,7 +96,7 @@ def test_what_resumes_loads_nothing(
             "finetune.from=nope: is no file, and as a run: there are no runs in runs; python -m paa.train makes one",
         ),
         ("a/b.pt", "finetune.from=a/b.pt: no such file; must be null, a finished run's id or the path of a file"),
-        ("text.pt", "finetune.from=text.pt: cannot be read as tensors alone"),
+        ("text.pt", "finetune.from=text.pt: cannot be read as tensors only"),
     ],
 )
 def test_what_is_no_start(value: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

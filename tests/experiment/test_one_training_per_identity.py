@@ -25,7 +25,7 @@ def test_a_corrupt_checkpoint_is_named(here, capsys):
     ended = train(capsys)
     assert ended.code == 1
     assert "00000002.pt: not a readable checkpoint" in ended.err
-    assert "delete it to go on from the one before" in ended.err
+    assert "delete it to resume" in ended.err
 
 
 def test_checkpoints_that_a_kill_right_after_the_record_left_are_removed(here, capsys):
