@@ -45,15 +45,22 @@ def collect(runs_dir: Path | str = "runs") -> pd.DataFrame:
 def scan(runs_dir: Path) -> Iterator[tuple[RunPaths, TrainingRecord, list[EvaluationRecord]]]:
     """Every finished training below `runs_dir` with its evaluations, by id. Warns as `collect` does."""
     for paths in runs(runs_dir):
-        try:
-            training = TrainingRecord.read(paths.record)
-            refuse_other(paths.record, training.train_id, paths.train_id)
-        except FileNotFoundError:  # not finished
-            continue
-        except BadRecord as error:
-            warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
-            continue
-        yield paths, training, list(evaluations(paths))
+        record = training(paths)
+        if record is not None:
+            yield paths, record, list(evaluations(paths))
+
+
+def training(paths: RunPaths) -> TrainingRecord | None:
+    """Return the record of a finished training, None if it is not finished. Warns as `collect` does."""
+    try:
+        record = TrainingRecord.read(paths.record)
+        refuse_other(paths.record, record.train_id, paths.train_id)
+    except FileNotFoundError:
+        return None
+    except BadRecord as error:
+        warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
+        return None
+    return record
 
 
 def evaluations(paths: RunPaths) -> Iterator[EvaluationRecord]:

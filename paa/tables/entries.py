@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from paa import keys
-from paa.store.errors import BadRecord
-from paa.store.frame import UnreadableRecord, refuse_other
+from paa.store.frame import UnreadableRecord, evaluations, training
 from paa.store.paths import RunPaths
 from paa.store.record import EvaluationRecord, TrainingRecord
-from paa.store.state import state
+from paa.store.status import run_status
 
 ERRORS = ("iou_error", "iou_error_positives")
 """Numbers of an evaluation that are not COCO's: errors of the predicted IoU."""
@@ -40,7 +39,7 @@ class Run:
     """One seed of a row.
 
     begun        whether anybody has ever started it.
-    missing      why there is no training record: "not run", "stopped at step 12 of 30"; "" if there is one.
+    missing      why there is no training record: "missing", "interrupted at step 12 of 30"; "" if there is one.
     training     the record of the finished training, else None.
     evaluations  {voting: record} on the split of the table, as far as they exist.
     matches      {voting: path} of the stored matches (`paa.evaluation.matches`), as far as they exist.
@@ -117,7 +116,7 @@ class Scores:
         return f"the evaluation server's numbers ({'; '.join(dict.fromkeys(each))})" if each else ""
 
     def missing(self) -> str:
-        """What is missing, "" if nothing: "seed 1: stopped at step 12 of 30"; without seeds if all are alike."""
+        """What is missing, "" if nothing: "seed 1: interrupted at step 12 of 30"; without seeds if all are alike."""
         texts = {run.seed: self._missing(run) for run in self.entry.runs}
         if len(set(texts.values())) == 1:
             return next(iter(texts.values()))
@@ -149,50 +148,29 @@ def entries(rows: Iterable[Any]) -> list[Entry]:
     out = []
     for (table, name), seeds in by_name.items():
         split = seeds[0].evaluations[0].split if seeds[0].evaluations else "val"
-        runs = tuple(_run(row, {e.voting: e.eval_id for e in row.evaluations if e.split == split}) for row in seeds)
+        runs = tuple(_run(row, split) for row in seeds)
         out.append(Entry(table, name, seeds[0].config, seeds[0].choices, split, runs))
     return out
 
 
-def _run(row: Any, eval_ids: Mapping[bool, str]) -> Run:
+def _run(row: Any, split: str) -> Run:
     paths: RunPaths = row.paths
-    training, missing, records = None, "", {}
-    try:
-        training = TrainingRecord.read(paths.record)
-        refuse_other(paths.record, training.train_id, paths.train_id)
-        records = _evaluations(paths, eval_ids, training.weights_sha256)
-    except FileNotFoundError:
-        missing = _unfinished(paths, keys.get(row.config, "schedule.steps"))
-    except BadRecord as error:
-        warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
-        training, missing = None, "its record cannot be read"
-    matches = {voting: paths.matches(record.eval_id) for voting, record in records.items()}
+    status = run_status(paths, steps=keys.get(row.config, "schedule.steps"))
+    missing = (
+        "its record cannot be read" if paths.finished else str(replace(status, host="", detail="", seconds_left=None))
+    )
+    record, records = training(paths), {}
+    if record is not None:
+        missing = ""
+        wanted = {e.eval_id for e in row.evaluations if e.split == split}
+        for found in evaluations(paths):
+            if found.eval_id not in wanted:
+                continue
+            if found.weights_sha256 == record.weights_sha256:
+                records[found.voting] = found
+            else:
+                path = paths.evaluation(found.eval_id)
+                warnings.warn(f"{path}: evaluated other weights; left out", UnreadableRecord, stacklevel=2)
+    matches = {voting: paths.matches(found.eval_id) for voting, found in records.items()}
     there = {voting: path for voting, path in matches.items() if path.exists()}
-    return Run(row.seed, paths.train_id, paths.folder.exists(), missing, training, records, there)
-
-
-def _evaluations(paths: RunPaths, eval_ids: Mapping[bool, str], weights_sha256: str) -> dict[bool, EvaluationRecord]:
-    """The evaluations of these weights, {voting: record}, as far as they exist."""
-    out = {}
-    for voting, eval_id in eval_ids.items():
-        path = paths.evaluation(eval_id)
-        try:
-            record = EvaluationRecord.read(path)
-            refuse_other(path, record.train_id, paths.train_id)
-            refuse_other(path, record.eval_id, eval_id)
-            if record.weights_sha256 != weights_sha256:
-                raise BadRecord(f"{path}: of other weights than the training ended with (their SHA-256 differs)")
-            out[voting] = record
-        except FileNotFoundError:
-            continue
-        except BadRecord as error:
-            warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
-    return out
-
-
-def _unfinished(paths: RunPaths, steps: Any) -> str:
-    """Say how far a training without a record is: "not run", "running, step 400 of 2500", "failed at step 12 of 30"."""
-    if not paths.folder.exists():
-        return "not run"
-    where = state(paths)
-    return f"{where.kind}{',' if where.kind == 'running' else ' at'} step {where.step or 0} of {steps}"
+    return Run(row.seed, paths.train_id, status.kind != "missing", missing, record, records, there)

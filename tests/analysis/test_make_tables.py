@@ -172,7 +172,7 @@ def test_rows_find_their_runs_by_what_they_come_to(trained, capsys):
     for row, boundary in {"c": "C", "paa": "C", "fnp_3": "FNP"}.items():
         assert ap[row]["seeds"] == "0 1"
         assert [float(v) for v in ap[row]["values"].split()] == pytest.approx(list(recorded[boundary].values()))
-    assert {ap[row]["missing"] for row in ("a", "fsr_0.3")} == {"not run"}
+    assert {ap[row]["missing"] for row in ("a", "fsr_0.3")} == {"missing"}
     assert ap["fnp_3"]["reference"] == "paa"
     theirs = [recorded["FNP"][seed] - recorded["C"][seed] for seed in (0, 1)]
     assert float(ap["fnp_3"]["difference"]) == pytest.approx(sum(theirs) / 2, abs=1e-9)
@@ -195,7 +195,7 @@ def test_other_settings_are_other_rows_and_the_runs_that_there_are_are_named(tra
     out, err = capsys.readouterr()
     assert "No row of a table has been run with recipe=smoke." in err
     assert f"Runs of this recipe that were asked for with {' '.join(SETTINGS)}: 4" in err
-    assert "not run" in out
+    assert "missing" in out
     assert make_tables.main([]) == 0
     out, err = capsys.readouterr()
     assert "Runs of other recipes: --recipe smoke (4)" in err
@@ -220,7 +220,7 @@ def test_rows_of_data_that_are_elsewhere_show_what_is_published(few, tmp_path, c
     out, err = capsys.readouterr()
     assert "No row of a table has been run with recipe=coco_2x" in err
     (line,) = (line for line in out.splitlines() if line.startswith("PAA ResNet-101 "))
-    assert "not run" in line
+    assert "missing" in line
     assert "split test-dev" in out
     assert "53.5" in out
     assert "warning: table3=resnext152_32x8d_dcn is left out: " in err

@@ -39,7 +39,7 @@ SHEET = Sheet(
         ),
         Block("", ("empty", "Δ × “q”"), (), (False, True)),
     ),
-    ("arXiv 2007.08103 sec 4.2; github.com/kkhoot/PAA/issues/2 (2020)", "seed 1: stopped at step 12 of 30"),
+    ("arXiv 2007.08103 sec 4.2; github.com/kkhoot/PAA/issues/2 (2020)", "seed 1: interrupted at step 12 of 30"),
     ("Ours: recipe mini.",),
     ("different commits: a in 1 runs; b in 1",),
 )

@@ -214,6 +214,12 @@ class Made:
         return entries(row for row in self.rows if row.table in tables)
 
 
+def checkpoint(run: Path, step: int) -> None:
+    """What an interrupted run leaves, as far as its status depends on it."""
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / f"{step:06d}.pt").touch()
+
+
 def made(folder: Path) -> Made:
     """Rows of Tables 1, 2 and 4: some finished, one in part, some not run; the detectors rank as in the paper."""
     out = Made(folder)
@@ -227,8 +233,7 @@ def made(folder: Path) -> Made:
     out.row("table1", "fsr_0.1", boundary="fsr", t=0.1, over="anchors")
     out.row("table1", "fsr_0.3", 1000, boundary="fsr", t=0.3, over="anchors")
     out.row("table1", "paa", 2, training="paa")
-    (folder / "tfnp_5_1").mkdir()
-    (folder / "tfnp_5_1" / "metrics.jsonl").write_text('{"step": 12, "loss": 1.5}\n')
+    checkpoint(folder / "tfnp_5_1", 12)
 
     for assign, auxiliary, error in _modules():
         training = "paa" if (assign, auxiliary) == ("paa", "iou") else None

@@ -66,7 +66,7 @@ def test_one_seed_decides_nothing(judge, sides):
 
 def test_what_has_not_been_run_is_named(judge, sides):
     found = judge.higher("x", difference(sides["absent"], sides["good"]))
-    assert (found.verdict, found.why, found.estimate) == (UNDECIDED, "absent: not run", None)
+    assert (found.verdict, found.why, found.estimate) == (UNDECIDED, "absent: missing", None)
     assert judge.alike("x", Side("K 3", None), sides["good"]).why == "K 3: no such row"
 
 

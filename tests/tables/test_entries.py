@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from made import Made
+from made import Made, checkpoint
 
 from paa.store.frame import UnreadableRecord
 from paa.store.lock import acquire
@@ -25,15 +25,11 @@ def test_summaries_are_of_a_sample():
 def test_a_row_tells_how_far_each_seed_is(tmp_path):
     runs = Made(tmp_path)
     runs.row("table1", "x", 2, seeds=(0, 1, 2, 3), done=(0,))
-    (tmp_path / "tx_1").mkdir()
-    (tmp_path / "tx_1" / "metrics.jsonl").write_text('{"step": 7}\n{"step": 12}\n{"st')
+    checkpoint(tmp_path / "tx_1", 12)
     (tmp_path / "tx_2").mkdir()
     with acquire(tmp_path / "tx_2" / "lock", if_locked="skip"):
         (entry,) = runs.entries("table1")
-    assert (
-        entry.scores(False).missing()
-        == "seed 1: stopped at step 12 of 30; seed 2: running, step 0 of 30; seed 3: not run"
-    )
+    assert entry.scores(False).missing() == "seed 1: interrupted at step 12 of 30; seed 2: running; seed 3: missing"
     assert list(entry.scores(False).values("AP")) == [0]
     assert entry.scores(False).summary("AP").n == 1
     assert [run.begun for run in entry.runs] == [True, True, True, False]
@@ -58,7 +54,7 @@ def test_an_evaluation_of_another_run_or_of_other_weights_is_left_out(tmp_path):
         (entry,) = runs.entries("table1")
     assert list(entry.scores(False).values("AP")) == [0]
     runs.rewrite("tx_1", True, weights_sha256="e" * 64)
-    with pytest.warns(UnreadableRecord, match="of other weights than the training ended with"):
+    with pytest.warns(UnreadableRecord, match="evaluated other weights"):
         (entry,) = runs.entries("table1")
     assert list(entry.scores(True).values("AP")) == [0]
 
@@ -67,7 +63,7 @@ def test_of_seeds_that_are_all_alike_one_phrase_is_enough(tmp_path):
     runs = Made(tmp_path)
     runs.row("table1", "x")
     (entry,) = runs.entries("table1")
-    assert entry.scores(True).missing() == "not run"
+    assert entry.scores(True).missing() == "missing"
     assert entry.scores(True).summary("AP") is None
     assert entry.scores(True).matches() == {}
 

@@ -49,8 +49,8 @@ def test_csv_has_all_seeds_and_no_number_that_was_not_measured(texts):
         assert len(row["values"].split()) == int(row["n"])
     by_row = {row["row"]: row for row in found if row["metric"] == "AP"}
     partly = [by_row["fnp_5"][name] for name in ("n", "wanted", "seeds", "missing")]
-    assert partly == ["1", "2", "0", "seed 1: stopped at step 12 of 30"]
-    assert [by_row["fsr_0.1"][name] for name in ("mean", "missing", "difference")] == ["", "not run", ""]
+    assert partly == ["1", "2", "0", "seed 1: interrupted at step 12 of 30"]
+    assert [by_row["fsr_0.1"][name] for name in ("mean", "missing", "difference")] == ["", "missing", ""]
     assert by_row["fsr_0.3"]["published"] == "fails"
     values = [float(v) for v in by_row["paa"]["values"].split()]
     assert float(by_row["paa"]["mean"]) == pytest.approx(sum(values) / 2)
@@ -63,7 +63,7 @@ def test_claims_as_csv_have_all_digits_of_each_comparison(texts):
     decided = next(row for row in found if row["difference"])
     assert float(decided["difference"]) == pytest.approx(sum(map(float, decided["by_seed"].split())) / 2)
     assert decided["paired_seeds"] == "0 1"
-    assert next(row for row in found if row["comparison"] == "K 15 − K 9")["why"] == "K 15: not run"
+    assert next(row for row in found if row["comparison"] == "K 15 − K 9")["why"] == "K 15: missing"
 
 
 def test_markdown_rows_have_as_many_cells_as_their_heading(texts):
