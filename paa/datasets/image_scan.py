@@ -1,7 +1,7 @@
-"""What can be known of image files before training: size, orientation, colors, and whether they decode at all.
+"""Scan image files before training: size, orientation, colors, and whether they decode at all.
 
-Looking at a file is remembered by its path, size and time of change, so that it is done once for a data set and not
-once for a run.
+What is known of a file is remembered by its path, size and time of change, so that it is read once for a data set and
+not once for a run.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ImageInfo:
 
 
 def inspect(path: Path, level: str) -> ImageInfo:
-    """Looks at one file.
+    """Inspect one file.
 
     A JPEG is decoded at an eighth of its size, which reads all of it at a fraction of the cost. A PNG is always read
     whole: its orientation may stand behind its pixels.
@@ -66,53 +66,44 @@ def inspect(path: Path, level: str) -> ImageInfo:
             if level == "decode":
                 if isinstance(image, JpegImagePlugin.JpegImageFile):
                     image.draft(None, (max(size[0] // 8, 1), max(size[1] // 8, 1)))
-                to_rgb(_loaded(image))
+                image.load()
+                to_rgb(image)
             return ImageInfo("", level, size, orientation_of(image), colors)
     except BROKEN as error:
         unread = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
         return ImageInfo(reason(error), "" if unread else level)
 
 
-def _loaded(image: Image.Image) -> Image.Image:
-    image.load()
-    return image
-
-
 def scan(
     folder: Path, names: Sequence[str], level: str, cache_dir: str | Path | None = None, *, quiet: bool = False
 ) -> list[ImageInfo]:
-    """What is known of the files `names` below `folder`, by looking where it is not remembered.
+    """Return what is known of the files `names` below `folder`, by looking where it is not remembered.
 
     level      see LEVELS; what was remembered from all of a file also tells of its header.
-    cache_dir  folder of the cache; the user's cache folder where None. One that cannot be read or written is left
-               alone.
-    Shows its progress on stderr when there is much to do, unless `quiet`. Interrupted, it remembers what it has seen.
+    cache_dir  folder of the cache; the user's cache folder where None. One that cannot be read or written is
+               ignored.
+    Shows its progress on stderr when there is much to do, unless `quiet`. What was seen before an interrupt is kept.
     """
     memory = _Memory(folder, cache_dir)
     states = [_state(folder / name) for name in names]
     found = [memory.get(name, state, level) for name, state in zip(names, states, strict=True)]
-    unknown = [i for i, fact in enumerate(found) if fact is None]
+    unknown = [i for i, info in enumerate(found) if info is None]
     what = f"checking the images of {folder}"
 
     def one(i: int) -> tuple[int, ImageInfo]:
         return i, inspect(folder / names[i], level)
 
-    pool = ThreadPoolExecutor(_threads())  # threads: PIL reads and decodes outside of Python's lock
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16))  # threads: PIL reads and decodes outside of Python's lock
     try:
-        for done, (i, fact) in enumerate(track(pool.map(one, unknown), what, len(unknown), quiet=quiet), start=1):
-            found[i] = fact
-            memory.put(names[i], states[i], fact)
+        for done, (i, info) in enumerate(track(pool.map(one, unknown), what, len(unknown), quiet=quiet), start=1):
+            found[i] = info
+            memory.put(names[i], states[i], info)
             if done % _SAVE_EVERY == 0:
                 memory.save()
     finally:
         pool.shutdown(cancel_futures=True)
         memory.save()
-    return [fact for fact in found if fact is not None]
-
-
-def _threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 16)
+    return [info for info in found if info is not None]
 
 
 def _state(path: Path) -> list[int] | None:
@@ -125,7 +116,7 @@ def _state(path: Path) -> list[int] | None:
 
 
 class _Memory:
-    """Facts of the files of one folder, in one file of the cache."""
+    """What is known of the files of one folder, in one file of the cache."""
 
     def __init__(self, folder: Path, cache_dir: str | Path | None) -> None:
         place = str(folder.resolve())
@@ -141,14 +132,14 @@ class _Memory:
             if state is None or row[0] != state:
                 return None
             problem, known, size, orientation, colors = row[1]
-            fact = ImageInfo(str(problem), str(known), (int(size[0]), int(size[1])), int(orientation), str(colors))
+            info = ImageInfo(str(problem), str(known), (int(size[0]), int(size[1])), int(orientation), str(colors))
         except (TypeError, ValueError, IndexError, KeyError):
             return None
-        return fact if fact.level in ("decode", level) else None
+        return info if info.level in ("decode", level) else None
 
-    def put(self, name: str, state: list[int] | None, fact: ImageInfo) -> None:
-        if state is not None and fact.level:
-            self._new[name] = [state, list(astuple(fact))]
+    def put(self, name: str, state: list[int] | None, info: ImageInfo) -> None:
+        if state is not None and info.level:
+            self._new[name] = [state, list(astuple(info))]
 
     def save(self) -> None:
         """Adds what is new to what others may have written since."""

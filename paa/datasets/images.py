@@ -1,4 +1,4 @@
-"""Decoding an image file to RGB, turned as its EXIF tag and the annotation file have it."""
+"""Decode an image file to RGB, turned as its EXIF tag and the annotation file state."""
 
 from __future__ import annotations
 
@@ -46,21 +46,20 @@ _TURNS = {
 
 
 def decode(index: CocoIndex, i: int) -> Image.Image:
-    """The image at position i, as RGB uint8 of the size that the annotation file states.
+    """Decode the image at position i to RGB uint8 of the size that the annotation file states.
 
     Of several frames it is the first; it is turned as `index.exif` says. Raises ImageError, naming file and id, where
     the file is missing, cannot be decoded or has another size.
     """
-    path, identity = index.image_path(i), int(index.image_ids[i])
     try:
-        with Image.open(path) as file:
+        with Image.open(index.image_path(i)) as file:
             file.load()
             orientation = 1 if index.exif == "ignore" else orientation_of(file)
             image = to_rgb(file)
     except FileNotFoundError:
         raise ImageError(missing(index, i)) from None
     except BROKEN as error:
-        raise ImageError(f"{path}: cannot be decoded ({reason(error)}), image id {identity} of {index.path}") from None
+        raise ImageError(undecodable(index, i, reason(error))) from None
     turn = orientation_for(index.exif, orientation, image.size, stated(index, i))
     if turn is None:
         raise ImageError(wrong_size(index, i, image.size, orientation))
@@ -68,7 +67,7 @@ def decode(index: CocoIndex, i: int) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any image as RGB of 8 bits.
+    """Convert any image to RGB of 8 bits.
 
     Alpha is left out, not blended, as OpenCV and most training code do; palettes are looked up; of 16 bits the upper
     eight count (PIL's own conversion cuts at 255, which makes such images white); inverted CMYK, as Adobe writes it
@@ -89,7 +88,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, that an open file states; 1 where it states none, or nonsense.
+    """Return the EXIF orientation, 1 to 8, that an open file states; 1 where it states none, or nonsense.
 
     TIFF always gives 1: PIL itself turns such files.
     """
@@ -100,7 +99,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def orientation_for(exif: str, orientation: int, size: tuple[int, int], stated: tuple[int, int]) -> int | None:
-    """The orientation to apply to pixels of `size` (w, h) so that they have the `stated` size; None where none does.
+    """Return the orientation that gives pixels of `size` (w, h) the `stated` size; None where none does.
 
     exif  "ignore": none is applied (pycocotools, authors' code). "apply": the file's own. "auto": the file's own where
           the stated size allows it, as viewers and annotation tools show it; else none, if the stated size is that of
@@ -113,17 +112,17 @@ def orientation_for(exif: str, orientation: int, size: tuple[int, int], stated: 
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """The image as a viewer shows it that reads EXIF orientation 1 to 8."""
+    """Turn the image as a viewer does that reads EXIF orientation 1 to 8."""
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def stated(index: CocoIndex, i: int) -> tuple[int, int]:
-    """(width, height) of the image at position i, as the annotation file has them."""
+    """Return (width, height) of the image at position i, as the annotation file has them."""
     return int(index.widths[i]), int(index.heights[i])
 
 
 def reason(error: BaseException) -> str:
-    """What PIL says of a file, in a line and without the file's name, which the message has already."""
+    """Return what PIL says of a file, in a line and without the file's name, which the message has already."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image of a known kind"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -131,12 +130,17 @@ def reason(error: BaseException) -> str:
 
 
 def missing(index: CocoIndex, i: int) -> str:
-    """The line about the image at position i whose file is not there."""
+    """Return the line about the image at position i whose file is not there."""
     return f"{index.image_path(i)}: no such file, image id {int(index.image_ids[i])} of {index.path}"
 
 
+def undecodable(index: CocoIndex, i: int, why: str) -> str:
+    """Return the line about the image at position i whose file cannot be decoded."""
+    return f"{index.image_path(i)}: cannot be decoded ({why}), image id {int(index.image_ids[i])} of {index.path}"
+
+
 def wrong_size(index: CocoIndex, i: int, size: tuple[int, int], orientation: int) -> str:
-    """The line about the image at position i whose pixels have another size (w, h) than the annotation file states."""
+    """Return the line about the image at position i whose size (w, h) is not the one that the annotations state."""
     width, height = stated(index, i)
     note = f" (EXIF orientation {orientation}, data.exif={index.exif})" if orientation > 1 else ""
     return (

@@ -1,6 +1,6 @@
 """Batches from an index: the same, bit for bit, on any number of worker processes.
 
-An image's randomness depends on (seed, epoch, its position) alone, and the order of batches on the sampler alone, so it
+An image's randomness depends only on (seed, epoch, its position), and the order of batches only on the sampler, so it
 does not matter which process prepares what. Of several processes that train together each gets its share of every
 batch, padded to the size that the whole batch has: GroupNorm sees the padding, and the same images must give the same
 losses.
@@ -42,16 +42,6 @@ _WORKERS: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
-class _Item:
-    image: Tensor
-    original: tuple[int, int]
-    boxes: Tensor
-    labels: Tensor
-    image_id: int
-    room: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class _Refusal:
     """A DataError on its way out of a worker, where an exception would arrive with the worker's traceback."""
 
@@ -72,56 +62,53 @@ class _Images(Dataset[Any]):
     ) -> None:
         self.index, self.truths, self.transforms, self.seed, self.share = index, truths, transforms, seed, share
 
-    def __getitems__(self, samples: Sequence[Sample]) -> list[_Item | _Refusal]:
-        """The items of a batch, or of this process's share of it."""
-        if self.share is None:
-            return [self._item(sample, (1, 1)) for sample in samples]
-        sizes = [self._size(sample) for sample in samples]
-        room = max(height for height, _ in sizes), max(width for _, width in sizes)
-        return [self._item(sample, room) for sample in samples[self.share(len(samples))]]
+    def __getitems__(self, samples: Sequence[Sample]) -> dict[str, Any] | _Refusal:
+        """Prepare a batch, or this process's share of it, for transit between processes.
+
+        Only the images travel as a tensor, through shared memory; the small rest travels by value and so holds no file
+        descriptor, however many batches a caller keeps.
+        """
+        room = (1, 1)
+        if self.share is not None:
+            room_h, room_w = zip(*(self._size(sample) for sample in samples), strict=True)
+            room, samples = (max(room_h), max(room_w)), samples[self.share(len(samples))]
+        try:
+            images, boxes, labels, original = zip(*(self._item(sample) for sample in samples), strict=True)
+        except DataError as error:
+            return _Refusal(str(error), type(error))
+        targets = Targets.pad(list(boxes), list(labels))
+        return {
+            "images": pad(images, room=room),
+            "sizes": np.array([image.shape[1:] for image in images], dtype=np.int64),
+            "original": np.array(original, dtype=np.int64),
+            "boxes": targets.boxes.numpy(),
+            "labels": targets.labels.numpy(),
+            "valid": targets.valid.numpy(),
+            "ids": tuple(int(self.index.image_ids[i]) for _, i in samples),
+        }
+
+    def _item(self, sample: Sample) -> tuple[Tensor, Tensor, Tensor, tuple[int, int]]:
+        """Input, boxes, labels and stored (height, width) of an image."""
+        image = decode(self.index, sample[1])
+        boxes, labels = self.truths.of(sample[1])
+        pixels, boxes = self._transform(sample)(image, boxes, self._rng(sample))
+        return pixels, boxes, labels, (image.height, image.width)
 
     def _size(self, sample: Sample) -> tuple[int, int]:
-        _, i = sample
-        height, width = int(self.index.heights[i]), int(self.index.widths[i])
+        height, width = int(self.index.heights[sample[1]]), int(self.index.widths[sample[1]])
         return self._transform(sample).size(height, width, self._rng(sample))
 
     def _transform(self, sample: Sample) -> Transform:
-        epoch, _ = sample
-        return self.transforms[max(_TEST - epoch, 0)]
+        return self.transforms[max(_TEST - sample[0], 0)]
 
     def _rng(self, sample: Sample) -> Rng | None:
         epoch, i = sample
         return None if epoch <= _TEST else Rng(AUGMENT, self.seed, epoch, i)
 
-    def _item(self, sample: Sample, room: tuple[int, int]) -> _Item | _Refusal:
-        _, i = sample
-        try:
-            image = decode(self.index, i)
-        except DataError as error:
-            return _Refusal(str(error), type(error))
-        boxes, labels = self.truths.of(i)
-        pixels, boxes = self._transform(sample)(image, boxes, self._rng(sample))
-        return _Item(pixels, (image.height, image.width), boxes, labels, int(self.index.image_ids[i]), room)
 
-
-def collate(items: Sequence[_Item | _Refusal]) -> dict[str, Any] | _Refusal:
-    """One batch in transit. Only the images travel as a tensor, through shared memory; the small rest travels by value
-    and so holds no file descriptor, however many batches a caller keeps.
-    """
-    for item in items:
-        if isinstance(item, _Refusal):
-            return item
-    good = [item for item in items if isinstance(item, _Item)]
-    targets = Targets.pad([item.boxes for item in good], [item.labels for item in good])
-    return {
-        "images": pad([item.image for item in good], room=good[0].room),
-        "sizes": np.array([item.image.shape[1:] for item in good], dtype=np.int64),
-        "original": np.array([item.original for item in good], dtype=np.int64),
-        "boxes": targets.boxes.numpy(),
-        "labels": targets.labels.numpy(),
-        "valid": targets.valid.numpy(),
-        "ids": tuple(item.image_id for item in good),
-    }
+def _unchanged(batch: Any) -> Any:
+    """Stand in for DataLoader's collate function: `__getitems__` gives whole batches."""
+    return batch
 
 
 def train_batches(
@@ -134,23 +121,20 @@ def train_batches(
     workers: int = 0,
     truths: TrainingBoxes | None = None,
     pin_memory: bool = False,
-    context: str | None = None,
     share: Callable[[int], slice] | None = None,
 ) -> Iterator[Batch]:
-    """Training batches `start_step` ... `steps` - 1 of the sampler.
+    """Return training batches `start_step` ... `steps` - 1 of the sampler.
 
-    truths   the boxes to train on; `training_boxes(index, legacy=transform.legacy)` where None.
-    workers  processes that prepare batches, started by this call; 0: the caller's own.
+    truths      the boxes to train on; `training_boxes(index, legacy=transform.legacy)` where None.
+    workers     processes that prepare batches, started by this call; 0: the caller's own.
     pin_memory  page-locks images on their way to a GPU.
-    context  how workers start; None: "fork" on Linux, else the platform's way.
-    share    which of so many images of a batch this process gets, of several that train together; None: all.
+    share       which of so many images of a batch this process gets, of several that train together; None: all.
     Iterating raises DataError, one line with file and id, for an image that cannot be read.
     """
     checks.integer("steps", steps, low=0)
     checks.integer("start_step", start_step, low=0, high=steps)
     data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), [transform], sampler.seed, share)
-    batches = _Slice(sampler, start_step, steps)
-    return _run(data, batches, workers, pin_memory, context)
+    return _run(data, _Slice(sampler, start_step, steps), workers, pin_memory)
 
 
 def test_batches(
@@ -160,18 +144,15 @@ def test_batches(
     *,
     workers: int = 0,
     truths: TrainingBoxes | None = None,
-    pin_memory: bool = False,
-    context: str | None = None,
     part: slice = slice(None),
 ) -> Iterator[Batch]:
-    """Every image of `index` once, unmirrored; wide images first, then the others, so that little is padded.
+    """Return every image of `index` once, not mirrored; wide images first, then the others, so that little is padded.
 
     The last batch of either kind may be smaller. part: which of the batches, of several processes that evaluate
     together. Other arguments and errors as `train_batches`.
     """
     data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), [transform], 0)
-    batches = [[(_TEST, i) for i in images] for images in _chunks(index, batch_size)]
-    return _run(data, batches[part], workers, pin_memory, context)
+    return _run(data, [[(_TEST, i) for i in images] for images in _chunks(index, batch_size)[part]], workers)
 
 
 @dataclass(frozen=True)
@@ -198,7 +179,7 @@ def scaled_batches(
     """
     plan = [batch for images in _chunks(index, batch_size)[part] for batch in _at_all_scales(index, transforms, images)]
     data = _Images(index, training_boxes(index, legacy=transforms[0].legacy), transforms, 0)
-    batches = _run(data, [[(_TEST - scale, i) for i in images] for scale, images, _ in plan], workers, False, None)
+    batches = _run(data, [[(_TEST - scale, i) for i in images] for scale, images, _ in plan], workers)
     for (scale, _, last), batch in zip(plan, batches, strict=True):
         yield ScaledBatch(batch, scale, last)
 
@@ -254,25 +235,20 @@ class _Slice:
     start: int
     stop: int
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
     def __iter__(self) -> Iterator[list[Sample]]:
-        return islice(self.sampler.iter_from(self.start), len(self))
+        return islice(self.sampler.iter_from(self.start), self.stop - self.start)
 
 
-def _run(data: _Images, batches: Any, workers: int, pin_memory: bool, context: str | None) -> Iterator[Batch]:
+def _run(data: _Images, batches: Any, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
     checks.integer("workers", workers, low=0)
-    if context is None and sys.platform == "linux":
-        context = "fork"
     loader = DataLoader(
         data,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_unchanged,
         pin_memory=pin_memory,
         worker_init_fn=_quiet_worker,
-        multiprocessing_context=context if workers else None,
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         generator=torch.Generator(),  # else starting workers would draw from the training's own random state
     )
     before = set(multiprocessing.active_children())
@@ -284,8 +260,8 @@ def _run(data: _Images, batches: Any, workers: int, pin_memory: bool, context: s
 
 @atexit.register
 def _end_workers() -> None:
-    """Ends workers that an exception kept alive: at its exit Python would ask them by SIGTERM, to which they are deaf,
-    and wait for ever.
+    """End workers that an exception kept alive: at its exit Python would send them SIGTERM, which they ignore, and wait
+    forever.
     """
     for worker in _WORKERS & set(multiprocessing.active_children()):
         worker.kill()
@@ -297,7 +273,7 @@ _ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "S
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Keeps those signals back from this thread, and from processes that it starts, until the end: one that came to a
+    """Block those signals in this thread, and in processes that it starts, until the block ends: one that came to a
     worker before `_quiet_worker` had run would end it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
@@ -311,8 +287,8 @@ def _signals_held() -> Iterator[None]:
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread, and deaf to the signals with which a run is ended or told to save: its main process sees to them, and
-    needs its workers for the step that it finishes. A worker ends when its main process does, however that ends.
+    """Use one thread, and ignore the signals with which a run is ended or told to save: its main process handles them,
+    and needs its workers for the step that it finishes. A worker ends when its main process does, however that ends.
     """
     torch.set_num_threads(1)
     for number in _ENDING:

@@ -8,6 +8,7 @@ permutation. All of it follows from (seed, epoch): any step can be asked for wit
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
@@ -64,21 +65,7 @@ class TrainSampler:
     def epoch_of(self, step: int) -> int:
         """The epoch in which batch `step` becomes full."""
         checks.integer("step", step, low=0)
-        low, high = 0, (step + 1) * 2 * self.batch_size
-        while low < high:
-            middle = (low + high) // 2
-            if self._until(middle + 1) > step:
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
-    def batch(self, step: int) -> list[Sample]:
-        """Batch number `step`, from 0."""
-        epoch = self.epoch_of(step)
-        epochs, positions = self._batches_of(epoch)
-        at = step - self._until(epoch)
-        return list(zip(epochs[at].tolist(), positions[at].tolist(), strict=True))
+        return bisect_right(range((step + 1) * 2 * self.batch_size), step, key=lambda epoch: self._until(epoch + 1))
 
     def iter_from(self, step: int) -> Iterator[list[Sample]]:
         """Batches `step`, `step` + 1, ... without end."""

@@ -1,4 +1,4 @@
-"""What is in a split: counts, sizes, colors, what is wrong, and which ground truths no anchor can match.
+"""Survey a split: counts, sizes, colors, what is wrong, and which ground truths no anchor can match.
 
 Legend: G boxes that training sees. Sizes are those at the network's input.
 """
@@ -69,7 +69,7 @@ def survey(
     *,
     rule: str = "clip",
 ) -> Survey:
-    """Looks through a split that was read with on_invalid="drop".
+    """Survey a split that was read with on_invalid="drop".
 
     known      what is known of the image files, of every image or of none.
     transform  gives the size at the network's input: of several short sides the largest.
@@ -84,6 +84,7 @@ def survey(
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1).numpy()
     best = best_iou(boxes, image, sizes, grid)
     poor = np.flatnonzero(best <= 0 if floor == 0 else best < floor)
+    small, large = (float(part.sum() / max(len(areas), 1)) for part in (areas < SMALL, areas >= MEDIUM))
     longer = np.sort(np.maximum(index.widths, index.heights))
     per_class = np.bincount(truths.labels.numpy(), minlength=index.classes)
     return Survey(
@@ -94,18 +95,18 @@ def survey(
         no_area=truths.dropped,
         sides=(int(longer[0]), int(longer[len(longer) // 2]), int(longer[-1])),
         classes=list(zip(index.category_names, per_class.tolist(), strict=True)),
-        shares=_shares(areas),
+        shares=(small, 1 - small - large, large) if len(areas) else (0.0, 0.0, 0.0),
         unmatched=len(poor),
         first_unmatched=_named(index, truths, image, int(poor[0]), float(best[poor[0]])) if len(poor) else "",
-        colors=dict(Counter(fact.colors for fact in known)),
-        tagged=dict(sorted(Counter(fact.orientation for fact in known if fact.orientation > 1).items())),
+        colors=dict(Counter(info.colors for info in known)),
+        tagged=dict(sorted(Counter(info.orientation for info in known if info.orientation > 1).items())),
         turned=dict(sorted(Counter(turn for _, turn in applied_orientations(index, known)).items())) if known else {},
         invalid=index.invalid,
     )
 
 
 def best_iou(boxes: Tensor, image: np.ndarray, sizes: np.ndarray, grid: AnchorGrid) -> np.ndarray:
-    """[G] the largest IoU of each box with the anchors of its image, which the padding is not part of.
+    """Return [G]: the largest IoU of each box with the anchors of its image, which the padding is not part of.
 
     boxes [G, 4] xyxy at the network's input, image [G] int64 positions ascending, sizes [I, 2] (h, w) of the inputs.
     """
@@ -130,13 +131,6 @@ def _anchors(grid: AnchorGrid, height: int, width: int) -> Tensor:
     return anchors.boxes[anchors.inside[0]]
 
 
-def _shares(areas: np.ndarray) -> tuple[float, float, float]:
-    if not len(areas):
-        return 0.0, 0.0, 0.0
-    small, large = float((areas < SMALL).mean()), float((areas >= MEDIUM).mean())
-    return small, 1 - small - large, large
-
-
 def _named(index: CocoIndex, truths: TrainingBoxes, image: np.ndarray, row: int, iou: float) -> str:
     i = int(image[row])
     x1, y1, x2, y2 = truths.boxes[row].tolist()
@@ -145,45 +139,33 @@ def _named(index: CocoIndex, truths: TrainingBoxes, image: np.ndarray, row: int,
 
 
 def format_survey(one: Survey, floor: float, size: Callable[[], str]) -> list[str]:
-    """A survey as text; `size` tells what the network's input is."""
-    with_boxes = sorted((c for c in one.classes if c[1]), key=lambda c: -c[1])
+    """Return a survey as lines of text; `size` describes the network's input."""
+    with_boxes = [f"{name} {count}" for name, count in sorted(one.classes, key=lambda c: -c[1]) if count]
     without = [name for name, count in one.classes if not count]
-    total = max(one.boxes, 1)
+    small, middle, large = one.sides
+    sides = f"{small}" if small == large else f"{small} to {large}, median {middle}"
     of_area = f", {one.no_area} without area (dropped)" if one.no_area else ""
+    does = "overlaps it" if floor == 0 else f"reaches IoU {floor:g} with it"
+    unmatched = f"none: every box has an anchor that {does}"
+    if one.unmatched:
+        part = one.unmatched / max(one.boxes, 1)
+        unmatched = f"{one.unmatched} boxes ({part:.1%}), no anchor {does}; first: {one.first_unmatched}"
     rows = [
-        ("images", f"{one.images}, {one.empty} without a box; longer side {_range(one.sides)} pixels"),
+        ("images", f"{one.images}, {one.empty} without a box; longer side {sides} pixels"),
         ("boxes", f"{one.boxes}, {one.crowds} crowds{of_area}"),
-        ("classes", f"{len(one.classes)}: {_few([f'{n} {c}' for n, c in with_boxes])}"),
+        ("classes", f"{len(one.classes)}: {_few(with_boxes)}"),
         *([("", f"without a box: {', '.join(without)}")] if without else []),
         ("sizes", "small {:.0%}, medium {:.0%}, large {:.0%}".format(*one.shares) + f" at {size()}"),
-        ("no anchor", _unmatched(one, floor, total)),
+        ("no anchor", unmatched),
     ]
     if one.colors:
+        tagged = ", ".join(f"{number} in {count}" for number, count in one.tagged.items())
+        exif = f"orientation {tagged} images; {sum(one.turned.values())} images are turned"
         rows.append(("colors", _few([f"{mode} {n}" for mode, n in sorted(one.colors.items())])))
-        rows.append(("EXIF", _exif(one)))
-    rows += [("invalid" if at == 0 else "", f"{f.count} {f.kind}") for at, f in enumerate(one.invalid)]
-    text = [f"  {name:<10}{value}" for name, value in rows]
-    for at, finding in enumerate(one.invalid, start=len(text) - len(one.invalid)):
-        text[at] += f"; first: {finding.first}"
-    return text if one.invalid else [*text, f"  {'invalid':<10}nothing"]
-
-
-def _unmatched(one: Survey, floor: float, total: int) -> str:
-    does = "overlaps it" if floor == 0 else f"reaches IoU {floor:g} with it"
-    if not one.unmatched:
-        return f"none: every box has an anchor that {does}"
-    return f"{one.unmatched} boxes ({one.unmatched / total:.1%}), no anchor {does}; first: {one.first_unmatched}"
-
-
-def _exif(one: Survey) -> str:
-    if not one.tagged:
-        return "no image states an orientation"
-    stated = ", ".join(f"{number} in {count}" for number, count in one.tagged.items())
-    return f"orientation {stated} images; {sum(one.turned.values())} images are turned"
-
-
-def _range(sides: tuple[int, int, int]) -> str:
-    return f"{sides[0]}" if sides[0] == sides[2] else f"{sides[0]} to {sides[2]}, median {sides[1]}"
+        rows.append(("EXIF", exif if one.tagged else "no image states an orientation"))
+    invalid = [f"{found.count} {found.kind}; first: {found.first}" for found in one.invalid] or ["nothing"]
+    rows += [("invalid" if at == 0 else "", text) for at, text in enumerate(invalid)]
+    return [f"  {name:<10}{value}" for name, value in rows]
 
 
 def _few(texts: Sequence[str], most: int = 20) -> str:

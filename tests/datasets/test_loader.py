@@ -79,7 +79,7 @@ def test_starting_at_a_step_gives_the_batches_from_there(shapes, workers):
 def test_an_image_is_what_its_seed_epoch_and_position_make_of_it(tiny):
     sampler, truths = sampler_of(tiny, 3, seed=9), training_boxes(tiny, legacy=True)
     for step, batch in enumerate(train_batches(tiny, MANY, sampler, steps=20)):
-        for place, (epoch, i) in enumerate(sampler.batch(step)):
+        for place, (epoch, i) in enumerate(next(sampler.iter_from(step))):
             boxes, labels = truths.of(i)
             image, boxes = MANY(decode(tiny, i), boxes, Rng(AUGMENT, 9, epoch, i))
             h, w = image.shape[1:]

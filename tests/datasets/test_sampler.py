@@ -47,7 +47,7 @@ def test_against_queues(count, wide, batch_size, grouped):
     sampler = TrainSampler(heights, widths, batch_size, 3, grouped)
     expected = literal(heights, widths, batch_size, 3, grouped, np.arange(count), 60)
     assert list(islice(sampler.iter_from(0), 60)) == expected
-    assert [sampler.batch(step) for step in (59, 0, 31, 30)] == [expected[step] for step in (59, 0, 31, 30)]
+    assert [next(sampler.iter_from(step)) for step in (59, 0, 31, 30)] == [expected[step] for step in (59, 0, 31, 30)]
     for start in (1, 17, 42):
         fresh = TrainSampler(heights, widths, batch_size, 3, grouped)
         assert list(islice(fresh.iter_from(start), 60 - start)) == expected[start:]
@@ -78,7 +78,7 @@ def test_only_the_images_asked_for():
 def test_order_depends_on_seed_and_epoch():
     heights, widths = sizes(100, 0)
     one, two = (TrainSampler(heights, widths, 100, seed) for seed in (0, 1))
-    orders = [[i for _, i in sampler.batch(step)] for sampler in (one, two) for step in (0, 1)]
+    orders = [[i for _, i in next(sampler.iter_from(step))] for sampler in (one, two) for step in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4
 
 
