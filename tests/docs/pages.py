@@ -1,4 +1,4 @@
-"""What the pages of the documentation hold: code blocks, the files that they spell out, and command lines."""
+"""Read the pages of the documentation: code blocks, the files whose content they show, and command lines."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ PAGES = (REPO / "README.md", *sorted((REPO / "docs").glob("*.md")))
 
 _FENCE = re.compile(r"^```(\w*)\s*$")
 _FILE = re.compile(r"`([\w./-]+\.(?:py|ya?ml|json|sh|md))`:?$")
-_SHELL = ("", "sh", "bash", "shell", "console")
+_SHELL = ("sh", "bash", "shell", "console")
+_MAY_HOLD_COMMANDS = ("", "text", *_SHELL)
 _PROGRAM = re.compile(r"^(?:python[\d.]*|make|torchrun|pip|paa-\w+|pytest|wandb)$")
 _STATEMENT = re.compile(r"^\w+(?:\.\w+)+\(.*\)$")
-"""A line of Python in a block that names no language: the call of a function of some module."""
+"""A line of Python in a block without a language: a call of a function of some module."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A code block: its language ("" where none is said, as of an indented block), its lines, the text before it."""
+    """A code block: its language ("" if not given, as of an indented block), its lines, and the line before it."""
 
     language: str
     text: str
@@ -31,7 +32,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A command line of a page, without its comment: the words of it, and variables that are set before them."""
+    """A command line of a page, without its comment; `words` leaves out variables that are set before it."""
 
     page: str
     line: str
@@ -45,7 +46,7 @@ class Command:
 
 
 def blocks(text: str) -> list[Block]:
-    """All code blocks of a page, fenced or indented by four."""
+    """Return all code blocks of a page, fenced or indented by four spaces."""
     out: list[Block] = []
     lines, before, i = text.splitlines(), "", 0
     while i < len(lines):
@@ -72,7 +73,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def files(text: str) -> dict[str, str]:
-    """{path: content} of the files that a page spells out: the text before such a block ends in `path`."""
+    """Return {path: content} of the files that a page shows: the line before such a block ends in `path`."""
     found = {}
     for block in blocks(text):
         name = _FILE.search(block.before)
@@ -82,7 +83,7 @@ def files(text: str) -> dict[str, str]:
 
 
 def write_files(page: Path, folder: Path) -> None:
-    """Writes the files that a page spells out below `folder`."""
+    """Write the files that a page shows below `folder`."""
     for name, content in files(page.read_text()).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,20 +91,19 @@ def write_files(page: Path, folder: Path) -> None:
 
 
 def commands(page: Path) -> list[Command]:
-    """Every command line in the code blocks of a page; of fenced shell blocks every line, whatever it is.
+    """Return every command line in the code blocks of a page; of a shell block every line.
 
-    A line of Python (`_STATEMENT`) becomes one of `python -c`.
+    A line of Python (`_STATEMENT`) becomes `python -c LINE`.
     """
     found = []
     for block in blocks(page.read_text()):
-        if block.language not in _SHELL:
+        if block.language not in _MAY_HOLD_COMMANDS:
             continue
         for line in block.text.replace("\\\n", " ").splitlines():
             plain = re.sub(r"\s+#\s.*$|^#.*$", "", re.sub(r"^\$ ", "", line.strip())).strip()
-            shell = block.fenced and block.language
             if _STATEMENT.match(plain):
                 found.append(Command(page.name, f"python -c {shlex.quote(plain)}"))
-            elif plain and (shell or _is_command(plain)):
+            elif plain and (block.language in _SHELL or _is_command(plain)):
                 found.append(Command(page.name, re.sub(r"\s+", " ", plain)))
     return found
 

@@ -1,4 +1,4 @@
-"""The presets of conf/compat: each line stands alone, builds, says where it is from, and the page shows it."""
+"""The presets of conf/compat: each key can be changed by itself, builds, has a source, and is on the page."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def conf() -> Conf:
 
 @pytest.fixture(scope="module")
 def presets(conf) -> dict[str, dict[str, Key]]:
-    """{preset: {key without "compat.": Key}}."""
+    """Return {preset: {key without "compat.": Key}}."""
     return {c.name: {key.name.removeprefix("compat."): key for key in c.own()} for c in conf.groups["compat"]}
 
 
 @pytest.fixture(scope="module")
 def values(presets) -> dict[str, dict[str, Any]]:
-    """{preset: {key: value}}, with the value of a line that another gives."""
+    """Return {preset: {key: value}}, with references resolved."""
     recipe = OmegaConf.load(conf_dir() / "recipe" / "mini.yaml").recipe
     lines = {name: OmegaConf.load(conf_dir() / "compat" / f"{name}.yaml") for name in presets}
     return {
@@ -44,17 +44,17 @@ def values(presets) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_the_page_is_what_conf_says_now():
+def test_page_is_up_to_date():
     assert PAGE.read_text() == page(), "make docs writes docs/compat.md anew"
 
 
-def test_the_page_is_written(tmp_path, monkeypatch):
+def test_page_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr("docs.generate.presets.page", lambda: "# Presets\n")
     assert main([str(tmp_path / "compat.md")]) == 0
     assert (tmp_path / "compat.md").read_text() == "# Presets\n"
 
 
-def test_every_line_stands_under_one_heading_of_the_page_and_is_of_every_preset(presets):
+def test_every_key_is_in_every_preset_and_under_one_heading(presets):
     found = [name for _, names in topics(conf_dir() / "compat" / "modern.yaml") for name in names]
     assert sorted(presets) == sorted(PRESETS)
     for name, keys in presets.items():
@@ -62,7 +62,7 @@ def test_every_line_stands_under_one_heading_of_the_page_and_is_of_every_preset(
     assert not {key for key, _ in AGREED} & set(found)
 
 
-def test_a_value_is_from_a_file_of_the_implementation_or_a_section_of_the_paper(presets):
+def test_every_value_has_a_file_or_a_section_as_source(presets):
     assert not any(key.comment.source for key in presets["modern"].values())
     for name in ("official", "mmdet"):
         for key in (key for key in presets[name].values() if not key.references):  # which are from where those are
@@ -73,7 +73,7 @@ def test_a_value_is_from_a_file_of_the_implementation_or_a_section_of_the_paper(
     assert link("mmdet", "mmcv/b.py") == f"[b.py]({REPOSITORIES['mmcv']}mmcv/b.py)"
 
 
-def test_where_the_paper_says_nothing_its_preset_is_the_authors_code(presets):
+def test_preset_paper_is_the_authors_code_where_the_paper_is_silent(presets):
     silent = [key for key, line in presets["paper"].items() if not line.comment.source]
     assert len(silent) > 30
     for key in silent:
@@ -82,7 +82,7 @@ def test_where_the_paper_says_nothing_its_preset_is_the_authors_code(presets):
 
 @pytest.fixture(scope="module")
 def readers(conf, presets) -> dict[str, set[str]]:
-    """The keys that are made of each line, at once or by way of others."""
+    """Return {key of the preset: keys that refer to it, directly or indirectly}."""
 
     def all_of(name: str) -> set[str]:
         found = set(conf.readers(name))
@@ -99,12 +99,12 @@ READ_ELSEWHERE = {
     "x152",
     *(f"atss_{key}" for key in ATSS),
 }
-"""Lines that are read with assign=max_iou or assign=atss, where a backbone has weights, or by one network."""
+"""Keys that are only read with assign=max_iou or atss, with pretrained weights, or by one network."""
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_each_line_of_another_preset_can_stand_in_this_one(name, values, readers):
-    """It changes what reads it and nothing else, and builds. That lines can be typed shows one command with all."""
+def test_each_value_of_another_preset_works_in_this_one(name, values, readers):
+    """It changes only the keys that refer to it, and builds. All keys together also work as overrides."""
     typed = [f"compat.{key}={value}" for key, value in values[name].items()]
     words = ["optim=sgd", "schedule=multistep", "backbone=resnet18", "recipe.steps=90000"]
     with composer() as compose:
@@ -127,13 +127,13 @@ def test_each_line_of_another_preset_can_stand_in_this_one(name, values, readers
 
 
 def leaves(node: Any, path: str = "") -> dict[str, Any]:
-    """{dotted key: value} of all that is no node."""
+    """Return {dotted key: value} of all values."""
     if not isinstance(node, dict) or not node:
         return {path: node}
     return {k: v for key, value in node.items() for k, v in leaves(value, f"{path}.{key}".lstrip(".")).items()}
 
 
-def test_a_sweep_over_what_acts_at_test_time_is_two_evaluations_of_one_training():
+def test_sweep_over_a_test_time_key_is_two_evaluations_of_one_training():
     with composer() as compose:
         jobs = compose.jobs(["compat=official", "postprocess.sigma_t=0.0025,0.025"], multirun=True)
         configs = [dict(assemble(resolved(compose.compose(job))).config) for job in jobs]
@@ -143,7 +143,7 @@ def test_a_sweep_over_what_acts_at_test_time_is_two_evaluations_of_one_training(
     assert len({eval_id(config, DIGESTS, "val", voting=False) for config in configs}) == 1
 
 
-def test_a_recipe_has_the_schedule_of_its_preset():
+def test_recipe_has_the_schedule_of_its_preset():
     with composer() as compose:
         for recipe, epochs, falls in (("1x", 12, (8, 11)), ("1.5x", 18, (12, 16)), ("2x", 24, (16, 22))):
             words = [f"recipe=coco_{recipe}", "data.root=/data"]

@@ -1,4 +1,4 @@
-"""The page of all keys is what conf/ says now, every key has a comment, and what is refused lies beyond its range."""
+"""docs/configuration.md matches conf/, every key has a comment, and documented ranges are those that are enforced."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def shown() -> str:
     return page()
 
 
-def test_the_page_is_what_conf_says_now(shown):
+def test_page_is_up_to_date(shown):
     assert PAGE.read_text() == shown, "make docs writes docs/configuration.md anew"
 
 
-def test_every_key_has_a_meaning_and_says_what_it_takes(conf):
+def test_every_key_has_a_meaning_and_values(conf):
     lacking = conf.uncommented()
     assert not lacking, "keys without a comment:\n" + "\n".join(lacking)
     silent = {k.name for c in conf.choices() for k in c.own() if not conf.comment(k, c.group).values}
     assert silent <= {"tracking.images"}, f"comments without values: {sorted(silent)}"
 
 
-def test_a_key_without_a_comment_is_named_with_its_file(tmp_path, capsys, monkeypatch):
+def test_key_without_comment_is_reported_with_its_file(tmp_path, capsys, monkeypatch):
     (tmp_path / "config.yaml").write_text(
         "defaults: [{assign: x}, {recipe: y}, {size: small}]\nseed: 0  # draws; integer\nnew:\n  key: 1\n"
     )
@@ -59,7 +59,7 @@ def test_a_key_without_a_comment_is_named_with_its_file(tmp_path, capsys, monkey
     assert capsys.readouterr().err.splitlines()[1:] == [f"  {line}" for line in lacking]
 
 
-def test_the_page_is_written(tmp_path, capsys, shown):
+def test_page_is_written(tmp_path, capsys, shown):
     assert main([str(tmp_path / "page.md")]) == 0
     assert capsys.readouterr().out == ""
     assert (tmp_path / "page.md").read_text() == shown
@@ -74,11 +74,11 @@ def test_the_page_is_written(tmp_path, capsys, shown):
         ("", Comment("", "", "")),
     ],
 )
-def test_a_comment_has_three_parts(text, comment):
+def test_comment_has_three_parts(text, comment):
     assert Comment.of(text) == comment
 
 
-def test_comments_go_on_below_and_hashes_in_values_are_none(tmp_path):
+def test_comments_may_continue_below_and_quoted_hashes_are_values(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(
         "# About this,\n# and that.\n_target_: paa.X\na: '# no'  # first; one of\n            # a, b\n# of the next\n"
@@ -96,14 +96,14 @@ def test_comments_go_on_below_and_hashes_in_values_are_none(tmp_path):
     assert [key.references for key in choice.keys if key.name == "g.c.d"] == [["a.b"]]
 
 
-def test_a_default_is_shown_with_the_key_that_gives_it(shown):
+def test_default_is_shown_with_the_key_that_it_comes_from(shown):
     assert "| `assign.topk` | `9`, from `recipe.topk` | candidates of a ground truth on each pyramid level |" in shown
     assert re.search(r"^\| key \| `modern` \| `mmdet` \| `official` \| `paper` \| meaning ", shown, re.M)
     assert re.search(r"^\| `compat\.sigma_t` \| `0\.025` \| `0\.025` \| `0\.025` \| `0\.0025` \| ", shown, re.M)
     assert "| `data.root` | required |" in shown
 
 
-# What the comments say, against what the constructors do.
+# Documented ranges, against what the constructors accept.
 
 BASES = {
     "": [],
@@ -112,29 +112,29 @@ BASES = {
     "assign": ["auxiliary=none"],
     "recipe": ["schedule=multistep", "optim=sgd"],
 }
-"""What to compose beside a choice of a group, so that its keys are read."""
+"""Overrides to compose with a choice of a group, so that its keys are read."""
 
 NOT_IN_THE_MIDDLE = {
     "train.accumulate": "at most the images of a step",
     "backbone.depth": "other keys of the choice must fit it",
-    "backbone.expects": "weights that want another input are refused",
+    "backbone.expects": "weights of another input convention are rejected",
     "backbone.norm": "frozen and statistics need weights",
     "compat.norm": "frozen and statistics need weights",
-    "backbone.stride_in_1x1": "true wants a 1x1 convolution",
-    "backbone.frozen_stages": "wants weights",
+    "backbone.stride_in_1x1": "true requires a 1x1 convolution",
+    "backbone.frozen_stages": "requires weights",
     "backbone.groups": "must divide",
     "detector.head.channels": "must be those of the pyramid",
     "detector.fpn.channels": "must be those of the head",
     "recipe.longest": "not below the short side",
 }
-"""Keys of which not every value within the range is taken, since others must fit; what is beyond it is refused."""
+"""Keys of which not every value of the range is accepted, because other keys must fit."""
 
 WHOLE = re.compile(r"integer from (\d+)(?: to (\d+))?(?:,? or null.*)?")
 NUMBER = re.compile(r"number(?: (from|above) ([\d.]+))?(?: (to|below) ([\d.]+))?(?: or null)?")
 
 
 def tries(values: str) -> tuple[list[Any], list[Any]] | None:
-    """The ends of a stated range, and what lies right beyond them; None where the text is of another kind."""
+    """Return the ends of a documented range and the values right beyond them; None for another kind of text."""
     text = values.split("; ")[-1]
     if whole := WHOLE.fullmatch(text):
         low, high = int(whole[1]), whole[2] and int(whole[2])
@@ -151,12 +151,12 @@ def tries(values: str) -> tuple[list[Any], list[Any]] | None:
 
 
 class Base:
-    """A configuration of which single values are tried."""
+    """A configuration with which single values are tried."""
 
     def __init__(self, cfg: DictConfig, conf: Conf) -> None:
         self.cfg, self.plain, self.conf = cfg, resolved(cfg), conf
 
-    def refused(self, name: str, value: Any) -> str | None:
+    def error_of(self, name: str, value: Any) -> str | None:
         try:
             if self.conf.readers(name):
                 one = copy.deepcopy(self.cfg)
@@ -173,8 +173,8 @@ def replaced(node: dict[str, Any], path: list[str], value: Any) -> dict[str, Any
     return {**node, path[0]: value if len(path) == 1 else replaced(node[path[0]], path[1:], value)}
 
 
-def stated(conf: Conf) -> Iterator[tuple[list[list[str]], dict[str, str]]]:
-    """(what to compose, {key: values}) of each table of the page; what several say alike comes once."""
+def documented(conf: Conf) -> Iterator[tuple[list[list[str]], dict[str, str]]]:
+    """Yield (overrides, {key: values}) of each table of the page, without repetitions."""
     yield [BASES[""]], {key.name: conf.comment(key, "").values for key in conf.base.own()}
     for group in conf.groups:
         seen: set[tuple[str, str]] = set()
@@ -187,18 +187,18 @@ def stated(conf: Conf) -> Iterator[tuple[list[list[str]], dict[str, str]]]:
             yield [[*first, *BASES.get(group, [])], *([*first, *one] for one in more)], new
 
 
-def test_a_value_beyond_the_range_that_is_stated_is_refused_and_one_within_it_is_not(conf):
+def test_values_are_accepted_within_the_documented_range_and_rejected_beyond_it(conf):
     checked, wrong = set(), []
     with composer() as compose:
-        for every, table in stated(conf):
+        for every, table in documented(conf):
             parsed = {name: found for name, values in table.items() if (found := tries(values)) is not None}
             bases = [Base(compose.compose(overrides), conf) for overrides in every] if parsed else []
             for name, (inside, beyond) in parsed.items():
                 checked.add(name)
                 if name != "compat.norm":  # read where a backbone has weights
-                    taken = [v for v in beyond if not any(base.refused(name, v) for base in bases)]
-                    wrong += [f"{name}={v} is taken: {table[name]}" for v in taken]
+                    taken = [v for v in beyond if not any(base.error_of(name, v) for base in bases)]
+                    wrong += [f"{name}={v} is accepted: {table[name]}" for v in taken]
                 if name not in NOT_IN_THE_MIDDLE and not conf.readers(name):  # who reads it says the same
-                    wrong += [f"{name}={v}: {found}" for v in inside if (found := bases[0].refused(name, v))]
+                    wrong += [f"{name}={v}: {found}" for v in inside if (found := bases[0].error_of(name, v))]
     assert not wrong, "\n".join(wrong)
     assert len(checked) > 100

@@ -18,7 +18,7 @@ def published() -> list[dict[str, str]]:
 
 
 def tables() -> list[list[dict[str, str]]]:
-    """The tables of the page, a row {column: cell}."""
+    """Return the tables of the page; a row is {column: cell}."""
     found = []
     for block in re.findall(r"(?:^\|.*\|\n)+", PAGE, re.M):
         head, _, *rows = ([cell.strip() for cell in line.strip("| ").split("|")] for line in block.splitlines())
@@ -27,11 +27,11 @@ def tables() -> list[list[dict[str, str]]]:
 
 
 COLUMNS = {"minival": "AP_minival", "test-dev": "AP_testdev"}
-"""Columns of the page that are not called as the metric is; `number`, or `published`, is the row."""
+"""Columns of the page that have another name than the metric; `number` or `published` is the row."""
 
 
 def figures() -> set[tuple[str, str, str]]:
-    """(row, metric, what the page says) of each figure in its tables."""
+    """Return (row, metric, cell) of each figure in the page's tables."""
     return {
         (row.get("number") or row["published"], COLUMNS.get(column, column), cell)
         for table in tables()
@@ -42,13 +42,13 @@ def figures() -> set[tuple[str, str, str]]:
     }
 
 
-def said(entry: dict[str, str]) -> str:
-    """The number, or what is known in place of one, without its remark."""
+def cell_of(entry: dict[str, str]) -> str:
+    """Return the number, or the note in place of it, without its remark."""
     return entry["value"] or entry["note"].split(" (")[0]
 
 
 def test_each_figure_of_the_page_is_published_and_each_published_one_is_on_the_page(published):
-    known = {(e["row"], e["metric"], said(e)) for e in published}
+    known = {(e["row"], e["metric"], cell_of(e)) for e in published}
     assert len(known) > 250
     assert figures() - known == set()
     assert known - figures() == set()
@@ -62,8 +62,8 @@ def test_rows_of_tables_are_those_of_experiments():
     assert {row for row in here if row[0] in ("table2", "table3")} - named == set()
 
 
-def test_what_is_not_public_is_in_no_list(published):
-    """A row that the page says to be not public has no such number under its name."""
+def test_numbers_that_are_not_public_are_not_listed(published):
+    """A cell "not public" has no number in analysis/published.csv."""
     gaps = [
         (row["published"], column)
         for table in tables()
@@ -77,7 +77,7 @@ def test_what_is_not_public_is_in_no_list(published):
 
 
 def test_every_ap_of_the_page_is_a_published_one(published):
-    """Also those of the text: whatever reads like an AP of the paper's networks."""
+    """Also those within the text."""
     known = set(re.findall(r"\d+\.\d+", " ".join(f"{e['value']} {e['note']}" for e in published)))
     text = "".join(line for line in PAGE.splitlines(keepends=True) if not line.startswith("| coco_"))
     stated = re.findall(r"(?<![\d.])(?:3[89]|4\d|5[0-4])\.\d(?!\d)", text)

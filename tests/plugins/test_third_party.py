@@ -55,9 +55,26 @@ def test_submitit_local_runs_the_jobs_of_a_grid(here, sweep):
     assert list((here / "runs").rglob(".submitit/*/*_log.out")), "the logs lie where the launcher's settings say"
 
 
-def test_a_failed_job_of_submitit_local_ends_the_sweep_with_an_error(here, sweep):
-    ended = sweep("seed=1", "hydra/launcher=submitit_local", "images.train.short=100000")
-    assert ended.returncode not in (0, 2)
+FAILS = """
+from paa.assign.boundary import FNP
+
+class Fails(FNP):
+    def __call__(self, scores, valid, progress=0.0):
+        if 0 < progress < 0.5:  # others are tried before the training
+            raise RuntimeError("fails on purpose")
+        return super().__call__(scores, valid, progress)
+"""
+
+
+def test_a_failed_job_of_submitit_local_fails_the_sweep(here, sweep):
+    (here / "fails.py").write_text(FAILS)
+    group = here / "conf" / "assign.boundary"
+    group.mkdir(parents=True)
+    (group / "fails.yaml").write_text("_target_: fails.Fails\nn: 3  # positives; integer from 1\n")
+    ended = sweep("--config-dir", "conf", "assign.boundary=fails", "hydra/launcher=submitit_local")
+    assert ended.returncode == 1
+    assert "fails on purpose" in ended.stdout + ended.stderr
+    assert not trained(here)
 
 
 def test_optuna_gets_the_objective_of_each_job(here, sweep):
@@ -69,7 +86,7 @@ def test_optuna_gets_the_objective_of_each_job(here, sweep):
         "hydra.sweeper.n_trials=3",
         "hydra.sweeper.n_jobs=1",
         "seed=range(1,40)",
-        "assign.boundary.weight=interval(0.5,2.0)",
+        "assign.topk=choice(5,9)",
     )
     assert ended.returncode == 0, ended.stderr
     (path,) = (here / "runs").rglob("optimization_results.yaml")
