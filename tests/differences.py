@@ -1,4 +1,4 @@
-"""How far our numbers are from another implementation's: every test says, and the end of a test run prints the most.
+"""Record how far our numbers are from another implementation's; the end of a test run prints the maxima.
 
 What tests say travels with their reports, so that it arrives from the workers of a parallel run, too.
 """

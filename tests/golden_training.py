@@ -1,7 +1,7 @@
 """Numbers of two trainings of 20 steps, committed in golden_training.json: `python tests/golden_training.py`.
 
-Whoever changes them changes what a configuration trains to, and must raise `paa.NUMERICS`: else results from before
-and after would stand for one another. The script writes the file anew, but never over other numbers of one NUMERICS.
+Whoever changes these numbers must raise `paa.NUMERICS`: otherwise results from before and after would share a run ID.
+The script never overwrites the file with other numbers of the same NUMERICS.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TRAININGS = {
 
 STEP = ("loss", "loss_cls", "loss_box", "loss_aux", "positives")
 RELATIVE = {"positives": 0.01}
-"""How far a number may be from the committed one; 1e-4 where not named. CPUs round in ways that differ: from SSE4.1
+"""Largest relative difference from the committed number; 1e-4 if not named. CPUs round differently: from SSE4.1
 to AVX2 the losses moved by 2e-6 at most, and no count did."""
 
 
@@ -84,7 +84,7 @@ def _flat(numbers: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def update(path: Path, found: dict[str, Any], numerics: int) -> str:
-    """Writes `found`, the numbers of all trainings, to `path` and says so; or says why not, by SystemExit 1.
+    """Write `found`, the numbers of all trainings, to `path`; SystemExit 1 if they must not be written.
 
     Numbers that are those of the file are left there, so that a run on another machine changes nothing.
     """

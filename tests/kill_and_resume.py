@@ -1,4 +1,4 @@
-"""Trains one configuration twice, once whole and once cut off by SIGKILL again and again, and tells how they ended.
+"""Train one configuration twice, once uninterrupted and once killed by SIGKILL again and again; print both outcomes.
 
     python tests/kill_and_resume.py RUNS_DIR DATA_ROOT WORKERS SEED
 

@@ -75,7 +75,7 @@ def boundary(
     pos_peak: str = "list",
     fitted: Fitted = components_and_densities,
 ) -> list[int]:
-    """Labels by rule a, b, b_2020, c or d: ignored, then negative, then positive are written over zeros.
+    """Label by rule a, b, b_2020, c or d: ignored, then negative, then positive are written over zeros.
 
     fitted  the component and the density of each score.
     """

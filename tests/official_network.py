@@ -1,4 +1,4 @@
-"""The authors' network once more, literally: its names and shapes, and its forward pass, without a module of ours.
+"""A second implementation of the authors' network: names, shapes and forward pass, without our modules.
 
 Written down from kkhoot/PAA: modeling/backbone/resnet.py and backbone.py (body), maskrcnn-benchmark's fpn.py (pyramid),
 rpn/paa/paa.py and rpn/atss/atss.py (head), layers/misc.py (deformable convolution), rpn/anchor_generator.py (buffers).
@@ -23,7 +23,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Config:
-    """What a file of configs/ says: CONV_BODY, NUM_GROUPS, WIDTH_PER_GROUP, STRIDE_IN_1X1, STAGE_WITH_DCN,
+    """The settings of a file of configs/: CONV_BODY, NUM_GROUPS, WIDTH_PER_GROUP, STRIDE_IN_1X1, STAGE_WITH_DCN,
     USE_DCN_IN_TOWER, and the name of the extra output ("iou_pred", "centerness" or none)."""
 
     depth: int

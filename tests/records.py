@@ -1,4 +1,4 @@
-"""Runs as a training would leave them, for tests of what reads them."""
+"""Write records of finished runs for tests that read them."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Commands and experiments for tests: in processes of their own, or in this one."""
+"""Run commands and experiments in tests, in this process or in others."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ SHORT = (*TINY, "workers=0", "schedule.steps=4")
 
 
 def smoke_sources(root: Path) -> tuple[Shapes, ...]:
-    """The embedded data sets of TINY and of recipe=smoke."""
+    """Return the embedded data sets of TINY and of recipe=smoke."""
     return Shapes(root, train=12, val=4, test=2, size=64), Shapes(root, train=64, val=32, test=32)
 
 
 def run_cli(*args: str, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m ARGS`, in the folder `cwd`, to its end."""
+    """Run `python -m ARGS` in the folder `cwd` to its end."""
     env = {**os.environ, **environment}
     command = [sys.executable, "-m", *args]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
@@ -54,7 +54,7 @@ def run_cli(*args: str, cwd: Path, timeout: float = 120, **environment: str) -> 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command in this process came to."""
+    """Exit code and output of a command that ran in this process."""
 
     code: int
     out: str
@@ -62,7 +62,7 @@ class Ended:
 
 
 def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
-    """`python -m MODULE ARGS` within this process: no seconds go into importing torch."""
+    """Run `python -m MODULE ARGS` in this process, without the seconds of importing torch."""
     main = import_module(module).main
     code: Any = 0
     with pytest.MonkeyPatch.context() as patch:
@@ -81,26 +81,26 @@ def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
 
 
 def configuration(*overrides: str) -> dict[str, Any]:
-    """The resolved configuration that `python -m paa.train OVERRIDES` would run."""
+    """Return the resolved configuration of `python -m paa.train OVERRIDES`."""
     with composer() as compose:
         return resolved(compose.compose(overrides))
 
 
 def experiment(runs_dir: Path, *overrides: str) -> Experiment:
-    """The experiment of TINY and `overrides` below `runs_dir`."""
+    """Return the experiment of TINY and `overrides` below `runs_dir`."""
     every = [*TINY, f"runs_dir={runs_dir}", "workers=0", *overrides]
     return Experiment.of(configuration(*every), every)
 
 
 def train(capsys: pytest.CaptureFixture[str], *overrides: str) -> Ended:
-    """`python -m paa.train` of SHORT and `overrides`, within this process."""
+    """Run `python -m paa.train` with SHORT and `overrides` in this process."""
     return call(capsys, "paa.train", *SHORT, *overrides)
 
 
 def as_finished(
     paths: RunPaths, config: Mapping[str, Any], every: Sequence[Wanted], digests: Mapping[str, str], **changes: Any
 ) -> TrainingRecord:
-    """Writes the records that a run and these evaluations of it would leave; nothing is trained."""
+    """Write the records of a finished run with these evaluations, without training."""
     training = TrainingRecord(
         train_id=paths.train_id,
         config=dict(config),
@@ -141,19 +141,19 @@ def as_finished(
 
 
 def only_run(folder: Path) -> RunPaths:
-    """The one run below `folder`/runs."""
+    """Return the only run below `folder`/runs."""
     (run,) = runs(folder / "runs")
     return run
 
 
 def loaded(run: RunPaths) -> Detector:
-    """The network of a finished run, with its weights."""
+    """Return the network of a finished run with its weights."""
     record = TrainingRecord.read(run.record)
     return final_detector(assemble(record.config), run, record)
 
 
 def rows(text: str) -> list[list[str]]:
-    """The lines of the table that ends a command, split into cells, without the head."""
+    """Return the rows of the table that ends a command, split into cells, without the header."""
     lines = text.split("\n\n")[-1].splitlines()
     assert lines[0].split()[:4] == ["run", "what", "split", "voting"]
     return [line.split() for line in lines[1:]]

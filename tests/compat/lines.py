@@ -67,7 +67,7 @@ def grid(made: AnchorGrid, size: tuple[int, int] = (40, 64)) -> Anchors:
 def detected(
     parts: Parts, boxes: list[list[float]], scores: list[float], quality: float = 1.0, stored: int = 64
 ) -> Detections:
-    """Detections of an image of 64 x 64 pixels, stored at another size, where each box is predicted with its score.
+    """Return the detections of a 64 x 64 image, stored at another size, given boxes and scores.
 
     quality: the predicted IoU of all.
     """

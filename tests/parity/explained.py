@@ -17,7 +17,7 @@ LEAST = 1e-6
 def tie_of(
     rule: MixtureBoundary, scores: torch.Tensor, valid: torch.Tensor, least: float = LEAST, equal: bool = False
 ) -> str | None:
-    """What ties among one set of ascending scores [1, M]; None where nothing does.
+    """Return what ties among one set of ascending scores [1, M]; None if nothing does.
 
     equal  whether equal scores count, of which some implementations take the earliest and others any.
     """
@@ -46,7 +46,7 @@ def tie(built: Parts, assignment: Assignment, image: int, gt: int) -> str | None
 
 
 def rounding(built: Parts, assignment: Assignment, image: int, gt: int, positive: torch.Tensor) -> str | None:
-    """Whether scores a few units of the last digit away from ours make other candidates positive, those of `positive`.
+    """Explain the labels `positive` by scores that differ from ours in the last digits; None if they do not.
 
     positive [M] bool, of the GT's candidates, best first, as another implementation labels them.
     """
@@ -60,7 +60,7 @@ def rounding(built: Parts, assignment: Assignment, image: int, gt: int, positive
 
 
 def equally_far(anchors: Anchors, targets: Targets, topk: int) -> torch.Tensor:
-    """Whether the `topk`-th and the next anchor of some level are equally far from a ground truth -> bool [B, G].
+    """Return whether the `topk`-th and the next anchor of a level are equally far from a ground truth, bool [B, G].
 
     Then which of them is a candidate of ATSS is any implementation's own choice.
     """

@@ -23,7 +23,7 @@ def _normal(seed: int) -> tuple[Array, Array]:
 
 
 def equal_scores() -> Image:
-    """Every anchor of MMDetection's grid predicts the same box with the same logits: all candidates score alike, 7.2.
+    """Every anchor of MMDetection's grid predicts the same box with the same logits: all candidates score 7.2.
 
     In float32 the mean of squares less the square of the mean is then below minus the 1e-6 that is added to it, and
     scikit-learn, given float32, refuses the negative variance.

@@ -1,4 +1,4 @@
-"""What the paper, the authors' code and MMDetection do where they disagree, said once more and apart from conf/.
+"""How the paper, the authors' code and MMDetection differ, written a second time, independent of conf/.
 
 Read by the literal implementation alone (`literal_*.py`), which follows both codes, line by line in plain loops over
 images, ground truths, levels and candidates.

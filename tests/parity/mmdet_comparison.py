@@ -102,7 +102,7 @@ def compare_losses(images: list[Image], theirs: Arrays, differences: Differences
 def same_losses(
     step: Step, theirs: Arrays, gt_index: np.ndarray, prefix: str, differences: Differences, name: str = ""
 ) -> None:
-    """Asserts that losses of an assignment [B, A] are theirs to 1e-5 and derivatives to 1e-4.
+    """Assert that losses of an assignment [B, A] equal theirs to 1e-5 and derivatives to 1e-4.
 
     prefix, name  of the arrays, and of the parts in what is told.
     """
@@ -162,7 +162,7 @@ def same_detections(
     differences: Differences,
     name: str = "",
 ) -> None:
-    """The same detections, boxes to 1e-3 pixel of the image as stored.
+    """Assert equal detections, boxes to 1e-3 pixel of the stored image.
 
     kinds  prefix of their arrays, and whether with voting; name: of the parts in what is told.
     """

@@ -1,4 +1,4 @@
-"""What MMDetection's heads and assigners make of a batch of images: its shipped configurations, its own methods.
+"""Outputs of MMDetection's heads and assigners for a batch of images: its shipped configurations, its own methods.
 
 Imports MMDetection where it is called; `mmdetection.require` comes before.
 """

@@ -60,7 +60,7 @@ def labels_of_sets(arrays: Arrays) -> np.ndarray:
 
 
 def outputs_of(images: list[Image], original: np.ndarray) -> Arrays:
-    """What MMDetection makes of a batch; `original` [B, 2] (h, w) of the images as stored.
+    """Return MMDetection's outputs for a batch; `original` [B, 2] (h, w) of the stored images.
 
     gt_index, loss_X, slope_X    PAAHead.loss_by_feat, its mixtures fitted in float64; labels as in `Assignment`.
     float32                      gt_index with the mixtures fitted in float32, as released; -3 where that raises.

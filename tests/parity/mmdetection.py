@@ -1,4 +1,4 @@
-"""MMDetection's own code as the second opinion, from the folder that `make mmdet` fills.
+"""MMDetection's own code as a second implementation, from the folder that `make mmdet` fills.
 
 It stays outside of the environment, whose packages it shares: what it requires is old. mmcv-lite has the Python half of
 `mmcv.ops` and not the compiled one, `mmcv._ext`; a module with torchvision's NMS takes its place, and what else mmcv

@@ -1,4 +1,4 @@
-"""Why an exact implementation may assign otherwise than the golden arrays say: what the last digits decide in them.
+"""Explain differences between an exact implementation and the golden arrays: what rounding decides there.
 
 Every function names one reason, or says None: then a difference is one of rules.
 """

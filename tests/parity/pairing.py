@@ -10,7 +10,7 @@ SCORE = 1e-6
 
 
 def paired(boxes: Array, scores: Array, labels: Array, others: tuple[Array, Array, Array]) -> Array:
-    """For each detection the nearest of the others of its label and, but for rounding, its score -> [D] index, or -1.
+    """Return for each detection the nearest other of the same label and (up to rounding) score: index [D], or -1.
 
     None is taken twice. Boxes [D, 4], distances by their largest coordinate.
     """

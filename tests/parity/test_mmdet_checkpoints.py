@@ -1,4 +1,4 @@
-"""MMDetection's checkpoints: its own networks, built here with random weights, beside the runs that they become.
+"""MMDetection's checkpoints: its own networks with random weights, and the runs converted from them.
 
 Names and shapes of the networks that are too large to build, and of the deformable ones, whose operator mmcv-lite does
 not have, are in mmdet_checkpoints.json.xz; `python tests/mmdet_checkpoints.py` writes it from MMDetection.

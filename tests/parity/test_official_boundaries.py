@@ -1,4 +1,4 @@
-"""Mixtures and separation boundaries of the authors' code on sorted scores, met by `compat=official` (golden arrays).
+"""`compat=official` reproduces mixtures and boundaries of the authors' code on sorted scores (golden arrays).
 
 They are compared with the float64 fits: scikit-learn keeps float32 where it is given float32, and then rounding
 decides one label in some hundreds.

@@ -92,7 +92,7 @@ def gradients_of(case: Case, targets: Targets | None = None) -> dict[str, np.nda
 
 
 def spread(name: str, kind: str) -> np.ndarray:
-    """By how much gradients change where coordinates of targets move by a unit of their last digit or none: 8 draws.
+    """Return how much gradients change if target coordinates move by at most a unit of their last digit: 8 draws.
 
     So they do on the way through encode and decode, which boxes of a pixel feel the most.
     """
