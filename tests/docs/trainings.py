@@ -21,7 +21,7 @@ import torch
 import torchvision
 from running import TINY, call, configuration
 
-from paa.config.compose import composer, parse
+from paa.config.compose import composer, parse, resolved
 from paa.experiment.parts import assemble
 
 ANY = tuple(word for word in TINY if not word.startswith(("data.", "backbone.", "recipe=")))
@@ -46,7 +46,7 @@ def check_training(words: Sequence[str], folder: Path, capsys: pytest.CaptureFix
     with composer(command.config_dir) as compose:
         launcher, own = compose.split(command.overrides)
         jobs = compose.jobs(own, command.multirun)
-        first = compose.job(jobs[0]).config
+        first = resolved(compose.compose(jobs[0]))
     flags = ["--config-dir", command.config_dir] if command.config_dir else []
     if len(jobs) > MOST:
         own = jobs[0]
