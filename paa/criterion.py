@@ -19,14 +19,6 @@ from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
 NORMALIZERS = ("modern", "official", "mmdet", "mmdet_atss")
 ZERO_WEIGHTS = ("keep", "unweighted", "floor")
-BEFORE: dict[str, tuple[str, float]] = {
-    "modern": ("keep", 0.0),
-    "official": ("unweighted", 0.0),
-    "mmdet": ("floor", 1.1920929e-07),
-    "mmdet_atss": ("keep", 1.1920929e-07),
-}
-"""zero_weights and epsilon of each normalizer where they are left out: what it brought with it before they were
-arguments of their own, or what the implementation does that it is from."""
 
 _FLOOR = 1e-12  # of MMDetection's weights, paa_head.py
 
@@ -63,7 +55,6 @@ class Criterion:
     zero_weights where W is 0: "keep" the weights, so that L_IoU is 0; "unweighted" (authors' code): its elements count
                  1 and their sum is divided by max(P, 1) (there by 0); "floor" (MMDetection): every weight is at least
                  1e-12, at any W.
-                 Left out, these two are as `BEFORE` says of `normalizer`.
     normalizer_sync  "global": P, W and N are of all processes together; "per_process": each process has its own.
                  The caller acts on it, by what it passes as `statistics`.
     """
@@ -78,8 +69,8 @@ class Criterion:
         roundtrip: bool = False,
         normalizer: str = "modern",
         normalizer_sync: str = "global",
-        zero_weights: str | None = None,
-        epsilon: float | None = None,
+        zero_weights: str = "keep",
+        epsilon: float = 0.0,
         floor: float = 1,
     ) -> None:
         self.coder = coder
@@ -91,11 +82,8 @@ class Criterion:
         self.normalizer = checks.choice("normalizer", normalizer, NORMALIZERS)
         self.normalizer_sync = checks.choice("normalizer_sync", normalizer_sync, ("global", "per_process"))
         self.floor = checks.number("floor", floor, low=1)
-        before = BEFORE[normalizer]
-        self.zero_weights = (
-            before[0] if zero_weights is None else checks.choice("zero_weights", zero_weights, ZERO_WEIGHTS)
-        )
-        self.epsilon = before[1] if epsilon is None else checks.number("epsilon", epsilon, low=0, high=1)
+        self.zero_weights = checks.choice("zero_weights", zero_weights, ZERO_WEIGHTS)
+        self.epsilon = checks.number("epsilon", epsilon, low=0, high=1)
 
     @torch.no_grad()
     def statistics(

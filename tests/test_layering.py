@@ -10,7 +10,7 @@ REPO = Path(__file__).resolve().parents[1]
 PACKAGE = REPO / "paa"
 
 LAYERS = (
-    {"checks", "files", "keys", "log", "structures"},
+    {"checks", "files", "log", "structures"},
     {"boxes", "anchors", "losses"},
     {"assign", "auxiliary", "voting"},
     {"drawing"},

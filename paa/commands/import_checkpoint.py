@@ -22,6 +22,7 @@ from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector, ResNet
 from paa.engine import checkpoint
 from paa.experiment.parts import Parts, assemble
+from paa.store.code_digest import code_digests
 from paa.store.identity import converted_id, file_digest
 from paa.store.paths import RunPaths
 from paa.store.provenance import origin
@@ -163,6 +164,7 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
             weights_sha256=digest,
             origin=origin(),
             choices=made.choices,
+            code=code_digests(made.parts.config),
             categories=made.categories,
             converted={
                 "kind": made.model.kind,

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from paa import keys
 from paa.checks import UserError
 from paa.commands.options import add_config_dir
 from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.view import HEADER, lines
 from paa.launch.view import rows as submitted_rows
+from paa.store import keys
 from paa.store.columns import COLUMNS, Column, name_of
 from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations

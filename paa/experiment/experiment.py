@@ -31,6 +31,7 @@ from paa.experiment.parts import Parts, apply_process, assemble, check_as_before
 from paa.experiment.training import Training
 from paa.log import print_line
 from paa.store import failure
+from paa.store.code_digest import code_digests
 from paa.store.errors import LockLost
 from paa.store.identity import file_digest, train_id
 from paa.store.lock import RunLock, acquire
@@ -62,7 +63,7 @@ def identify(parts: Parts, shared: Shared | None = None, known: Mapping[str, str
         digests[f"data.{split}"] = (known or {}).get(f"data.{split}") or look()
     weights = config["backbone"].get("weights")
     if weights == "package":
-        _installed()
+        digests["backbone.weights"] = shared.once("file", weights, lambda: file_digest(_installed()))
     elif weights is not None and weights != "torchvision":
         if not isinstance(weights, str) or not Path(weights).is_file():
             raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
@@ -79,9 +80,9 @@ def _data(config: Mapping[str, Any]) -> list[Any]:
     return [config["data"], config["runs_dir"]]
 
 
-def _installed() -> None:
+def _installed() -> Path:
     try:
-        package_file()
+        return package_file()
     except OutOfRange as error:
         raise ConfigError(f"backbone.{error}") from error
 
@@ -305,6 +306,7 @@ class Experiment:
             weights_sha256=digest,
             origin=origin(),
             choices=dict(self.choices),
+            code=code_digests(config),
             final=done.final,
             categories=done.categories,
             world_size=group.size,

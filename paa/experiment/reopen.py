@@ -16,7 +16,7 @@ from paa.config.suggestions import explain_choice, explain_override, listed
 from paa.config.test_time_keys import OPEN
 from paa.experiment.experiment import Experiment, Identity
 from paa.experiment.parts import assemble, device_of
-from paa.store.identity import INERT, foreign_targets, train_id
+from paa.store.code_digest import refuse_untrusted
 from paa.store.paths import RunPaths, find
 from paa.store.record import TrainingRecord
 
@@ -39,15 +39,14 @@ def reopen(
     if not paths.finished:
         raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows where it stands")
     record = TrainingRecord.read(paths.record)
+    refuse_untrusted(record.config, record.code, record.train_id)
     cfg = OmegaConf.create(record.config)
     assert isinstance(cfg, DictConfig)
     _move(cfg, runs_dir)
-    _age(cfg)
     for override in sorted(overrides, key=lambda o: not composer.is_group(o.key_or_group)):  # choices, then their keys
         _merge(cfg, override, composer)
     config = resolved(cfg)
     parts = assemble(config)
-    _refuse_other_code(record)
     device_of(config)
     digests = dict(record.digests)
     for split in config["evaluate"]["splits"] if measured else ():
@@ -55,16 +54,6 @@ def reopen(
     identity = Identity(digests, record.train_id, RunPaths(runs_dir, record.train_id))
     lines = [o.input_line or "" for o in overrides]
     return Experiment(parts, identity, lines, record.choices), replace(record, config=config)
-
-
-def _refuse_other_code(record: TrainingRecord) -> None:
-    """ConfigError where code of one's own is no longer that of the training: its numbers would go under one name."""
-    own = foreign_targets(record.config)
-    if own and not record.converted and train_id(record.config, record.digests) != record.train_id:
-        raise ConfigError(
-            f"run={record.train_id}: the code of {listed(own)} has changed since it was trained; "
-            "put it back as it was, or train again"
-        )
 
 
 def not_trained(record: TrainingRecord) -> str:
@@ -78,14 +67,6 @@ def _move(cfg: DictConfig, runs_dir: Path) -> None:
     if isinstance(root, str) and Path(root).is_relative_to(was):
         cfg.data.root = str(runs_dir / Path(root).relative_to(was))
     cfg.runs_dir = str(runs_dir)
-
-
-def _age(cfg: DictConfig) -> None:
-    """Gives a run that is older than a key of `postprocess` that key, at the value that means "as before"."""
-    for key, before in INERT.items():
-        group = isinstance(before, dict)  # which is chosen, and not set
-        if key.startswith("postprocess.") and not group and OmegaConf.select(cfg, key) is None:
-            OmegaConf.update(cfg, key, before)
 
 
 def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paa import keys
 from paa.figures.names import method
+from paa.store import keys
 from paa.store.columns import name_of
 from paa.store.record import TrainingRecord
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paa import keys
+from paa.store import keys
 from paa.store.columns import name_of
 
 _ASSIGNERS = {"max_iou": "IoU", "atss": "ATSS"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paa import keys
+from paa.store import keys
 
 _FOLDERS = ("runs_dir", "data.root")
 _FILES = ("backbone.weights", "finetune.from")  # which may also be a word or a run's id

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paa import keys
 from paa.config.errors import ConfigError
 from paa.datasets.errors import DataError
 from paa.planning.rows import Row, Rows, rows_of
+from paa.store import keys
 from paa.store.errors import BadRecord
 from paa.store.frame import UnreadableRecord, configuration
 from paa.store.paths import runs

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from paa import keys
 from paa.experiment.evaluation import Wanted
 from paa.experiment.memo import Shared
 from paa.experiment.parts import Parts
+from paa.store import keys
 from paa.store.frame import scan
 from paa.store.provenance import hardware
 

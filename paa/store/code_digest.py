@@ -1,4 +1,9 @@
-"""Digests of code that lives outside of the package: whoever edits a boundary of their own gets another identity."""
+"""Digests of code outside the package: if you edit your own boundary, its runs get another ID.
+
+A class counts by the file that defines it and by the files of its base classes. Not by what these files import: put
+what changes numbers into the same file, or into a base class. Not counted are base classes of the standard library, of
+this package (`paa.NUMERICS` stands for it) and of installed libraries, whose versions are in the record.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +11,89 @@ import functools
 import hashlib
 import importlib
 import sys
+from collections.abc import Iterator, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from paa.store.imports import imported
+from paa.store.errors import UntrustedCode
 
-LIBRARIES = frozenset({"paa", "torch", "torchvision", "builtins"})
-"""Top-level names whose code does not count: the package has `paa.NUMERICS` for it, libraries' versions stand in the
-record, and a library's update must not rename every run."""
-
+PACKAGE = "paa"
+_LIBRARIES = frozenset({PACKAGE, "torch", "torchvision", "builtins"}) | sys.stdlib_module_names
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
-@functools.cache
-def source_digest(target: str) -> str:
-    """SHA-256 over the source of what `target` ("module.Name") is made of, in hex.
+def user_targets(config: Any) -> list[str]:
+    """Return every `_target_` of a configuration whose code is the user's own."""
+    return list(dict.fromkeys(target for target in targets(config) if target.split(".")[0] not in _LIBRARIES))
 
-    That is the module that defines it, those that define its base classes, and, of the same package or folder, every
-    module they take a name from or import, at the top or in a function; a module that is named at run time alone
-    (`import_module(name)`) is not seen. It is read once in a process: that is the source that the process runs.
-    ValueError where there is no such target.
+
+def targets(node: Any) -> Iterator[str]:
+    """Yield every `_target_` in the order of the tree; one may come twice."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get("_target_"), str):
+            yield node["_target_"]
+        for value in node.values():
+            yield from targets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from targets(value)
+
+
+@functools.cache
+def source_digests(target: str) -> dict[str, str]:
+    """Return {module: SHA-256 of its file} of the class `target` ("module.Name") and of its base classes.
+
+    Read once in a process: that is the code that the process runs. ValueError if there is no such target.
     """
-    thing = _resolve(target)
-    modules: dict[str, ModuleType] = {}
+    thing = resolve(target)
+    found = {}
     for part in getattr(thing, "__mro__", (thing,)):
-        module = _home(part)
-        if module is not None and _counts(module):
-            _close(module, modules)
-    files: dict[str, Path] = {}
-    for name, module in modules.items():
-        _follow(name, Path(str(module.__file__)).resolve(), files)
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{name}\n".encode())
-        digest.update(files[name].read_bytes())
-    return digest.hexdigest()
+        name = getattr(part, "__module__", None)
+        path = _file(name) if isinstance(name, str) and name.split(".")[0] not in _LIBRARIES else None
+        if path is not None and (part is thing or not _INSTALLED & set(path.parts)):
+            found[str(name)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def code_digests(config: Any) -> dict[str, dict[str, str]]:
+    """Return {target: `source_digests`} of the user's own classes, as a record holds them."""
+    return {target: dict(source_digests(target)) for target in user_targets(config)}
+
+
+def refuse_untrusted(config: Any, code: Mapping[str, Mapping[str, str]], run: str) -> None:
+    """Raise UntrustedCode unless every `_target_` of a recorded configuration may be built.
+
+    Allowed are what the package itself defines, and the user's own classes whose files are those of the record (`code`,
+    from `code_digests`). A record may come from anybody: no module is imported before its file is known to be the same.
+    """
+    own = set(user_targets(config))
+    for target in targets(config):
+        where = f"run={run}: _target_={target}"
+        recorded = code.get(target) or {}
+        if target in own:
+            files = {name: _file(name) for name in recorded}
+            digests = {n: path and hashlib.sha256(path.read_bytes()).hexdigest() for n, path in files.items()}
+            if not recorded or any(path and _INSTALLED & set(path.parts) for path in files.values()):
+                raise UntrustedCode(f"{where}: no class of paa, and its source is not recorded; train it again")
+            if digests != dict(recorded):
+                raise UntrustedCode(f"{where}: its code has changed since training; restore it, or train again")
+        elif target.split(".")[0] != PACKAGE:
+            raise UntrustedCode(f"{where}: must be a class of paa or your own; the record is not to be trusted")
+        try:
+            module = str(getattr(resolve(target), "__module__", ""))
+        except ValueError as error:
+            raise UntrustedCode(f"run={run}: {error}") from error
+        # "paa.files.os.system" is a name within the package as well.
+        if module not in recorded and module.split(".")[0] != PACKAGE:
+            raise UntrustedCode(f"{where}: must be a class of paa or your own; the record is not to be trusted")
 
 
 def home_of(target: str) -> tuple[ModuleType, list[str]]:
-    """The module that `target` ("module.Name") lies in, imported, and the names that lead on from it.
+    """Import the module of `target` ("module.Name"); return it and the names that lead on from it.
 
-    ValueError where there is no such module; what the module itself raises is let through.
+    ValueError if there is no such module; what the module itself raises is not caught.
     """
     parts = target.split(".")
     for cut in range(len(parts) - 1, 0, -1):
@@ -61,7 +107,8 @@ def home_of(target: str) -> tuple[ModuleType, list[str]]:
     raise ValueError(f"_target_={target}: there is no module {parts[0]} to import")
 
 
-def _resolve(target: str) -> Any:
+def resolve(target: str) -> Any:
+    """Import what `target` names. ValueError if there is no such thing."""
     thing: Any
     thing, names = home_of(target)
     module = thing.__name__
@@ -72,52 +119,15 @@ def _resolve(target: str) -> Any:
     return thing
 
 
-def _home(thing: Any) -> ModuleType | None:
-    """The module that defines `thing`, where that can be told."""
-    name = getattr(thing, "__module__", None)
-    return sys.modules.get(name) if isinstance(name, str) else None
-
-
-def _counts(module: ModuleType) -> bool:
-    return _foreign(module.__name__) and _file(module) is not None
-
-
-def _foreign(name: str) -> bool:
-    top = name.split(".")[0]
-    return top not in LIBRARIES and top not in sys.stdlib_module_names
-
-
-def _file(module: ModuleType) -> Path | None:
-    path = getattr(module, "__file__", None)
+def _file(name: str) -> Path | None:
+    """The source file of the module `name`, found without importing anything; None if it has none."""
+    if name in sys.modules:
+        path = getattr(sys.modules[name], "__file__", None)
+    else:
+        folders: list[str] | None = None
+        for end in range(1, name.count(".") + 2):
+            spec = PathFinder.find_spec(".".join(name.split(".")[:end]), folders)
+            if spec is None:
+                return None
+            folders, path = list(spec.submodule_search_locations or []), spec.origin
     return Path(path).resolve() if path and path.endswith(".py") else None
-
-
-def _close(module: ModuleType, found: dict[str, ModuleType]) -> None:
-    """Adds `module` and, transitively, its siblings that define a value of its names."""
-    if module.__name__ in found:
-        return
-    found[module.__name__] = module
-    here = _file(module)
-    for value in list(vars(module).values()):
-        used = value if isinstance(value, ModuleType) else _home(value)
-        there = _file(used) if used is not None else None
-        if used is None or here is None or there is None or not _foreign(used.__name__):
-            continue
-        if _related(module.__name__, here, used.__name__, there):
-            _close(used, found)
-
-
-def _follow(name: str, file: Path, found: dict[str, Path]) -> None:
-    """Adds the module and, transitively, its siblings that its source imports: a constant does not say whence it is."""
-    if name in found:
-        return
-    found[name] = file
-    for other, there in imported(name, file).items():
-        if _foreign(other) and _related(name, file, other, there):
-            _follow(other, there, found)
-
-
-def _related(name: str, here: Path, other: str, there: Path) -> bool:
-    if name.split(".")[0] == other.split(".")[0]:
-        return True
-    return not _INSTALLED & set(here.parts) and there.is_relative_to(here.parent)

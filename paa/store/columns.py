@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paa import keys
 from paa.evaluation.coco import NUMBERS
+from paa.store import keys
 from paa.store.record import EvaluationRecord, TrainingRecord
 
 _NAMES = {

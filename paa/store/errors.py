@@ -17,6 +17,10 @@ class LockLost(RunError, RuntimeError):  # noqa: N818 - it is what happened, and
     """Another process has taken the lock over; nothing may be written any more."""
 
 
+class UntrustedCode(RunError, ValueError):  # noqa: N818
+    """A record names code that must not be executed, or that has changed since."""
+
+
 class RunNotFound(RunError, LookupError):  # noqa: N818
     """No run, or more than one, has an id that begins so."""
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paa.store.errors import RunNotFound
-from paa.store.identity import CONVERTED
+
+CONVERTED = "x"
+"""First letter of the ID of a run whose weights were imported from another project, and not trained here."""
 
 
 @dataclass(frozen=True, order=True)

@@ -17,30 +17,31 @@ from paa.store.errors import BadRecord
 if TYPE_CHECKING:
     from paa.evaluation import Evaluation
 
-FORMAT = 1
-"""Raised when a record's fields change their meaning."""
+SCHEMA = 1
+"""Schema number of records; raise it when a field or a key of the configuration changes, and extend `upgrade`."""
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """A finished training.
+    """Describe a finished training.
 
-    train_id        its identity.
-    config          the resolved configuration, plain types.
-    choices         the choice of each configuration group ("compat": "modern"), for people.
-    overrides       what the command line said.
+    train_id        run ID.
+    config          resolved configuration, plain types.
+    choices         the choice of each configuration group ("compat": "modern"), for display.
+    overrides       of the command line.
     digests         content digests of the data, and of local files that the configuration names.
-    seed, threads   as trained; threads None where torch chose. device "cpu" or "cuda".
+    seed, threads   as trained; threads None if torch chose. device "cpu" or "cuda".
     steps           optimizer steps.
-    wall_s          seconds of work, over all parts where it was cut off and resumed; started, Unix time of the first.
+    wall_s          seconds of work, over all attempts of an interrupted run; started, Unix time of the first.
     weights_sha256  digest of the final weights: names and bytes of all tensors, in the names' order.
-    origin          what made it: see `paa.store.provenance`.
-    final           numbers of the last steps of training, for people.
+    origin          code, libraries and machine at the start of training: see `paa.store.provenance`.
+    final           numbers of the last steps of training, for display.
     categories      [id, name] of each class in the order of the labels: the weights can be used without the data.
-    world_size      processes that trained it, at the end where it was cut off and resumed by another number.
-    converted       of weights that were not trained here: "kind", "file" and "sha256" of what they were converted from;
-                    empty for a training. `steps` and `wall_s` are then 0, `started` is the time of the conversion, and
-                    what the configuration says of training is that of its recipe, not of what made the weights.
+    world_size      processes that trained it; of a resumed run, those of the last attempt.
+    converted       of imported weights: "kind", "file" and "sha256" of the checkpoint; empty for a training. `steps`
+                    and `wall_s` are then 0, `started` is the time of the import, and the training keys of the
+                    configuration are those of its recipe, not of what made the weights.
+    code            {target: {module: SHA-256 of its file}} of the user's own classes.
     """
 
     train_id: str
@@ -60,9 +61,10 @@ class TrainingRecord:
     categories: list[list[Any]] = dataclasses.field(default_factory=list)
     world_size: int = 1
     converted: dict[str, Any] = dataclasses.field(default_factory=dict)
+    code: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     numerics: int = NUMERICS
     kind: str = "training"
-    format: int = FORMAT
+    schema: int = SCHEMA
 
     @property
     def source(self) -> str | None:
@@ -81,15 +83,15 @@ class TrainingRecord:
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """A finished evaluation of a finished training.
+    """Describe a finished evaluation of a finished training.
 
-    eval_id, train_id  identities. split of the data; voting, whether score voting was on.
+    eval_id, train_id  its ID and the run's. split of the data; voting, whether score voting was on.
     postprocess        the resolved node of the configuration.
     numbers            the twelve COCO numbers in percent, None without ground truth of that size.
     per_class          AP of each class in percent.
     iou_error          mean |predicted - true IoU| over the detections that are true at IoU 0.5, or None.
     iou_error_positives, positives  the same over the anchors that the assigner makes positive, and how many; None
-                       without an IoU prediction or at many scales, and in records that are older than the field.
+                       without an IoU prediction or at many scales.
     images, detections, matched  how many; matched counts the true positives at IoU 0.5.
     wall_s             seconds of detection and evaluation; weights_sha256 of the evaluated weights; origin as above.
     upload             of a split without annotations: the file for the evaluation server that was written in place of
@@ -119,7 +121,7 @@ class EvaluationRecord:
     positives: int | None = None
     numerics: int = NUMERICS
     kind: str = "evaluation"
-    format: int = FORMAT
+    schema: int = SCHEMA
 
     @property
     def multiscale(self) -> bool:
@@ -142,6 +144,17 @@ class EvaluationRecord:
         return _read(cls, path, "evaluation")
 
 
+def upgrade(value: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """Return a record as this version of paa writes it: the only place that handles older records.
+
+    There are none yet. From schema 2 on, each older schema is turned into the next one here, its "config" included.
+    BadRecord: a schema that this version does not know.
+    """
+    if value.get("schema") != SCHEMA:
+        raise BadRecord(f"{path}: schema={value.get('schema')}: written by another version of paa; must be {SCHEMA}")
+    return value
+
+
 Record = TypeVar("Record", TrainingRecord, EvaluationRecord)
 
 
@@ -154,8 +167,7 @@ def _read(cls: type[Record], path: Path, kind: str) -> Record:
         raise BadRecord(str(error)) from error
     if not isinstance(value, Mapping) or value.get("kind") != kind:
         raise BadRecord(f"{path}: not the record of {'a training' if kind == 'training' else 'an evaluation'}")
-    if value.get("format") != FORMAT:
-        raise BadRecord(f"{path}: a record of format {value.get('format')}; this version of paa reads format {FORMAT}")
+    value = upgrade(value, path)
     fields = cls.__dataclass_fields__
     required = (f for f in fields.values() if f.default is f.default_factory is dataclasses.MISSING)
     missing = [f.name for f in required if f.name not in value]
@@ -165,7 +177,6 @@ def _read(cls: type[Record], path: Path, kind: str) -> Record:
         expected = _MAPPINGS.get(str(field.type))
         if expected and name in value and not isinstance(value[name], expected):
             raise BadRecord(f"{path}: {name} is {value[name]!r}, not {field.type}")
-    # Fields of a later version, which this one does not know, are left out.
     return cls(**{name: value[name] for name in fields if name in value})
 
 

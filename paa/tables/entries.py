@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from paa import keys
+from paa.store import keys
 from paa.store.frame import UnreadableRecord, evaluations, training
 from paa.store.paths import RunPaths
 from paa.store.record import EvaluationRecord, TrainingRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from paa import keys
+from paa.store import keys
 from paa.store.record import TrainingRecord
 from paa.tables.entries import Entry, Run
 

@@ -8,8 +8,8 @@ from analysis_scripts import script
 from records import write_run
 from running import TINY, call
 
-from paa import keys
 from paa.planning.rows import rows_of
+from paa.store import keys
 from paa.store.frame import scan
 
 make_tables, claims = script("make_tables"), script("claims")

@@ -113,7 +113,8 @@ def test_its_identity_is_no_trainings_and_follows_from_weights_and_configuration
     record = TrainingRecord.read(run.record)
     assert run.train_id[0] == "x"
     assert converted_id(record.config, record.weights_sha256) == run.train_id
-    assert train_id(record.config, {"data.train": record.weights_sha256})[1:] == run.train_id[1:]
+    digests = dict.fromkeys(("data.train", "backbone.weights"), record.weights_sha256)
+    assert train_id(record.config, digests)[1:] == run.train_id[1:]
     assert converted_id(record.config, "0" * 64) != run.train_id
     before = run.record.stat().st_mtime_ns
     again = call(capsys, "paa.convert", "in.pth", "runs", "data=custom", "data.root=data", *SMALL)

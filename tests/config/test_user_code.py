@@ -17,7 +17,7 @@ from running import SHORT, TINY, call
 
 from paa.planning.rows import rows_of
 from paa.runs import collect
-from paa.store.code_digest import source_digest
+from paa.store.code_digest import source_digests
 from paa.tables.entries import entries
 from paa.tables.layout import table1
 from paa.tables.published import Published
@@ -46,7 +46,7 @@ def forgotten(monkeypatch):
     """Each test finds modules of one's own anew, and leaves Python's path as it was."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr("paa.config.user_code._TRIED", set())
-    source_digest.cache_clear()
+    source_digests.cache_clear()
     yield
     for name in [name for name in sys.modules if name.split(".")[0] == "my"]:
         del sys.modules[name]

@@ -1,14 +1,19 @@
 """What an identity depends on, and what it does not."""
 
 import copy
+import json
 import random
+import subprocess
+import sys
 
 import pytest
 from changing import DIGESTS, changed
 
+from paa.datasets import Coco, Custom, Shapes, Voc
 from paa.store import identity
 from paa.store.errors import IdentityError
-from paa.store.identity import INERT, INERT_BESIDE, canonical, eval_id, file_digest, train_id
+from paa.store.identity import canonical, eval_id, file_digest, train_id
+from paa.store.settings import ALL, NODES, RunSettings
 
 
 def ids(config, digests=DIGESTS):
@@ -25,6 +30,7 @@ TRAINING_ALONE = {
     "backbone.weights": None,
     "detector.head.depth": 3,
     "anchors.scale": 4.0,
+    "images.degenerate_boxes": "drop",
     "assign.topk": 5,
     "assign.boundary.n": 5,
     "assign.boundary._target_": "paa.assign.boundary.C",
@@ -162,7 +168,7 @@ def test_splits_and_voting_are_evaluations_of_their_own(config):
 def test_local_weights_count_by_content(config, tmp_path):
     file = tmp_path / "r50.pth"
     file.write_bytes(b"weights")
-    with pytest.raises(IdentityError, match=r"backbone\.weights=.*counts by its content"):
+    with pytest.raises(IdentityError, match=r"^backbone\.weights="):
         train_id(changed(config, "backbone.weights", str(file)), DIGESTS)
     with pytest.raises(IdentityError, match=r"backbone\.weights"):
         train_id(changed(config, "backbone.weights", "r50.pth"), DIGESTS)
@@ -170,57 +176,13 @@ def test_local_weights_count_by_content(config, tmp_path):
     there = train_id(changed(config, "backbone.weights", "b/c.pth"), {**DIGESTS, "backbone.weights": file_digest(file)})
     other = train_id(changed(config, "backbone.weights", str(file)), {**DIGESTS, "backbone.weights": "x"})
     assert here == there != other
+    # The weights of a package count by the content of its file as well.
+    package = changed(config, "backbone.weights", "package")
+    with pytest.raises(IdentityError, match=r"^backbone\.weights=package"):
+        train_id(package, DIGESTS)
+    assert train_id(package, {**DIGESTS, "backbone.weights": file_digest(file)}) == here
     # A digest of a key that this configuration lacks says nothing about it.
     assert train_id(config, {**DIGESTS, "coder.weights_file": "x"}) == train_id(config, DIGESTS)
-
-
-def test_a_new_key_at_its_inert_value_renames_nothing(config, monkeypatch):
-    monkeypatch.setitem(INERT, "assign.soft", None)
-    monkeypatch.setitem(INERT, "images.train.blur", 0.0)
-    monkeypatch.setitem(INERT, "detector.neck.depth", 2)
-    before = ids(config)
-    assert ids(changed(config, "assign.soft", None)) == before
-    assert ids(changed(config, "images.train.blur", 0)) == before
-    assert ids(changed(config, "detector.neck", {"depth": 2})) == before  # nor does the node that it brought
-    assert ids(changed(config, "assign.soft", 0))[0] != before[0]
-    assert ids(changed(config, "images.train.blur", 0.5))[0] != before[0]
-    assert ids(changed(config, "detector.neck", {"depth": 3}))[0] != before[0]
-    assert ids(changed(config, "detector.neck", {"depth": 2, "wide": 1}))[0] != before[0]
-    # A node that stood empty before is not the absence of it.
-    assert ids(changed(config, "detector.tail", {}))[0] != before[0]
-
-
-def test_a_new_key_may_be_inert_beside_older_ones_alone(config, monkeypatch):
-    rules = (
-        ("assign.soft", 1, {"anchors.scale": 8.0, "optim.lr": 0.01}),
-        ("postprocess.blur", 0, {"images.legacy": False}),
-    )
-    monkeypatch.setattr(identity, "INERT_BESIDE", rules)
-    before = ids(config)
-    assert ids(changed(config, "assign.soft", 1)) == before
-    assert ids(changed(config, "assign.soft", 2))[0] != before[0]
-    for other in (changed(config, "anchors.scale", 4.0), changed(config, "optim.lr", 0.02)):
-        assert ids(changed(other, "assign.soft", 1))[0] != ids(other)[0]
-    assert ids(changed(config, "postprocess.blur", 0)) == before
-    assert ids(changed(config, "postprocess.blur", 1))[1] != before[1]
-
-
-@pytest.mark.parametrize("rule", INERT_BESIDE, ids=lambda rule: "{}={} beside {}".format(*rule))
-def test_what_a_new_key_says_beside_older_ones_was_so_before(config, rule):
-    key, value, older = rule
-    recorded = config
-    for name, its in older.items():
-        recorded = changed(recorded, name, its)
-    assert ids(changed(recorded, key, value)) == ids(recorded)
-    assert ids(changed(recorded, key, "another"))[0] != ids(recorded)[0]
-
-
-def test_degenerate_boxes_count_where_they_are_not_dropped_anyway(config):
-    authors = changed(changed(config, "images.legacy", True), "images.empty", "drop")
-    assert len({ids(changed(authors, "images.degenerate_boxes", value)) for value in ("keep", "drop")}) == 1
-    for key, value in (("images.legacy", False), ("images.empty", "keep")):
-        other = changed(authors, key, value)
-        assert len({ids(changed(other, "images.degenerate_boxes", value)) for value in ("keep", "drop")}) == 2
 
 
 def test_raised_numerics_rename_everything(config, monkeypatch):
@@ -229,3 +191,38 @@ def test_raised_numerics_rename_everything(config, monkeypatch):
     after = ids(config)
     assert after[0] != before[0]
     assert after[1] != before[1]
+
+
+def test_the_keys_that_do_not_count():
+    """The full list, to be reviewed as a whole: what is not here changes IDs."""
+    left_out = {node: (kind.NOT_IN_TRAIN_ID, kind.NOT_IN_EVAL_ID, dict(kind.ONLY_IF)) for node, kind in NODES.items()}
+    trains, neither = ((), ALL, {}), (ALL, ALL, {})
+    voting = ("postprocess.voting", True)
+    assert left_out == {
+        **dict.fromkeys(("detector", "anchors", "assign", "auxiliary", "coder", "criterion"), trains),
+        **dict.fromkeys(("optim", "schedule", "finetune"), trains),
+        "backbone": (("expects",), ALL, {}),
+        "images": (("test",), ("train", "boxes", "empty", "degenerate_boxes", "min_side"), {}),
+        "train": (("accumulate",), ALL, {}),
+        "debug": (("profile",), ("profile",), {}),
+        "postprocess": (ALL, (), {"voting_weight": voting, "sigma_t": voting, "voting_iou": voting}),
+        **dict.fromkeys(("compat", "recipe", "pretrained", "evaluate", "checkpoint", "lock", "tracking"), neither),
+    }
+    assert set(RunSettings.KEYS) - set(RunSettings.NOT_IN_TRAIN_ID) == {"seed", "precision", "channels_last", "compile"}
+    of_folders = ("root", "split", "on_invalid", "verify", "exif")
+    assert Coco.NOT_IN_TRAIN_ID == Custom.NOT_IN_TRAIN_ID == of_folders
+    assert (*of_folders, "train_list", "val_list", "test_list", "classes", "difficult") == Voc.NOT_IN_TRAIN_ID
+    assert Shapes.NOT_IN_TRAIN_ID == ("root", "split", "train", "val", "test")
+    for source in (Coco, Custom, Voc, Shapes):
+        assert source.NOT_IN_EVAL_ID == source.NOT_IN_TRAIN_ID
+
+
+def test_ids_are_computed_without_torch(config):
+    code = (
+        "import json, sys\nfrom paa.store.identity import eval_id, train_id\nconfig, digests = json.load(sys.stdin)\n"
+    )
+    code += "train_id(config, digests), eval_id(config, digests, 'val')\nprint('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps([config, DIGESTS]), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

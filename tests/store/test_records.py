@@ -79,8 +79,8 @@ def test_a_later_version_s_extra_fields_do_no_harm(tmp_path):
         ('{"kind": "tra', "not JSON"),
         ("[1]", "not the record of a training"),
         ('{"kind": "evaluation"}', "not the record of a training"),
-        ('{"kind": "training", "format": 99}', "format 99"),
-        ('{"kind": "training", "format": 1, "train_id": "t1"}', "lacks config, overrides"),
+        ('{"kind": "training", "schema": 99}', "schema=99"),
+        ('{"kind": "training", "schema": 1, "train_id": "t1"}', "lacks config, overrides"),
         (None, "config is 3, not"),
         (b"\xff\xfe", "not JSON"),
     ],
@@ -296,13 +296,3 @@ def test_a_foreign_choice_is_named_in_full():
     assert name_of({"_target_": "paa.detector.ResNet", "depth": 50, "dcn_stages": [5]}) == "resnet50_dcn"
     assert name_of({"_target_": "mine.Boundary"}) == "mine.Boundary"
     assert name_of(None) is name_of({}) is None
-
-
-def test_a_record_that_is_older_than_a_field_reads_as_without(tmp_path):
-    path = tmp_path / "e.json"
-    evaluation("t1", 1).write(path)
-    stored = json.loads(path.read_text())
-    for name in ("iou_error_positives", "positives"):
-        del stored[name]
-    path.write_text(json.dumps(stored))
-    assert EvaluationRecord.read(path) == replace(evaluation("t1", 1), iou_error_positives=None, positives=None)

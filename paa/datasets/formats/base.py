@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from paa import checks
 from paa.datasets.cache import cached_digest
@@ -46,6 +47,10 @@ class FolderSource(SplitFiles):
     exif        what is done about the orientation in image files: "auto", "apply" or "ignore", see
                 `images.orientation_for`.
     """
+
+    # The content digest of a split replaces where it lies, which images were dropped and which are turned.
+    NOT_IN_TRAIN_ID: ClassVar = ("root", "split", "on_invalid", "verify", "exif")
+    NOT_IN_EVAL_ID: ClassVar = NOT_IN_TRAIN_ID
 
     root: Path
     cache_dir: Path | None = None

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from paa import checks
 from paa.datasets.errors import AnnotationError, DataError
@@ -74,6 +75,12 @@ class Voc(FolderSource):
     Other arguments are those of `FolderSource`.
     Ids count from 1: images by name, annotations as they come in them, categories by label.
     """
+
+    NOT_IN_TRAIN_ID: ClassVar = (
+        *FolderSource.NOT_IN_TRAIN_ID,
+        *("train_list", "val_list", "test_list", "classes", "difficult"),
+    )
+    NOT_IN_EVAL_ID: ClassVar = NOT_IN_TRAIN_ID
 
     optional = ("test",)
     expected = "a folder with Annotations/, JPEGImages/ and ImageSets/Main/ that holds the lists of the splits"
@@ -152,6 +159,9 @@ class Shapes:
     size              side of the images in pixels, a multiple of 32 from 64 on.
     split             the split that is evaluated: train, val or test.
     """
+
+    NOT_IN_TRAIN_ID: ClassVar = ("root", "split", "train", "val", "test")  # the content digest replaces them
+    NOT_IN_EVAL_ID: ClassVar = NOT_IN_TRAIN_ID
 
     splits = names = ("train", "val", "test")
 

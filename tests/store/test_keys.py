@@ -1,6 +1,6 @@
 """Dotted keys of nested mappings."""
 
-from paa import keys
+from paa.store import keys
 
 TREE = {"a": {"b": {"c": 1}, "d": None}, "e": [1]}
 
