@@ -32,91 +32,94 @@ AUTHORS = "https://github.com/kkhoot/PAA/blob/13d5721/"
 INTRO = """\
 # Presets: the paper, the authors' code, MMDetection
 
-*Made of `conf/compat/` by `make docs`; edit that, not this page.*
+*Generated from `conf/compat/` by `make docs`. Edit those files, not this page.*
 
-The paper, the authors' release and MMDetection disagree in many small things. Each of them is a key of `compat`, and a
-preset sets them all:
+The paper, the authors' release and MMDetection disagree in many small things. Each of them is a key of `compat`. A preset
+sets them all:
 
-* `compat=modern` (the default of `mini` and `smoke`): the authors' choices with plain box arithmetic, the backbone's
-  own input, and images without ground truth trained as all negative.
-* `compat=paper`: the letter of the paper; where it says nothing, what the authors' code does.
-* `compat=official` (the default of the `coco_*` recipes): the authors' code, which made the published numbers.
+* `compat=modern` (the default of `mini` and `smoke`): the authors' choices with plain box arithmetic, the input that the
+  backbone's weights need, and images without ground truth trained as all negative.
+* `compat=paper`: the paper to the letter; where it says nothing, the authors' code.
+* `compat=official` (the default of the `coco_*` recipes): the authors' code, which produced the published numbers.
 * `compat=mmdet`: MMDetection 3.3.0 with its shipped configuration.
 
-A preset is chosen as a whole, and any line of it is changed alone, so that what one disagreement is worth is a sweep:
+Choose a preset, and change any key of it to measure the effect of one disagreement:
 
     python -m paa.train recipe=coco_1x data.root=DIR compat=mmdet
     python -m paa.train recipe=coco_1x data.root=DIR compat.lambda_score=1.3
     python -m paa.train -m compat=official 'postprocess.sigma_t=0.0025,0.025'
 
-The last is two evaluations of one training: what acts at test time alone trains nothing again. The second column says
-which keys read a line; `compat.legacy` is read in several places, and each can be set by itself. A link is the file of
-the authors' code or of MMDetection that a value is from, and *as official* that the paper says nothing. The `coco_*`
-recipes set `compat.input=weights` and `compat.bn_eps=null`, since Caffe's weights are not for download.
+The last command trains once and evaluates twice, because `sigma_t` acts only at test time.
+
+In the tables, the second column lists the keys that read a value. `compat.legacy` is read in several places, each of which
+can be set separately. A link leads to the file of the authors' code or of MMDetection with that value. *as official* means
+that the paper says nothing. The `coco_*` recipes set `compat.input=weights` and `compat.bn_eps=null`, because Caffe's
+weights cannot be downloaded.
 """
 
 AGREED: tuple[tuple[str, str], ...] = (
     (
         "assign.boundary",
-        "The boundary of Figure 3. The paper finds any of a to d fine; the present code of the authors and MMDetection"
-        " run (c). Until 2020-08-06 the authors' code ran (b) with a slip in the negatives, which made its first"
-        " published numbers (kkhoot/PAA#8): `assign.boundary=b_2020`.",
+        "The boundary of Figure 3. According to the paper, any of a to d works; the authors' current code and"
+        " MMDetection use (c). Until 2020-08-06 the authors' code used (b) with a bug in the negatives, which produced"
+        " its first published numbers (kkhoot/PAA#8): `assign.boundary=b_2020`.",
     ),
     (
         "assign.boundary.em_dtype",
-        "Both codes hand float32 scores to scikit-learn, which then keeps variances in float32: about one fit in eighty"
-        " ends otherwise than in float64. `float32` is single precision throughout, not that mixture.",
+        "Both codes pass float32 scores to scikit-learn, which then keeps variances in float32: about one fit in eighty"
+        " ends differently than in float64. `float32` is single precision throughout, not this mixed precision.",
     ),
-    ("assign.topk", "Candidates of each level, K."),
+    ("assign.topk", "Candidates per level, K."),
     ("anchors.scale", "Side of an anchor in strides."),
     ("auxiliary.lambda_1", "Weight of the GIoU loss: 1.3; 2.0 for centerness and for the IoU baseline without a head."),
     ("auxiliary.lambda_2", "Weight of the IoU prediction's loss: 0.5; 1.0 for centerness."),
-    ("postprocess.score_threshold", "What it is compared with is `compat.threshold_on`."),
-    ("postprocess.nms_iou", "NMS, class by class."),
-    ("postprocess.max_detections", "Whether ties of the last one stay is `compat.keep_ties`."),
-    ("images.train.flip", "Mirror images."),
+    ("postprocess.score_threshold", "`compat.threshold_on` sets the score that is compared with it."),
+    ("postprocess.nms_iou", "NMS per class."),
+    ("postprocess.max_detections", "`compat.keep_ties` sets whether ties with the last one stay."),
+    ("images.train.flip", "Probability of a mirror image."),
     (
         "criterion.floor",
-        "Least P and W of a step. Theirs is 1 on the mean over GPUs, so that of 8 GPUs is `criterion.floor=8`. It acts"
-        " where 16 images have fewer than 8 positives, or weights that sum to less.",
+        "Lower bound of P and W in a step. Theirs is 1 for the mean over GPUs, which for 8 GPUs is"
+        " `criterion.floor=8`. It matters if 16 images have fewer than 8 positives, or weights that sum to less.",
     ),
     ("train.clip_norm", "Neither code clips gradients."),
-    ("train.batch_size", "8 GPUs x 2 images; of X-152-32x8d see `compat.x152`."),
+    ("train.batch_size", "8 GPUs x 2 images; for X-152-32x8d see `compat.x152`."),
     ("optim.lr", "For 16 images a step."),
-    ("schedule.warmup_steps", "Steps of the warm-up."),
-    ("backbone.frozen_stages", "Left to itself, stem and C2 are frozen where the backbone has weights."),
+    ("schedule.warmup_steps", "Steps of the warmup."),
+    ("backbone.frozen_stages", "By default stem and C2 are frozen if the backbone has weights."),
 )
-"""Keys in which the three agree, with what is to be said of them."""
+"""Keys in which the three agree, each with a note."""
 
 FIXED = """\
 ## Without a key
 
-* Crowds are no ground truth in training, in any of them.
-* The mixture's covariance is `full` in the authors' code and `diag` in MMDetection. In one dimension both are one
-  variance, and differ in rounding alone. MMDetection's raises an error where all scores are equal; here all candidates
-  then go to component 0, and (c) takes the first.
-* EM is scikit-learn's: means at the least and the greatest score, precisions 1, weights 0.5, tol 1e-3, at most 100
-  steps, 1e-6 added to the variances; each ground truth stops by itself. Ties of peaks, of the best K and of IoUs go to
+* Crowds are not ground truths in training, in any of the three.
+* The mixture's covariance is `full` in the authors' code and `diag` in MMDetection. In one dimension both are a single
+  variance and differ only by rounding. MMDetection raises an error if all scores are equal; here all candidates then
+  belong to component 0, and (c) takes the first.
+* EM is scikit-learn's: means at the lowest and the highest score, precisions 1, weights 0.5, tol 1e-3, at most 100
+  steps, 1e-6 added to the variances; each ground truth stops separately. Ties of peaks, of the best K and of IoUs go to
   the earliest; both codes leave some of them to an unstable sort.
-* P6 is made of P5. Convolutions of the head start at N(0, 0.01) with bias 0, the class bias at a prior of 0.01, the
+* P6 is computed from P5. Convolutions of the head start at N(0, 0.01) with bias 0, the class bias at a prior of 0.01, the
   scalars of the levels at 1. Images are padded with zeros after normalization, to multiples of 32.
-* GIoU never has the +1, and boxes are not clipped in training.
-* The stride lies in the 1x1 convolution for Caffe's ResNets and in the 3x3 for all else: it follows the weights
+* GIoU never uses inclusive pixel coordinates, and boxes are not clipped in training.
+* The stride is in the 1x1 convolution for Caffe's ResNets and in the 3x3 for all others: it follows the weights
   ([backbones](backbones.md)).
 
-What no preset brings back: both codes group the images of a GPU's part of the batch by form (`compat.aspect_grouping`),
-each GPU for itself; here the whole batch is of one form, on any number of devices. MMDetection ends each epoch with
-what is left over; here it begins the next one. NMS and voting here are in float64, theirs in float32. Test images are
-padded together in batches of `images.test.batch_size`; set it to 1 for MMDetection's.
+## Differences that remain
 
-With `assign=atss compat=mmdet` losses and detections are those of MMDetection's ATSSHead, and with any other assigner
-those of its PAAHead.
+* Both codes group images by aspect ratio within the part of each GPU (`compat.aspect_grouping`); here the whole batch is
+  one group, on any number of devices.
+* MMDetection ends each epoch with an incomplete batch; here the remaining images start the next epoch.
+* NMS and voting use float64 here and float32 there.
+* Test images are padded together in batches of `images.test.batch_size`; set it to 1 for MMDetection's padding.
+* The fallback of `compat.zero_weights=unweighted` uses the W of the whole step, on any number of devices and with
+  `train.accumulate`; the authors' uses the positives of each GPU's two images. They differ if all predicted boxes of one
+  GPU's positives have an IoU of 0 and those of another GPU do not: the box losses of the first then have weight 0 here
+  and weight 1 there. MMDetection's `floor` acts on single weights, so it does not depend on the number of GPUs.
 
-The fallback of `compat.zero_weights=unweighted` looks at the W of the whole step, on any number of devices and with
-`train.accumulate`; the authors' looks at the positives of each GPU's two images. They part where the predicted boxes of
-one GPU's positives all have an IoU of 0 and those of another have not: that GPU's box losses are then left out here
-(each has weight 0) and count 1 each there. MMDetection's `floor` acts on single weights, so that the number of GPUs is
-nothing to it.
+With `assign=atss compat=mmdet`, losses and detections are those of MMDetection's ATSSHead; with any other assigner they
+are those of its PAAHead.
 """
 
 

@@ -20,12 +20,11 @@ from paa.config.paths import conf_dir, experiments_dir
 INTRO = """\
 # Configuration
 
-*Made of the comments in `conf/` by `make docs`; edit those, not this page.*
+*Generated from the comments in `conf/` by `make docs`. Edit those, not this page.*
 
-A group's choice is picked with `group=choice`, a key is set with `key=value`. A default that another key gives is shown
-with the name of that key: whoever sets `recipe.topk` sets all that read it, whoever sets `assign.topk` sets that alone.
-A value that a key does not take is refused before anything starts. `python -m paa.train --cfg job` prints the
-configuration of a command.
+`group=choice` selects a choice of a group, `key=value` sets a key. If a default comes from another key, the table names
+that key: setting `recipe.topk` changes every key that reads it, setting `assign.topk` changes only that one. Invalid
+values are rejected before anything starts. `python -m paa.train --cfg job` prints the configuration of a command.
 """
 
 
@@ -115,9 +114,9 @@ def _part(conf: Conf, group: str, choices: Sequence[Choice], cfg: DictConfig, fo
     lines = []
     for choice in choices:
         builds = f" Builds `{choice.target}`." if choice.target else ""
-        begins = f" Begins as `{group}={choice.begins}`." if choice.begins else ""
+        begins = f" Extends `{group}={choice.begins}`." if choice.begins else ""
         picks = [pick for pick in choice.picks if not pick.endswith(("=null", "=none"))]
-        picked = f" Picks {', '.join(f'`{pick}`' for pick in picks)}." if picks else ""
+        picked = f" Selects {', '.join(f'`{pick}`' for pick in picks)}." if picks else ""
         sets = ", ".join(f"`{key.name}={key.written}`" for key in choice.strange())
         mark = " (default)" if choice.name == conf.defaults[group] else ""
         about = f" {choice.about}" if choice.about else ""
@@ -177,7 +176,7 @@ def _plain(key: Key) -> str:
 def _launcher(path: Path) -> str:
     """A launcher of ours; the default is Hydra's own, which runs one job after the other in this process."""
     choice = read_choice(path, "hydra.launcher")
-    begins = f" Begins as `hydra/launcher={choice.begins}`." if choice.begins else ""
+    begins = f" Extends `hydra/launcher={choice.begins}`." if choice.begins else ""
     lines = [["key", "default", "meaning", "values"], ["---"] * 4]
     for key in choice.keys:
         comment = key.comment
