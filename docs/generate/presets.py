@@ -94,33 +94,32 @@ FIXED = """\
 ## Without a key
 
 * Crowds are not ground truths in training, in any of the three.
-* The mixture's covariance is `full` in the authors' code and `diag` in MMDetection. In one dimension both are a single
-  variance and differ only by rounding. MMDetection raises an error if all scores are equal; here all candidates then
-  belong to component 0, and (c) takes the first.
+* The mixture's covariance is `full` in the authors' code and `diag` in MMDetection. In one dimension both are a
+  single variance and differ only by rounding. MMDetection raises an error if all scores are equal; here all
+  candidates then belong to component 0, and (c) takes the first.
 * EM is scikit-learn's: means at the lowest and the highest score, precisions 1, weights 0.5, tol 1e-3, at most 100
-  steps, 1e-6 added to the variances; each ground truth stops separately. Ties of peaks, of the best K and of IoUs go to
-  the earliest; both codes leave some of them to an unstable sort.
-* P6 is computed from P5. Convolutions of the head start at N(0, 0.01) with bias 0, the class bias at a prior of 0.01, the
-  scalars of the levels at 1. Images are padded with zeros after normalization, to multiples of 32.
+  steps, 1e-6 added to the variances; each ground truth stops separately. Ties of peaks, of the best K and of IoUs go
+  to the earliest; both codes leave some of them to an unstable sort.
+* P6 is computed from P5. Convolutions of the head start at N(0, 0.01) with bias 0, the class bias at a prior of 0.01,
+  the scalars of the levels at 1. Images are padded with zeros after normalization, to multiples of 32.
 * GIoU never uses inclusive pixel coordinates, and boxes are not clipped in training.
 * The stride is in the 1x1 convolution for Caffe's ResNets and in the 3x3 for all others: it follows the weights
   ([backbones](backbones.md)).
 
 ## Differences that remain
 
-* Both codes group images by aspect ratio within the part of each GPU (`compat.aspect_grouping`); here the whole batch is
-  one group, on any number of devices.
+* Both codes group images by aspect ratio within the part of each GPU (`compat.aspect_grouping`); here the whole batch
+  is one group, on any number of devices.
 * MMDetection ends each epoch with an incomplete batch; here the remaining images start the next epoch.
 * NMS and voting use float64 here and float32 there.
 * Test images are padded together in batches of `images.test.batch_size`; set it to 1 for MMDetection's padding.
 * The fallback of `compat.zero_weights=unweighted` uses the W of the whole step, on any number of devices and with
-  `train.accumulate`; the authors' uses the positives of each GPU's two images. They differ if all predicted boxes of one
-  GPU's positives have an IoU of 0 and those of another GPU do not: the box losses of the first then have weight 0 here
-  and weight 1 there. MMDetection's `floor` acts on single weights, so it does not depend on the number of GPUs.
+  `train.accumulate`; the authors' uses the positives of each GPU's two images. They differ if all predicted boxes of
+  one GPU's positives have an IoU of 0 and those of another GPU do not: the box losses of the first then have weight 0
+  here and weight 1 there. MMDetection's `floor` acts on single weights, so it does not depend on the number of GPUs.
 
-With `assign=atss compat=mmdet`, losses and detections are those of MMDetection's ATSSHead; with any other assigner they
-are those of its PAAHead.
-"""
+With `assign=atss compat=mmdet`, losses and detections are those of MMDetection's ATSSHead; with any other assigner
+they are those of its PAAHead."""
 
 
 def page(folder: Path | None = None) -> str:
