@@ -34,11 +34,11 @@ INTRO = """\
 
 *Generated from `conf/compat/` by `make docs`. Edit those files, not this page.*
 
-The paper, the authors' release and MMDetection disagree in many small things. Each of them is a key of `compat`. A preset
-sets them all:
+The paper, the authors' release and MMDetection disagree in many small things. Each of them is a key of `compat`. A
+preset sets them all:
 
-* `compat=modern` (the default of `mini` and `smoke`): the authors' choices with plain box arithmetic, the input that the
-  backbone's weights need, and images without ground truth trained as all negative.
+* `compat=modern` (the default of `mini` and `smoke`): the authors' choices with plain box arithmetic, the input
+  that the backbone's weights need, and images without ground truth trained as all negative.
 * `compat=paper`: the paper to the letter; where it says nothing, the authors' code.
 * `compat=official` (the default of the `coco_*` recipes): the authors' code, which produced the published numbers.
 * `compat=mmdet`: MMDetection 3.3.0 with its shipped configuration.
@@ -51,9 +51,9 @@ Choose a preset, and change any key of it to measure the effect of one disagreem
 
 The last command trains once and evaluates twice, because `sigma_t` acts only at test time.
 
-In the tables, the second column lists the keys that read a value. `compat.legacy` is read in several places, each of which
-can be set separately. A link leads to the file of the authors' code or of MMDetection with that value. *as official* means
-that the paper says nothing. The `coco_*` recipes set `compat.input=weights` and `compat.bn_eps=null`, because Caffe's
+In the tables, the second column lists the keys that read a value. `compat.legacy` is read in several places, each of
+which can be set separately. A link leads to the file of the authors' code or of MMDetection with that value.
+*as official* means that the paper says nothing. The `coco_*` recipes set `compat.input=weights` and `compat.bn_eps=null`, because Caffe's
 weights cannot be downloaded.
 """
 
