@@ -53,8 +53,8 @@ The last command trains once and evaluates twice, because `sigma_t` acts only at
 
 In the tables, the second column lists the keys that read a value. `compat.legacy` is read in several places, each of
 which can be set separately. A link leads to the file of the authors' code or of MMDetection with that value.
-*as official* means that the paper says nothing. The `coco_*` recipes set `compat.input=weights` and `compat.bn_eps=null`, because Caffe's
-weights cannot be downloaded.
+*as official* means that the paper says nothing. The `coco_*` recipes set `compat.input=weights` and
+`compat.bn_eps=null`, because Caffe's weights cannot be downloaded.
 """
 
 AGREED: tuple[tuple[str, str], ...] = (
