@@ -1,19 +1,7 @@
-"""`python -m paa.data check [key=value]`: check a data set before anything is trained on it."""
-
-from __future__ import annotations
-
-from pathlib import Path
-
-from paa.commands.options import parsed, parser, refusing
-
-NAME = "paa.data"
-
-DESCRIPTION = """\
-Check the data that `python -m paa.train` would use with the same overrides: images, boxes, classes, sizes, colors,
+"""Check the data that `python -m paa.train` would use with the same overrides: images, boxes, classes, sizes, colors,
 everything that is invalid, and boxes that no anchor can match. Writes a contact sheet of sample images. Trains nothing.
-Exit codes: 0 nothing is wrong; 1 something is; 2 wrong command line."""
+Exit codes: 0 nothing is wrong; 1 something is; 2 wrong command line.
 
-KEYS = """\
 keys
   data=custom data.root=DIR   the data; also data=coco, data=voc
   out=FILE.png                the contact sheet; default: runs/data-check/<name of the data folder>.png
@@ -25,10 +13,18 @@ examples
   python -m paa.data check data=custom data.root=DIR images.train.short=640 anchors.scale=4
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from paa.commands.options import parsed, parser, refusing
+
+NAME = "paa.data"
+
 
 def main() -> None:
     """Check what the command line names."""
-    out = parser(NAME, "check [group=choice] [key=value ...] [out=FILE.png]", DESCRIPTION, KEYS)
+    out = parser(NAME, "check [group=choice] [key=value ...] [out=FILE.png]", __doc__)
     out.add_argument("command", choices=["check"], help="the only command")
     options = parsed(out)
     from paa.commands.survey_data import check_data, leave_out

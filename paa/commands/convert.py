@@ -1,19 +1,7 @@
-"""`python -m paa.convert IN OUT [key=value]`: import a checkpoint of another project as a finished run."""
+"""Import a checkpoint of another project as a finished run, for paa.evaluate and paa.predict. No code in IN is
+executed.
+Exit codes: 0; 2 refused.
 
-from __future__ import annotations
-
-from pathlib import Path
-
-from paa.commands.options import parsed, parser, refusing
-
-NAME = "paa.convert"
-
-DESCRIPTION = """\
-Import a checkpoint of another project as a finished run, for python -m paa.evaluate and python -m paa.predict. No code
-in IN is executed.
-Exit codes: 0; 2 refused."""
-
-KEYS = """\
 keys
   data.root=DIR             where COCO is; evaluate takes it, too
   data=custom data.root=DIR the classes are those of DIR, not COCO's
@@ -25,6 +13,14 @@ examples
   python -m paa.convert R-50.pkl r50.pth
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from paa.commands.options import parsed, parser, refusing
+
+NAME = "paa.convert"
+
 IN = """a checkpoint of the authors' release, or of MMDetection's PAA or ATSS (.pth); of torchvision's RetinaNet or
 FCOS, from which the parts that are the same here are taken (.pth); or Detectron's ImageNet weights (.pkl)"""
 
@@ -35,7 +31,7 @@ ImageNet weights"""
 
 def main() -> None:
     """Import what the command line names."""
-    out = parser(NAME, "IN OUT [key=value ...]", DESCRIPTION, KEYS)
+    out = parser(NAME, "IN OUT [key=value ...]", __doc__)
     out.add_argument("source", metavar="IN", type=Path, help=IN)
     out.add_argument("out", metavar="OUT", type=Path, help=OUT)
     options = parsed(out)

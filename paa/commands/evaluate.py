@@ -1,25 +1,7 @@
-"""`python -m paa.evaluate run=ID [key=value]`: evaluate a finished run with other test-time settings."""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from paa.checks import UserError
-from paa.commands.options import parsed, parser, refusing, required
-
-if TYPE_CHECKING:
-    from paa.experiment.experiment import Experiment
-
-NAME = "paa.evaluate"
-
-DESCRIPTION = """\
-Evaluate a finished run with other test-time settings. The run's own configuration applies, except for the keys that
+"""Evaluate a finished run with other test-time settings. The run's own configuration applies, except for the keys that
 you set here. An evaluation that exists is printed, not repeated.
-Exit codes: 0; 1 an evaluation failed; 2 wrong command line; 130, 143 interrupted."""
+Exit codes: 0; 1 an evaluation failed; 2 wrong command line; 130, 143 interrupted.
 
-KEYS = """\
 keys
   run=ID                      the run, or an unambiguous prefix of its ID (python -m paa.runs lists them)
   runs_dir=runs               folder of runs
@@ -36,10 +18,24 @@ examples
   python -m paa.evaluate -m run=t3f9a postprocess.sigma_t=0.0025,0.025 evaluate.splits=[test]
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paa.checks import UserError
+from paa.commands.options import parsed, parser, refusing, required
+
+if TYPE_CHECKING:
+    from paa.experiment.experiment import Experiment
+
+NAME = "paa.evaluate"
+
 
 def main() -> None:
     """Evaluate what the command line asks for."""
-    options = parsed(parser(NAME, "[-m] run=ID [key=value ...]", DESCRIPTION, KEYS, multirun=True))
+    options = parsed(parser(NAME, "[-m] run=ID [key=value ...]", __doc__, multirun=True))
     from paa.engine.distributed import destroy_process_group, process_group
     from paa.log import print_line
 

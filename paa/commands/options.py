@@ -12,13 +12,14 @@ from typing import Any
 from paa.checks import UserError
 
 
-def parser(module: str, usage: str, description: str, keys: str, multirun: bool = False) -> argparse.ArgumentParser:
+def parser(module: str, usage: str, text: str | None, multirun: bool = False) -> argparse.ArgumentParser:
     """Return a parser of `--config-dir DIR` and key=value words for `python -m MODULE`.
 
-    usage        what follows the program's name.
-    description  what the command does, and how it ends; keys, its keys and examples.
-    multirun     whether `-m` starts a sweep.
+    usage     what follows the program's name.
+    text      docstring of the command's file: what it does and how it ends; after a blank line, its keys and examples.
+    multirun  whether `-m` starts a sweep.
     """
+    description, _, keys = (text or "").partition("\n\n")
     out = argparse.ArgumentParser(
         prog=f"python -m {module}",
         usage=f"%(prog)s {usage}",

@@ -1,19 +1,7 @@
-"""`python -m paa.predict run=ID images=DIR out=DIR`: detect objects in a folder of images with a finished run."""
+"""Detect objects in a folder of images with a finished run. Writes out/detections.json (COCO results with file names)
+and out/pictures/, each image with its detections.
+Exit codes: 0; 1 failed; 2 wrong command line.
 
-from __future__ import annotations
-
-from pathlib import Path
-
-from paa.commands.options import parsed, parser, refusing, required
-
-NAME = "paa.predict"
-
-DESCRIPTION = """\
-Detect objects in a folder of images with a finished run. Writes out/detections.json (COCO results with file names) and
-out/pictures/, each image with its detections.
-Exit codes: 0; 1 failed; 2 wrong command line."""
-
-KEYS = """\
 keys
   run=ID                    a finished run, or an unambiguous prefix of its ID (python -m paa.runs lists them)
   images=DIR                a folder of images, or one image
@@ -28,12 +16,20 @@ example
   python -m paa.predict run=t3f9a images=photos out=found score=0.4
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from paa.commands.options import parsed, parser, refusing, required
+
+NAME = "paa.predict"
+
 OWN = ("run", "runs_dir", "images", "out", "score", "pictures")
 
 
 def main() -> None:
     """Detect in what the command line names."""
-    options = parsed(parser(NAME, "run=ID images=DIR out=DIR [key=value ...]", DESCRIPTION, KEYS))
+    options = parsed(parser(NAME, "run=ID images=DIR out=DIR [key=value ...]", __doc__))
     from paa import checks
     from paa.commands.detections import predict
     from paa.config.compose import composer

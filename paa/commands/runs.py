@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations
 from paa.store.paths import RunPaths, find, runs
 from paa.store.record import EvaluationRecord, TrainingRecord
-from paa.store.state import State, state
+from paa.store.status import run_status
 from paa.store.text_table import cell, show
 
 _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
@@ -176,67 +176,63 @@ def _list(options: argparse.Namespace) -> None:
     if not found and not body:
         print(f"No runs in {runs_dir}. python -m paa.train makes one.")
         return
-    rows = [_line(paths, state(paths)) for paths in found]
-    if rows:
-        show(["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"], rows)
+    if found:
+        show(
+            ["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"],
+            [_line(one) for one in found],
+        )
 
 
-def _line(paths: RunPaths, where: State) -> list[Any]:
+def _line(paths: RunPaths) -> list[Any]:
     try:
         config = configuration(paths)
     except BadRecord as error:
         warnings.warn(str(error), stacklevel=1)
         config = {}
-    boundary = name_of(keys.get(config, "assign.boundary"))
-    parameters = {"fnp": "n", "fsr": "t"}
-    if paths.converted:
-        boundary = None
-    if boundary in parameters:
-        boundary += f"({cell(keys.get(config, f'assign.boundary.{parameters[boundary]}'))})"
     found = list(evaluations(paths))
+    trained = not paths.converted
     return [
         paths.train_id,
-        str(where),
+        str(run_status(paths)),
         keys.get(config, "recipe.name"),
         name_of(config.get("data")),
-        boundary or name_of(config.get("assign")),
+        (_boundary(config) if trained else None) or name_of(config.get("assign")),
         name_of(config.get("auxiliary")),
-        None if paths.converted else config.get("seed"),
-        None if paths.converted else keys.get(config, "schedule.steps"),
-        ", ".join(f"{title} {_ap(e)}" for e, title in zip(found, _titles(found).values(), strict=True)),
+        config.get("seed") if trained else None,
+        keys.get(config, "schedule.steps") if trained else None,
+        ", ".join(f"{title} {_number(e.numbers.get('AP'))}" for e, title in zip(found, _titles(found), strict=True)),
     ]
+
+
+def _boundary(config: Mapping[str, Any]) -> str | None:
+    """Return the name of a boundary with its parameter: "fnp(3)"."""
+    name = name_of(keys.get(config, "assign.boundary"))
+    parameter = {"fnp": "n", "fsr": "t"}.get(name or "")
+    return f"{name}({cell(keys.get(config, f'assign.boundary.{parameter}'))})" if parameter else name
 
 
 def _title(evaluation: EvaluationRecord) -> str:
     return evaluation.split + ("+voting" if evaluation.voting else "") + ("+scales" if evaluation.multiscale else "")
 
 
-def _titles(found: Sequence[EvaluationRecord]) -> dict[str, str]:
-    """{eval_id: title}; where several would have the same, with what else tells them apart."""
-    titles = {}
+def _titles(found: Sequence[EvaluationRecord]) -> list[str]:
+    """Return a title for each evaluation; equal ones get the settings of postprocess that differ."""
+    titles = []
     for one in found:
         alike = [other.postprocess for other in found if _title(other) == _title(one)]
         differing = [k for k in one.postprocess if len({repr(other.get(k)) for other in alike}) > 1]
-        titles[one.eval_id] = " ".join([_title(one), *(f"{k}={one.postprocess[k]}" for k in differing)])
+        titles.append(" ".join([_title(one), *(f"{k}={one.postprocess[k]}" for k in differing)]))
     return titles
 
 
-def _ap(evaluation: EvaluationRecord) -> str:
-    ap = evaluation.numbers.get("AP")
-    return _number(ap)
-
-
-_ERRORS = ("iou_error", "iou_error_positives")
-"""Numbers of an evaluation that are no COCO metric."""
-
-
-def _score(evaluation: EvaluationRecord, name: str) -> float | None:
-    return getattr(evaluation, name) if name in _ERRORS else evaluation.numbers.get(name)
+def _numbers(one: EvaluationRecord) -> dict[str, float | None]:
+    """Return all numbers of an evaluation: COCO's, and the errors of the predicted IoU."""
+    return {**one.numbers, "iou_error": one.iou_error, "iou_error_positives": one.iou_error_positives}
 
 
 def _show(options: argparse.Namespace) -> None:
     paths = find(options.runs_dir, options.id)
-    print(f"{paths.train_id}  {state(paths)}\n{paths.folder}\n")
+    print(f"{paths.train_id}  {run_status(paths)}\n{paths.folder}\n")
     config = configuration(paths)
     if paths.finished:
         training = TrainingRecord.read(paths.record)
@@ -251,26 +247,23 @@ def _show(options: argparse.Namespace) -> None:
     show(["key", "value"], sorted([key, _text(value)] for key, value in keys.flatten(config).items()))
     found = list(evaluations(paths))
     if found:
-        print()
-        names = [*found[0].numbers, *_ERRORS]
-        numbers = [[name, *(_score(e, name) for e in found)] for name in names]
+        numbers = [[name, *(_numbers(e)[name] for e in found)] for name in _numbers(found[0])]
         classes = [[f"AP {c}", *(e.per_class.get(c) for e in found)] for c in found[0].per_class]
-        titles = _titles(found)
-        show(["", *(f"{titles[e.eval_id]} {e.eval_id}" for e in found)], numbers + classes)
+        print()
+        show(["", *(f"{t} {e.eval_id}" for t, e in zip(_titles(found), found, strict=True))], numbers + classes)
 
 
 def _diff(options: argparse.Namespace) -> None:
-    first, second = both = find(options.runs_dir, options.first), find(options.runs_dir, options.second)
-    header = ["", *(paths.train_id for paths in both)]
-    ours, theirs = (keys.flatten(configuration(paths)) for paths in both)
-    differing = [k for k in sorted(ours | theirs) if _text(ours.get(k, "(none)")) != _text(theirs.get(k, "(none)"))]
-    rows = [[key, _text(ours.get(key, "(none)")), _text(theirs.get(key, "(none)"))] for key in differing]
+    first, second = find(options.runs_dir, options.first), find(options.runs_dir, options.second)
+    header = ["", first.train_id, second.train_id]
+    ours, theirs = (keys.flatten(configuration(paths)) for paths in (first, second))
+    rows = [[key, *(_text(of.get(key, "(none)")) for of in (ours, theirs))] for key in sorted(ours | theirs)]
+    rows = [row for row in rows if row[1] != row[2]]
     if rows:
         show(header, rows)
     else:
         print("The configurations do not differ.")
-    titles = _titles(list(evaluations(first)))
-    scored = [row for one, other in _pairs(first, second) for row in _changes(one, other, titles[one.eval_id])]
+    scored = _changes(list(evaluations(first)), list(evaluations(second)))
     print()
     if scored:
         show([*header, "change"], scored)
@@ -278,22 +271,17 @@ def _diff(options: argparse.Namespace) -> None:
         print("No evaluation of both, or none whose numbers differ.")
 
 
-def _pairs(first: RunPaths, second: RunPaths) -> list[tuple[EvaluationRecord, EvaluationRecord]]:
-    """Evaluations of the two runs that can be compared: of one identity, or else of one split and voting."""
-    theirs = list(evaluations(second))
+def _changes(ours: Sequence[EvaluationRecord], theirs: Sequence[EvaluationRecord]) -> list[list[Any]]:
+    """Return a row for each number that differs between evaluations with the same ID, or else the same title."""
     named = {_title(e): e for e in theirs} | {e.eval_id: e for e in theirs}
-    both = ((ours, named.get(ours.eval_id) or named.get(_title(ours))) for ours in evaluations(first))
-    return [(ours, other) for ours, other in both if other is not None]
-
-
-def _changes(first: EvaluationRecord, second: EvaluationRecord, title: str) -> list[list[Any]]:
-    """A row for each number that differs: its name, both values, their difference."""
     rows: list[list[Any]] = []
-    for name in [*first.numbers, *_ERRORS]:
-        before, after = _score(first, name), _score(second, name)
-        if before != after:
-            change = None if before is None or after is None else round(after - before, 4)
-            rows.append([f"{title} {name}", before, after, change])
+    for one, title in zip(ours, _titles(ours), strict=True):
+        other = named.get(one.eval_id) or named.get(_title(one))
+        for name, before in _numbers(one).items() if other else ():
+            after = _numbers(other)[name] if other else None
+            if before != after:
+                change = None if before is None or after is None else round(after - before, 4)
+                rows.append([f"{title} {name}", before, after, change])
     return rows
 
 

@@ -11,7 +11,7 @@ from paa import files
 from paa.store.errors import RunError
 from paa.store.lock import acquire
 from paa.store.paths import RunPaths, find, runs
-from paa.store.state import live_owner
+from paa.store.status import live_owner
 
 WHOLE, LEFTOVERS, WEIGHTS, CHECKPOINTS = "the whole run", "leftovers", "final weights", "checkpoints"
 
