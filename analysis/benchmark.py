@@ -1,12 +1,9 @@
-"""Measures what the fast parts are worth: each beside the plain way to compute the same, in turn, as a ratio.
+"""Measure how much faster the optimized parts are than a plain way to compute the same.
 
-python analysis/benchmark.py [--rounds 7] [--threads N] [--small] [--format text|md|csv]
-
-The inputs are random scenes of COCO's size, 800 x 1088 pixels, 80 classes, 7 ground truths an image, and records of
-runs made up in a folder that is removed. Both ways get the same input; what they return is compared too, for a faster
-computation of something else is worth nothing. A ratio is the plain way's time divided by ours, the median over rounds
-in which both run one after the other. Ratios, not times, are to be quoted, and with nothing else running. Freed memory
-is kept, as in a training. The mixture of the plain way is scikit-learn's, which `.[dev]` installs.
+The inputs are random scenes of COCO's size, 800 x 1088 pixels, 80 classes, 7 ground truths per image, and records of
+made-up runs in a temporary folder. Both ways get the same input, and their results are compared. A ratio is the time of
+the plain way divided by ours, the median over rounds in which both run one after the other. Quote ratios, not times,
+and run nothing else meanwhile. Freed memory is kept, as in training. The plain mixture is scikit-learn's (`.[dev]`).
 """
 
 from __future__ import annotations
@@ -64,13 +61,13 @@ class Case:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table. Exit code 2 for what the caller can put right."""
-    parser = argparse.ArgumentParser(prog="python analysis/benchmark.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="times that both ways run (default: 7)")
+    """Print the table; return the exit code: 0, or 2 for a wrong command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds in which both ways run (7)")
     threads = torch.get_num_threads()
-    parser.add_argument("--threads", type=int, default=threads, metavar="N", help=f"of torch (default: {threads})")
-    parser.add_argument("--small", action="store_true", help="few and small inputs: shows that it runs, says nothing")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
+    parser.add_argument("--threads", type=int, default=threads, metavar="N", help=f"threads of torch ({threads})")
+    parser.add_argument("--small", action="store_true", help="few small inputs, only to show that it runs")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="output format (text)")
     options = parser.parse_args(arguments)
     for name in ("rounds", "threads"):
         if getattr(options, name) < 1:

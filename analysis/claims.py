@@ -1,4 +1,4 @@
-"""Says of each of the paper's nine claims what our runs say: supported, contradicted, or not enough data.
+"""Judge each of the paper's nine claims by our runs: supported, contradicted, or not enough data.
 
     python analysis/claims.py [--format md,csv,latex,html] [--runs-dir DIR] [--recipe R] [KEY=VALUE]
 
@@ -21,7 +21,7 @@ GROUPS = ("table1", "table2", "table2_right", "table4")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0, 1 where nothing has been run, 2 for what the caller can put right."""
+    """Return the exit code: 0, 1 if there are no runs, 2 for a wrong command."""
     options = parsed(parser("claims", __doc__), arguments)
     with warning_on_stderr():
         if not any(paths.finished for paths in runs(options.runs_dir)):
@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from paa.config.user_code import add_cwd_to_path
         from paa.planning.collect import found, known
 
-        add_cwd_to_path()  # for classes of one's own
+        add_cwd_to_path()  # for your own classes
         with refusing("claims", 2):
             there = known(options.runs_dir, options.recipe)
-            groups = GROUPS if there.seeds else ()  # no run of the recipe, no row of a table
+            groups = GROUPS if there.seeds else ()  # without runs of the recipe no row was started
             entries = found(
                 groups,
                 options.recipe,

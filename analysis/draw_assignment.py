@@ -25,7 +25,7 @@ from paa.structures import Assignment
 
 
 def draw(drawn: Drawn, found: Assignment, out: Path) -> None:
-    """Writes the picture."""
+    """Write the picture."""
     has_scores = "candidate_scores" in found.extras
     with printed():
         figure = page(PAGE, 3.2 if has_scores else PAGE)
@@ -60,12 +60,12 @@ def _at(place: Sequence[int], scores: Sequence[float], chosen: Sequence[bool]) -
 
 
 def main() -> None:
-    """Exit codes: 0, 2 for what the caller can put right."""
+    """Draw one image; exit code 2 for a wrong command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="id of a finished run, or its first letters")
+    parser.add_argument("run", help="ID of a finished run, or a unique prefix")
     parser.add_argument("--image", type=int, default=0, help="position of the image in val (default 0)")
     parser.add_argument("--out", type=Path, default=Path("assignment.png"), help="picture to write (png, pdf or svg)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
     args = parser.parse_args()
     add_cwd_to_path()
     with refusing("draw_assignment", 2), composer() as compose:

@@ -23,7 +23,7 @@ from paa.store.frame import UnreadableRecord
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0; 1 where a figure that was asked for, or every one, could not be drawn; 2 for a wrong command."""
+    """Return the exit code: 0, 1 if a requested figure or all of them could not be drawn, 2 for a wrong command."""
     options = _parser().parse_args(arguments)
     wanted = dict.fromkeys(name for word in options.figure or FIGURES for name in OTHER_NAMES.get(word, (word,)))
     failed = 0
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python analysis/make_figures.py", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     choices = [*FIGURES, *OTHER_NAMES]
     parser.add_argument(
         "--figure", nargs="+", choices=choices, metavar="N", help=f"which: {', '.join(FIGURES)} (default: all)"

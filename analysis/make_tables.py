@@ -1,10 +1,10 @@
-"""Prints Tables 1 to 4 of the paper from what has been run.
+"""Print Tables 1 to 4 of the paper from existing runs.
 
     python analysis/make_tables.py [--table N] [--format md,csv,latex,html] [--runs-dir DIR] [--recipe R] [KEY=VALUE]
 
-Rows are the files of experiments/; their runs are found by what the rows come to under the recipe (and under KEY=VALUE,
-the settings that they were trained with), for every seed of which there are any. A row that has not been run, or has
-not ended, says so. Without --table: every table of which a row has been run; where there is none, all records.
+The rows are the files in experiments/. Their runs are found by composing each row under the recipe (and KEY=VALUE, the
+settings with which they were trained), for every seed that was started. Rows without a finished run show their status.
+Without --table, every table with a started row is printed; if there is none, all records are.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PUBLISHED = Path(__file__).resolve().parent / "published.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0, 1 where nothing has been run, 2 for what the caller can put right."""
+    """Return the exit code: 0, 1 if there are no runs, 2 for a wrong command."""
     commands = parser("make_tables", __doc__)
-    which = "1, 2, 3, 4, or some of them (1,2); or: records, one frame of all records, a row for each evaluation"
+    which = "1, 2, 3, 4 or some (1,2); or records: all records, a row for each evaluation"
     commands.add_argument("--table", type=several((*TABLES, "records"), "records"), default=[], metavar="N", help=which)
     options = parsed(commands, arguments)
     with warning_on_stderr():
@@ -48,17 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tables(options: argparse.Namespace) -> list[Table]:
-    """The tables that are asked for, or those of which a row has been begun."""
-    # Rows are composed and built, which takes torch; all records, --help and mistakes are there without.
+    """The requested tables, or those with a started row."""
+    # Composing rows needs torch; --help, mistakes and all records do not.
     from paa.commands.options import refusing
     from paa.config.user_code import add_cwd_to_path
     from paa.planning.collect import found, known
 
     published, tables, begun = Published.read(PUBLISHED), [], False
-    add_cwd_to_path()  # for classes of one's own
+    add_cwd_to_path()  # for your own classes
     with refusing("make_tables", 2):
         there = known(options.runs_dir, options.recipe)
-        for number in options.table or (TABLES if there.seeds else ()):  # no run of the recipe, no row of a table
+        for number in options.table or (TABLES if there.seeds else ()):  # without runs of the recipe no row was started
             name = f"table{number}"
             entries = found(GROUPS[name], options.recipe, options.overrides, options.runs_dir, there, **_where(options))
             one = any(run.begun for entry in entries for run in entry.runs)

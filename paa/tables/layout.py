@@ -203,21 +203,13 @@ def departures(entry: Entry) -> set[str]:
     return {swept for swept, key in _SWEPT.items() if entry.at(key) != entry.at(f"recipe.{swept}")}
 
 
-GROUPS = {
-    "table1": ("table1",),
-    "table2": ("table2", "table2_right"),
-    "table3": ("table3",),
-    "table4": ("table4",),
-}
-"""The folders of experiments/ that hold the rows of each table."""
-
 LAYOUTS: dict[str, Callable[[Sequence[Entry], Published], Table]] = {
-    "table1": table1,
-    "table2": table2,
-    "table3": table3,
-    "table4": table4,
+    function.__name__: function for function in (table1, table2, table3, table4)
 }
 """The function that lays out each table."""
+
+GROUPS = {name: (name,) for name in LAYOUTS} | {"table2": ("table2", "table2_right")}
+"""The folders of experiments/ that hold the rows of each table."""
 
 
 def backbone(entry: Entry) -> str:
