@@ -39,7 +39,6 @@ from paa.store.paths import RunPaths, runs
 from paa.store.provenance import origin
 from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.tracking import RunInfo, Tracker
-from paa.tracking.files import Silent
 
 
 @dataclass(frozen=True)
@@ -242,11 +241,11 @@ class Experiment:
             if group.run_on_main(lambda: paths.finished):
                 self._evaluate_only(ensure_lock_held, stop, speak, group)
             else:
-                tracker: Tracker = Silent()
+                tracker = Tracker()
                 if group.is_main:
                     ensure_lock_held()
                     files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-                    tracker = self._tracker(speak)
+                    tracker = self._tracker()
                 self._train(ensure_lock_held, stop, speak, log, stack.enter_context(tracker), group)
             group.raise_if_stopped(stop, self.parts.schedule.steps)  # one that came too late here still ends a sweep
 
@@ -259,11 +258,11 @@ class Experiment:
                 with lock:
                     checkpoint.Checkpoints(paths.checkpoints, 1, lock.check).clear()
 
-    def _tracker(self, say: Callable[..., None]) -> Tracker:
+    def _tracker(self) -> Tracker:
         name, config = self.identity.train_id, self.parts.config
-        warn = lambda text: say(f"{name}  {text}")  # noqa: E731
-        run = RunInfo(name, self.identity.paths.folder, config, self.overrides, self.choices, warn)
-        return self.parts.tracking.tracker(run)
+        return self.parts.tracking.tracker(
+            RunInfo(name, self.identity.paths.folder, config, self.overrides, self.choices)
+        )
 
     def _train(
         self,

@@ -36,7 +36,7 @@ from paa.engine.schedule import Schedule
 from paa.experiment.memo import Shared
 from paa.multiscale import MultiScale
 from paa.postprocess import PostProcess
-from paa.tracking import Tracking
+from paa.tracking import Files
 
 _OWN_THREADS = torch.get_num_threads()
 
@@ -59,7 +59,7 @@ class Parts:
     optim: Any
     schedule: Schedule
     loop: LoopSettings
-    tracking: Tracking
+    tracking: Files
     train_transform: Callable[[nn.Module], Transform]
     test_transform: Callable[[nn.Module], Transform]
 

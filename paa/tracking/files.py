@@ -1,18 +1,60 @@
-"""No tracking but the files that a run keeps anyway."""
+"""No tracking but the files that a run writes anyway; and the interface of every other tracking."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from paa import checks
 from paa.engine.pictures import PictureSettings
-from paa.tracking.tracker import RunInfo
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """Describe the run that is tracked.
+
+    folder     of the run; a tracker writes only below it.
+    overrides  as the command line gave them.
+    choices    of the configuration's groups: {"assign": "paa", ...}.
+    """
+
+    train_id: str
+    folder: Path
+    config: Mapping[str, Any]
+    overrides: Sequence[str]
+    choices: Mapping[str, str]
+
+
+class Tracker:
+    """Follow one training; entered before its first step, left when its evaluations are recorded or it has failed.
+
+    No call raises or changes what it is given. Lines and pictures come in the order of their steps, those of an earlier
+    process of the same training first. This one does nothing.
+    """
+
+    def line(self, values: Mapping[str, Any]) -> None:
+        """Take a line of metrics.jsonl with its `step`: losses, or (with `split` and `voting`) an evaluation."""
+
+    def pictures(self, step: int, paths: Sequence[Path]) -> None:
+        """Take pictures of the assignment after `step` steps."""
+
+    def evaluation(self, split: str, voting: bool, numbers: Mapping[str, float | None]) -> None:
+        """Take an evaluation of the final weights."""
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the tracking; an Interrupted means that the training will be resumed."""
 
 
 class Files:
-    """metrics.jsonl, log and images/ in the run's folder: all that a training writes by itself.
+    """Write metrics.jsonl, log and images/ in the run's folder, as every training does.
 
     log_every  steps between lines of metrics.jsonl; images: when pictures of the assignment are made, None for never.
     """
@@ -20,28 +62,9 @@ class Files:
     def __init__(self, log_every: int = 20, images: PictureSettings | None = None) -> None:
         self.log_every = checks.integer("log_every", log_every, low=1)
         if images is not None and not isinstance(images, PictureSettings):
-            raise checks.OutOfRange("images", f"={images}: holds keys and is no value itself: steps, count")
+            raise checks.OutOfRange("images", f"={images}: is a node; set one of its keys: steps, count")
         self.images = images or PictureSettings()
 
-    def tracker(self, run: RunInfo) -> Silent:
-        """One that does nothing."""
-        return Silent()
-
-
-class Silent:
-    """The tracker that does nothing."""
-
-    def line(self, values: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def pictures(self, step: int, paths: Sequence[Path]) -> None:
-        """Nothing."""
-
-    def evaluation(self, split: str, voting: bool, numbers: Mapping[str, float | None]) -> None:
-        """Nothing."""
-
-    def __enter__(self) -> Silent:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
+    def tracker(self, run: RunInfo) -> Tracker:
+        """Return the tracker that follows `run`."""
+        return Tracker()

@@ -1,39 +1,37 @@
 """Weights & Biases: the lines of metrics.jsonl as rows, pictures of the assignment, and the final numbers.
 
-A thread of its own does all that could wait, from the login on; training puts what it has into a queue and goes on. A
-step's row is sent when the step is complete (its losses, its evaluation, its pictures), and never twice: after a
-restart, what Weights & Biases already has is left out, and what it lacks is sent again from metrics.jsonl.
+wandb talks to its server in a separate process; training waits for it only when a run begins and ends, for timeout_s
+seconds at most each. A step's row is sent when the step is complete (its losses, its evaluation, its pictures), and
+only once: a resumed training sends from metrics.jsonl what comes after the last row that was logged.
 """
 
 from __future__ import annotations
 
-import importlib
-import queue
+import os
+import re
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from paa import checks
+from paa import checks, files
 from paa.engine.pictures import PictureSettings
 from paa.engine.signals import Interrupted
-from paa.tracking.files import Files
-from paa.tracking.session import Session, abandon, sync_command
-from paa.tracking.tracker import RunInfo
+from paa.log import log
+from paa.store.provenance import commit
+from paa.tracking.files import Files, RunInfo, Tracker
 
-_WAITING = 10_000  # rows that may wait for the thread: hours of training
-_GRACE_S = 5.0  # beyond timeout_s, to end what was begun
-_UNTOLD = ("tracking", "runs_dir", "device", "threads", "workers", "checkpoint", "lock", "hydra")
+_NOT_IN_NAME = ("tracking", "runs_dir", "device", "threads", "workers", "checkpoint", "lock", "hydra")
 
 
 class Wandb(Files):
-    """Settings of Weights & Biases, over those of `Files`.
+    """Settings of Weights & Biases, besides those of `Files`.
 
     mode       "online", or "offline": into files that `wandb sync` sends.
     project, entity, group, name, tags, notes   of the run there; a name of None is made of the overrides.
     system_stats  whether wandb samples CPU, memory and GPU.
-    timeout_s  seconds within which the server must answer first, and that the end of a run waits for it at most.
+    timeout_s  seconds that a run waits for the server at most when it begins, and again when it ends.
     """
 
     def __init__(
@@ -51,7 +49,7 @@ class Wandb(Files):
         timeout_s: float = 15,
     ) -> None:
         super().__init__(log_every, images)
-        self.mode = checks.choice("mode", mode, ("online", "offline"))
+        self.mode: Any = checks.choice("mode", mode, ("online", "offline"))
         if not isinstance(project, str) or not project or set(project) & set("/\\#?%:"):
             raise checks.OutOfRange("project", f"={project}: must be a name without any of / \\ # ? % :")
         self.project = project
@@ -65,119 +63,166 @@ class Wandb(Files):
         self.system_stats = checks.flag("system_stats", system_stats)
         self.timeout_s = checks.number("timeout_s", timeout_s, low=1, high=600)
 
-    def tracker(self, run: RunInfo) -> WandbTracker:  # type: ignore[override]
-        """Follows `run` as the wandb run of its train_id."""
+    def tracker(self, run: RunInfo) -> WandbTracker:
+        """Return the tracker that follows `run` as the wandb run of its train_id."""
         return WandbTracker(self, run)
 
 
-class WandbTracker:
-    """Hands rows to a thread that hands them to wandb; the first failure ends the tracking with one warning."""
+class WandbTracker(Tracker):
+    """Log rows to wandb; the first failure ends the tracking with one warning."""
 
-    def __init__(self, settings: Wandb, run: RunInfo) -> None:
-        self.settings, self.run = settings, run
-        self._rows: queue.Queue[Callable[[Session], None]] = queue.Queue(_WAITING)
+    def __init__(self, settings: Wandb, info: RunInfo) -> None:
+        self.settings, self.info, self.folder = settings, info, info.folder / "wandb"
+        self._run: Any = None  # not opened yet, or given up
+        self._next = 0  # the first step that wandb does not have
         self._row: tuple[int, dict[str, Any], list[Path]] | None = None
-        self._dead, self._telling = False, threading.Lock()
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
     def __enter__(self) -> WandbTracker:
         hooks = sys.exit, sys.excepthook
-        try:
-            importlib.import_module("wandb")
-        except Exception as error:  # whatever an installation may be broken by
-            missing = isinstance(error, ModuleNotFoundError) and error.name == "wandb"
-            self._give_up("is not installed (pip install wandb)" if missing else f"cannot be imported ({error})")
-            return self
-        self._hooks = hooks
-        self._thread.start()
+        with self._warning():
+            self._run, online = self._open()
+            last = self.folder / "last_step.json"
+            self._next = int(self._run.step) if online else files.read_json(last)["step"] + 1 if last.exists() else 0
+        sys.exit, sys.excepthook = hooks  # wandb's own would print tracebacks
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self._dead:
-            return
         interrupted = isinstance(error, Interrupted)
-        if not interrupted:  # else the step may still get its evaluation, and its row is sent by who goes on
+        if not interrupted:  # else the step may still get its evaluation, and its row is sent on resumption
             self._complete()
-        self._put(lambda session: session.finish(error is None, interrupted))
-        self._thread.join(self.settings.timeout_s + _GRACE_S)
-        if self._thread.is_alive():
-            self._give_up("does not answer")
-            abandon()
+        with self._warning():
+            if self._run is not None:
+                if interrupted:
+                    self._run.mark_preempting()
+                self._run.finish(exit_code=0 if error is None else 1)
 
     def line(self, values: Mapping[str, Any]) -> None:
-        """A line of metrics.jsonl."""
-        if "split" in values:
-            prefix = _prefix(values["split"], values["voting"])
-            rest = {k: v for k, v in values.items() if k not in ("step", "split", "voting")}
-        else:
-            prefix, rest = "train", {k: v for k, v in values.items() if k != "step"}
-        named = {f"{prefix}/{key}": value for key, value in rest.items() if value is not None}
-        self._at(values["step"])[1].update(named)
+        """Add a line of metrics.jsonl to the row of its step."""
+        prefix = _prefix(values["split"], values["voting"]) if "split" in values else "train"
+        rest = {k: v for k, v in values.items() if k not in ("step", "split", "voting") and v is not None}
+        self._at(values["step"])[1].update({f"{prefix}/{key}": value for key, value in rest.items()})
 
     def pictures(self, step: int, paths: Sequence[Path]) -> None:
-        """Pictures of the assignment."""
+        """Add pictures of the assignment to the row of their step."""
         if paths:
             self._at(step)[2].extend(paths)
 
     def evaluation(self, split: str, voting: bool, numbers: Mapping[str, float | None]) -> None:
-        """An evaluation of the final weights, into the summary; the last one's AP also by its bare name."""
+        """Put an evaluation of the final weights into the summary; the last one's AP also under its bare name."""
         self._complete()
-        named = {f"{_prefix(split, voting)}/{key}": value for key, value in numbers.items()}
-        values = {key: value for key, value in {**named, "AP": numbers.get("AP")}.items() if value is not None}
-        self._put(lambda session: session.summary(values))
+        named = {f"{_prefix(split, voting)}/{key}": value for key, value in numbers.items()} | {"AP": numbers.get("AP")}
+        with self._warning():
+            if self._run is not None:
+                self._run.summary.update({key: value for key, value in named.items() if value is not None})
 
     def _at(self, step: int) -> tuple[int, dict[str, Any], list[Path]]:
-        """The row of `step`, which completes the row of an earlier one."""
+        """Return the row of `step`; the row of an earlier step is complete."""
         if self._row is not None and self._row[0] != step:
             self._complete()
-        if self._row is None:
-            self._row = (step, {}, [])
+        self._row = self._row or (step, {}, [])
         return self._row
 
     def _complete(self) -> None:
-        if self._row is not None:
-            row, self._row = self._row, None
-            self._put(lambda session: session.row(*row))
-
-    def _put(self, work: Callable[[Session], None]) -> None:
-        if self._dead:
+        row, self._row = self._row, None
+        if self._run is None or row is None or row[0] < self._next:
             return
-        try:
-            self._rows.put_nowait(work)
-        except queue.Full:
-            self._give_up("does not keep up")
+        step, values, pictures = row
+        with self._warning():
+            from wandb import Image
 
-    def _work(self) -> None:
+            shown = {f"assignment/{path.stem}": Image(str(path)) for path in pictures}
+            self._run.log({**values, **shown}, step=step, commit=True)
+            files.write_bytes(self.folder / "last_step.json", files.json_bytes({"step": step}), durable=False)
+            self._next = step + 1
+
+    def _open(self) -> tuple[Any, bool]:
+        """Open the run, or open it again under its id; return it, and whether it is online."""
+        import wandb
+
+        self.folder.mkdir(exist_ok=True)  # where it cannot be made, wandb would write elsewhere
+        os.environ.pop("WANDB_SERVICE", None)  # the process of wandb that a parent process started may have ended
+        wandb.setup(wandb.Settings(silent=True))  # or the login would print, and ask on a terminal
+        own, info = self.settings, self.info
+        settings = wandb.Settings(
+            silent=True,
+            console="off",  # our stdout and stderr stay ours
+            symlink=False,
+            save_code=False,
+            disable_code=True,
+            disable_git=True,  # the commit is in the configuration; no patch of uncommitted work leaves the machine
+            init_timeout=own.timeout_s,
+            finish_timeout=own.timeout_s,
+            finish_timeout_raises=True,
+            x_disable_stats=not own.system_stats,
+        )
+        arguments: dict[str, Any] = {
+            "id": info.train_id,
+            "name": run_name(own, info),
+            "project": own.project,
+            "entity": own.entity,
+            "group": own.group,
+            "tags": list(own.tags) or None,
+            "notes": own.notes,
+            "config": shown_config(info),
+            "dir": str(info.folder),
+            "resume": "allow",
+            "reinit": "create_new",  # a run that the caller has open stays open
+            "settings": settings,
+        }
         try:
-            session = Session(self.settings, self.run, run_name(self.settings, self.run))
-            sys.exit, sys.excepthook = self._hooks  # wandb puts its own there
-            while not session.finished and not self._dead:
-                self._rows.get()(session)
+            return wandb.init(mode=own.mode, **arguments), own.mode == "online"
         except Exception as error:
-            lines = str(error).splitlines()
-            self._give_up(lines[0] if lines else type(error).__name__)
-            if not isinstance(error, TimeoutError):  # then it is slow, and its files are whole
-                abandon()
+            with suppress(Exception):
+                wandb.teardown()  # its process may have ended; the next call starts another one
+            run = wandb.init(mode="offline", **arguments)
+            if own.mode == "online":
+                log.warning(
+                    "wandb cannot go online (%s); tracking is offline. %s", _reason(error), self._sync_command()
+                )
+            return run, False
 
-    def _give_up(self, reason: str) -> None:
-        """Ends the tracking: one line, whoever finds out first. It is told before others see that it is over."""
-        with self._telling:
-            if self._dead:
-                return
-            reason = reason if reason.startswith(("is ", "does ", "cannot ")) else f"has failed ({reason})"
-            stored = "" if not list((self.run.folder / "wandb").glob("*run-*")) else f" {sync_command(self.run.folder)}"
-            self.run.warn(f"warning: wandb {reason}; training goes on without it.{stored}")
-            self._dead = True
+    @contextmanager
+    def _warning(self) -> Iterator[None]:
+        """Turn an exception into a warning and the end of the tracking."""
+        try:
+            yield
+        except Exception as error:
+            hint = " (pip install wandb)" if isinstance(error, ModuleNotFoundError) else ""
+            stored = f" {self._sync_command()}" if list(self.folder.glob("*run-*")) else ""
+            log.warning("wandb failed (%s)%s; training continues without it.%s", _reason(error), hint, stored)
+            self._run = None
+            if "wandb" in sys.modules and not isinstance(error, TimeoutError):  # then it is slow, and its files whole
+                with suppress(Exception):
+                    sys.modules["wandb"].teardown()
+
+    def _sync_command(self) -> str:
+        return f"Upload later: wandb sync --include-online {self.folder}"
 
 
 def run_name(settings: Wandb, run: RunInfo) -> str:
-    """ "assign.boundary=fnp seed=1", or the run's id where the command line changes nothing that counts."""
+    """Return "assign.boundary=fnp seed=1", or the run's id where the command line changes nothing that matters."""
     if settings.name is not None:
         return settings.name
-    told = [o for o in run.overrides if o.lstrip("+").split("=")[0].split(".")[0].split("/")[0] not in _UNTOLD]
-    text = " ".join(told) or run.train_id
+    shown = [o for o in run.overrides if re.split(r"[=./]", o.lstrip("+"))[0] not in _NOT_IN_NAME]
+    text = " ".join(shown) or run.train_id
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def shown_config(run: RunInfo) -> dict[str, Any]:
+    """Return the configuration as wandb shows it (nested nodes become dotted columns), and the origin of the run."""
+    head, clean = commit()
+    return {
+        **{key: value for key, value in run.config.items() if key != "tracking"},
+        "choices": {re.sub(r"\W+", "_", group): choice for group, choice in run.choices.items()},
+        "train_id": run.train_id,
+        "commit": head,
+        "clean": clean,
+    }
 
 
 def _prefix(split: str, voting: bool) -> str:
     return f"{split}/voting_{'on' if voting else 'off'}"
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -80,7 +80,7 @@ print("after")
 @pytest.mark.parametrize("columns", [80, 200])
 def test_a_bar_on_a_terminal(columns):
     ours, theirs = pty.openpty()
-    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "PYTHONPATH": os.path.dirname(__file__)}
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     seen = b""
@@ -114,7 +114,7 @@ with TrainProgress("t123", 100, 0) as progress:
     progress.report(100, VALUES)
 sys.exit(7)
 """
-    env = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -22,12 +22,12 @@ from cluster import (
     weights,
 )
 from running import experiment
+from wandb_files import history, records
 
 from paa.engine.metrics import read
 from paa.launch.ledger import sweeps
 from paa.store.paths import RunPaths
 from paa.store.record import TrainingRecord
-from paa.tracking.stored import history, records
 
 pytestmark = pytest.mark.slurm
 

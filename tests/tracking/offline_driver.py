@@ -1,8 +1,8 @@
-"""Trains under wandb in offline mode: stopped by SIGTERM, taken up again, and asked for once more.
+"""Trains under wandb in offline mode: stopped by SIGTERM, resumed, and requested once more.
 
     python tests/tracking/offline_driver.py RUNS_DIR DATA_ROOT
 
-prints JSON: what was said, and what the signal handlers and hooks of Python are afterward.
+prints JSON: the run's id, and whether the signal handlers and hooks of Python are the same afterward.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -29,26 +30,20 @@ def main() -> None:
     torch.set_num_threads(1)
     runs_dir, data = Path(sys.argv[1]), f"data.root={sys.argv[2]}"
     hooks = sys.exit, sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR2)
-    plain, advance, said = experiment(runs_dir / "plain", *KEYS, data), TrainProgress.advance, []
-    plain.run(said.append)
+    plain, advance = experiment(runs_dir / "plain", *KEYS, data), TrainProgress.advance
+    plain.run(print)
 
     def tracked() -> None:
-        experiment(runs_dir / "tracked", *KEYS, *TRACKED, *IMAGES, data).run(said.append)
+        experiment(runs_dir / "tracked", *KEYS, *TRACKED, *IMAGES, data).run(print)
 
     TrainProgress.advance = lambda self, done: os.kill(os.getpid(), signal.SIGTERM) if done == STOP else None  # type: ignore[assignment, method-assign, return-value]
-    try:
+    with suppress(Interrupted):
         tracked()
-    except Interrupted as stop:
-        said.append(str(stop))
     TrainProgress.advance = advance  # type: ignore[method-assign]
     for _ in range(2):
         tracked()
     after = sys.exit, sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR2)
-    print(
-        json.dumps(
-            {"id": plain.identity.train_id, "said": said, "hooks": [a is b for a, b in zip(hooks, after, strict=True)]}
-        )
-    )
+    print(json.dumps({"id": plain.identity.train_id, "hooks": [a is b for a, b in zip(hooks, after, strict=True)]}))
 
 
 if __name__ == "__main__":

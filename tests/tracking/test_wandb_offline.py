@@ -9,17 +9,18 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from wandb_files import history, records
+
 from paa.engine.metrics import read
 from paa.store.paths import RunPaths
 from paa.store.record import EvaluationRecord, TrainingRecord
-from paa.tracking.stored import history, last_step, records
 
 DRIVER = Path(__file__).with_name("offline_driver.py")
 
 
 def test_a_stopped_training_is_one_wandb_run_with_each_step_once(tmp_path, smoke_data):
     ended = f"3-{os.getpid()}-unix-{tmp_path / 'of-a-parent'}"  # the process of wandb of one that has ended meanwhile
-    env = {**os.environ, "PYTHONPATH": str(DRIVER.parents[1]), "HOME": str(tmp_path), "WANDB_SERVICE": ended}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path), "WANDB_SERVICE": ended}
     command = [sys.executable, str(DRIVER), str(tmp_path), str(smoke_data)]
     where = tmp_path / "cwd"
     where.mkdir()
@@ -27,8 +28,7 @@ def test_a_stopped_training_is_one_wandb_run_with_each_step_once(tmp_path, smoke
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["hooks"] == [True] * 4
-    assert "wandb" not in done.stdout.splitlines()[0] + done.stderr
-    assert not [line for line in told["said"] if "warning" in line], told["said"]
+    assert "wandb" not in done.stdout + done.stderr
     assert list(where.iterdir()) == []  # nothing of wandb's where the command ran
 
     here, plain = RunPaths(tmp_path / "tracked", told["id"]), RunPaths(tmp_path / "plain", told["id"])
@@ -40,7 +40,7 @@ def test_a_stopped_training_is_one_wandb_run_with_each_step_once(tmp_path, smoke
     first, second = (history(path) for path in stores)
     assert [row["_step"] for row in first] == [2, 3, 4, 6]  # 8 waits for its evaluation
     assert [row["_step"] for row in second] == [8, 10, 12]
-    assert last_step(here.folder / "wandb", told["id"]) == 12
+    assert json.loads((here.folder / "wandb" / "last_step.json").read_text()) == {"step": 12}
     rows = {row["_step"]: row for row in [*first, *second]}
     for line in read(here.metrics):
         prefix = f"{line['split']}/voting_on" if "split" in line else "train"
@@ -71,13 +71,3 @@ def test_a_stopped_training_is_one_wandb_run_with_each_step_once(tmp_path, smoke
             f"{prefix}/{k}": v for k, v in record.numbers.items() if v is not None
         }
     assert summary["AP"] == next(record for record in found if record.voting).numbers["AP"]
-
-
-def test_a_torn_or_foreign_file_is_read_as_far_as_it_goes(tmp_path):
-    path = tmp_path / "offline-run-1-t1" / "run-t1.wandb"
-    path.parent.mkdir()
-    path.write_bytes(b"")
-    assert last_step(tmp_path, "t1") == -1
-    path.write_bytes(b":W&B\xe1\xbe\x00" + b"\x00\x00\x00\x00\xff\x00\x01half")
-    assert history(path) == []
-    assert last_step(tmp_path / "nowhere", "t1") == -1

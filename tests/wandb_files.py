@@ -1,8 +1,8 @@
-"""What Weights & Biases' own files below a run's folder already hold.
+"""Read the files that wandb writes offline.
 
 A `.wandb` file is a log in LevelDB's format (leveldb, doc/log_format.md) after seven bytes of its own: blocks of 32 kB,
 in them fragments of records, each with a checksum (4 bytes), its length (2) and its kind (1). The records are wandb's
-protocol buffers. The tail of a file that was cut off is left out.
+protocol buffers. A torn tail is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 def records(path: Path) -> Iterator[Any]:
-    """The records of a `.wandb` file, in order; nothing where it is none."""
+    """Yield the records of a `.wandb` file, in order; nothing where it is none."""
     from wandb.proto import wandb_internal_pb2
 
     protocol: Any = wandb_internal_pb2  # its names are made when it is imported
@@ -43,16 +43,10 @@ def records(path: Path) -> Iterator[Any]:
 
 
 def history(path: Path) -> list[dict[str, Any]]:
-    """The rows of numbers in a `.wandb` file; the step is "_step"."""
+    """Return the rows of numbers in a `.wandb` file; the step is "_step"."""
     rows = []
     for record in records(path):
         if record.WhichOneof("record_type") == "history":
             items = record.history.item
             rows.append({"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items})
     return rows
-
-
-def last_step(folder: Path, run_id: str) -> int:
-    """The last step that any `.wandb` file of the run below `folder` holds; -1 where none does."""
-    steps = [row["_step"] for path in folder.glob(f"*run-*/run-{run_id}.wandb") for row in history(path)]
-    return max(steps, default=-1)
