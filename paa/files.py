@@ -101,6 +101,21 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path}: not JSON ({error}); it was not written whole, or by something else") from error
 
 
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file with one JSON object a line, [] where there is no file. A line that a kill or a full
+    disk cut in two is skipped.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [value for value in found if isinstance(value, dict)]
+
+
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     """`arrays` as a compressed .npz; equal arrays give equal bytes, whatever the time of writing."""
     import numpy as np

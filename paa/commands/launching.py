@@ -7,16 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paa.checks import OutOfRange
+from paa.checks import UserError
 from paa.commands.train import REFUSED, checked_job, command, note_end, note_failure, note_left
-from paa.config.errors import ConfigError
 from paa.experiment.job import Job
 from paa.launch import sweep as driver
-from paa.launch.ledger import unused
-from paa.launch.settings import LocalSettings
-from paa.launch.status import Status
+from paa.launch.status import Row
 from paa.log import print_line
-from paa.store.errors import RunError
 
 
 def launch(kind: str, node: Mapping[str, Any], folder: Path, every: Sequence[Sequence[str]]) -> None:
@@ -26,19 +22,9 @@ def launch(kind: str, node: Mapping[str, Any], folder: Path, every: Sequence[Seq
     assert settings is not None
     if not jobs:
         return
-    folder = unused(folder.absolute())
-    if isinstance(settings, LocalSettings):
-        from paa.launch.local import run_here
-
-        note = driver.note(folder, command(), settings, jobs, Path.cwd())
-        _tell(jobs, run_here(note, jobs, settings.n, print_line))
-        return
-    from paa.launch.submit import Refused
-
     try:
-        driver.check_folder(folder, jobs)
-        found = driver.run(folder, command(), settings, jobs, print_line)
-    except (ConfigError, Refused, OutOfRange, RunError) as error:
+        found = driver.run(folder.name, command(), settings, jobs, print_line)
+    except UserError as error:
         print_line(f"paa.train: {error}", sys.stderr)
         raise SystemExit(REFUSED) from None
     if found is None:
@@ -54,9 +40,8 @@ def _job(overrides: Sequence[str]) -> Job:
     return job
 
 
-def _tell(jobs: Sequence[Job], found: Mapping[int, Status]) -> None:
-    for number, job in enumerate(jobs):
-        status = found[number]
+def _tell(jobs: Sequence[Job], found: Sequence[Row]) -> None:
+    for job, status in zip(jobs, found, strict=True):
         log = f"; log: {status.log}" if status.log is not None else ""
         if status.kind == "failed":
             note_failure(job.overrides, f"{status.detail}{log}")

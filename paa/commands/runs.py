@@ -13,8 +13,8 @@ from typing import Any
 from paa.checks import UserError
 from paa.commands.options import add_config_dir
 from paa.launch.actions import KINDS, cancel, resubmit, watch
-from paa.launch.view import HEADER, lines
-from paa.launch.view import rows as submitted_rows
+from paa.launch.status import rows as submitted_rows
+from paa.launch.view import HEADER, lines, summary
 from paa.store import keys
 from paa.store.columns import COLUMNS, Column, name_of
 from paa.store.errors import BadRecord
@@ -168,9 +168,10 @@ def _number(value: float | None) -> str:
 def _list(options: argparse.Namespace) -> None:
     runs_dir = options.runs_dir
     found = runs(runs_dir)
-    head, body = lines(submitted_rows(runs_dir), runs_dir, 40)
+    submitted = submitted_rows(runs_dir)
+    body = lines(submitted, runs_dir, 40)
     if body:
-        print(head)
+        print(summary(submitted))
         show(HEADER, body)
         print()
     if not found and not body:

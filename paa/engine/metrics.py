@@ -54,17 +54,7 @@ class Metrics:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a metrics file; none where there is no file."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            lines.append(line)
-    return lines
+    return [line for line in files.read_json_lines(path) if isinstance(line.get("step"), int)]
 
 
 def _encode(values: dict[str, Any]) -> bytes:

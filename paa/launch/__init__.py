@@ -1,14 +1,15 @@
-"""Runs that go on elsewhere: jobs of a SLURM cluster, and several processes of this machine.
+"""Launchers: jobs of a SLURM cluster, and several processes of this machine.
 
-ledger    what was submitted, as a file that any later process can read.
-queue     what SLURM says of the jobs.
-status    where each run stands, from its records, the queue and what its job left.
-settings  the keys of hydra/launcher=slurm and local, checked.
-submit    from checked jobs to jobs of SLURM.
-task      what such a job runs: signals, ranks, requeueing.
-waiting   the driver's part after the submission, and what it says.
-local     n runs at a time in processes of this machine.
-actions   watch, cancel and resubmit, from any shell.
+settings    the keys of hydra/launcher=slurm and local, with their ranges.
+sweep       submit the jobs of a command line and wait for them.
+ledger      what was submitted, in files that any later process can read.
+submit      from a sweep's files to jobs of SLURM; snapshot, a copy of the code for them.
+task        what such a job runs; preemption, its signals; ranks, its process group.
+queue       what SLURM knows of jobs.
+status      the state of each job, from its records, the queue and its log; view, the same as text.
+local       n runs at a time, in processes of this machine.
+actions     watch, cancel and resubmit, from any shell.
 
-`ledger`, `queue`, `status` and `actions` import neither torch nor Hydra: `python -m paa.runs` answers at once.
+The submitting process may exit: everything that later commands need is in the files. `ledger`, `queue`, `status`,
+`view` and `actions` import neither torch nor Hydra, because `python -m paa.runs` must answer quickly.
 """

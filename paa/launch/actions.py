@@ -1,4 +1,4 @@
-"""What one does with submitted runs, from any shell and long after the driver: watch, cancel, submit again."""
+"""Watch, cancel and resubmit submitted runs, from any shell and long after the submitting process has ended."""
 
 from __future__ import annotations
 
@@ -9,27 +9,34 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from paa.checks import UserError
 from paa.launch import queue
-from paa.launch.view import HEADER, Row, lines, rows, select, submissions
-from paa.store.errors import RunError
+from paa.launch.status import rows, select, submissions
+from paa.launch.view import HEADER, lines, summary
 from paa.store.frame import UnreadableRecord
 from paa.store.text_table import show
+
+_CLEAR = "\x1b[2J\x1b[H"
 
 WATCH_S = 5.0
 """Seconds between two looks; more where a look takes long."""
 
-_MOST = 40  # rows shown where there is no terminal to tell how many fit
+MOST = 40
+"""Rows of a table that is not on a terminal."""
 
 KINDS = {"failed": ("failed",), "missing": ("missing", "cancelled", "ended")}
-"""What `resubmit` takes, and the statuses that it means."""
+"""What `resubmit` takes, and the kinds of rows that it means."""
 
 
-class NothingToDo(RunError):  # noqa: N818
-    """No submitted run is meant. The message says what would be."""
+class NothingToDo(UserError):  # noqa: N818
+    """No submitted run matches. The message says what would."""
 
 
 def watch(runs_dir: Path, every_s: float = WATCH_S, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Shows what goes on until nothing does. On a terminal in place; elsewhere a new table for each change."""
+    """Show the submitted runs until none is in the queue: in place on a terminal, elsewhere one table a change.
+
+    NothingToDo where there is no SLURM to ask.
+    """
     before: object = None
     while True:
         started = time.monotonic()
@@ -38,64 +45,56 @@ def watch(runs_dir: Path, every_s: float = WATCH_S, sleep: Callable[[float], Non
                 warnings.simplefilter("ignore", UnreadableRecord)
             found = rows(runs_dir)
         if not found:
-            print(f"Nothing was submitted from {runs_dir}. python -m paa.train -m ... hydra/launcher=slurm does it.")
+            print(
+                f"Nothing was submitted from {runs_dir}. Submit with: python -m paa.train -m ... hydra/launcher=slurm"
+            )
             return
         terminal = sys.stdout.isatty()
-        most = max(5, shutil.get_terminal_size().lines - 4) if terminal else _MOST
-        head, body = lines(found, runs_dir, most)
-        if (head, body) != before:
-            if terminal:
-                sys.stdout.write("\x1b[2J\x1b[H")
-            print(f"{time.strftime('%H:%M:%S')}  {head}")
-            if body:
-                show(HEADER, body)
+        now = summary(found), lines(found, runs_dir, shutil.get_terminal_size().lines - 4 if terminal else MOST)
+        if now != before:
+            print(f"{_CLEAR if terminal else ''}{time.strftime('%H:%M:%S')}  {now[0]}")
+            if now[1]:
+                show(HEADER, now[1])
             sys.stdout.flush()
-            before = head, body
-        if not any(row.status.active for row in found):
+            before = now
+        if not any(row.active for row in found):
             return
         if not queue.available():
-            raise NothingToDo("watch: there is no squeue here; say it on a machine of the cluster")
+            raise NothingToDo("watch: squeue is not installed; run this on a machine of the cluster")
         sleep(max(every_s, 10 * (time.monotonic() - started)))
 
 
 def cancel(runs_dir: Path, what: str) -> None:
-    """Cancels every job of a sweep, table or run, also of several that are one run. They save where they stand.
-    NothingToDo.
+    """Cancel every job of the runs of a sweep, a table or a run ID, whichever sweep submitted it. They save first.
+
+    NothingToDo; NoAnswer of SLURM.
     """
-    found = _meant(submissions(runs_dir), what)
-    ids = {row.status.id for row in found if row.status.active and row.status.id is not None}
+    every = submissions(runs_dir)
+    meant = {row.entry.identity for row in select(every, what)}
+    if not meant:
+        names = sorted({row.sweep.name for row in every})
+        known = f"sweeps: {', '.join(names[-5:])}" if names else "nothing was submitted"
+        raise NothingToDo(f"{what}: not the name of a sweep or table, nor a prefix of one submitted run's ID; {known}")
+    ids = {row.id for row in every if row.entry.identity in meant and row.active and row.id is not None}
     if not ids:
-        count = len({row.identity for row in found})
-        raise NothingToDo(f"cancel {what}: none of its {count} runs is in the queue")
-    try:
-        queue.cancel(ids)
-    except queue.NoAnswer as error:
-        raise NothingToDo(f"cancel {what}: {error}") from error
-    print(f"cancelled {len(ids)} job{'s' * (len(ids) != 1)}; they save first; python -m paa.runs resubmit missing")
+        raise NothingToDo(f"{what}: none of its {len(meant)} runs is in the queue")
+    queue.cancel(ids)
+    count = f"{len(ids)} job{'s' * (len(ids) != 1)}"
+    print(f"cancelled {count}; each saves a checkpoint first. Resume with: python -m paa.runs resubmit missing")
 
 
 def resubmit(runs_dir: Path, kind: str) -> None:
-    """Submits again what failed, or what is missing: cancelled, lost, never submitted. NothingToDo."""
-    from paa.launch.submit import Refused, submit
+    """Submit again what is "failed", or "missing": cancelled, lost, never submitted. NothingToDo, NotSubmitted."""
+    from paa.launch.submit import NotSubmitted, submit
 
-    found = [row for row in rows(runs_dir) if row.status.kind in KINDS[kind]]
+    found = [row for row in rows(runs_dir) if row.kind in KINDS[kind]]
     if not found:
         raise NothingToDo(f"resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
     problems = []
     for sweep in {row.sweep.folder: row.sweep for row in found}.values():
-        numbers = sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder)
         try:
-            submit(sweep, numbers, print)
-        except Refused as error:
+            submit(sweep, sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder), print)
+        except NotSubmitted as error:
             problems.append(f"{sweep.name}: {error}")
     if problems:
-        raise NothingToDo("\n".join(problems))
-
-
-def _meant(every: list[Row], what: str) -> list[Row]:
-    found = select(every, what)
-    if not found:
-        names = sorted({row.sweep.name for row in every})
-        known = f"; sweeps: {', '.join(names[-5:])}" if names else "; nothing was submitted"
-        raise NothingToDo(f"{what}: no sweep, no table and not the beginning of one submitted run's id{known}")
-    return found
+        raise NotSubmitted("\n".join(problems))

@@ -1,26 +1,25 @@
-"""What was submitted: files in a sweep's folder, by which any later process can tell of it, cancel it, submit it again.
+"""What was submitted: files in a sweep's folder, from which any later process can watch, cancel and resubmit it.
 
-    submitted.json  the sweep: command, launcher settings, the folder its jobs run in, and a line for each of its jobs
+    submitted.json  the sweep: command, launcher, its settings, the folder that its jobs run in, an entry for each job
     jobs.jsonl      what each job runs, resolved: a job never reads conf/ again
-    ids.jsonl       which jobs of SLURM they became; it grows with each submission
+    ids.jsonl       the arrays of SLURM that they became; each submission appends to it
 
-Each array is noted in ids.jsonl before it is submitted, under the name that it will have in the queue, and again with
-its number. A driver that is killed between the two leaves jobs that are found by their name.
+Each array is noted in ids.jsonl before it is submitted, under its name in the queue, and again with its number. If the
+submitting process is killed between the two, the jobs are found by that name.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from paa import files
+from paa import files, keys
 from paa.store.errors import BadRecord
 from paa.store.frame import UnreadableRecord
 from paa.store.paths import RunPaths
@@ -29,15 +28,17 @@ SWEEPS = ".sweeps"
 """Folder of the sweeps below that of the runs."""
 
 _FILE, _JOBS, _IDS = "submitted.json", "jobs.jsonl", "ids.jsonl"
+_FOLDERS = ("runs_dir", "data.root")
+_FILES = ("backbone.weights", "finetune.from")  # or a word, or a run ID
 
 
 @dataclass(frozen=True)
 class Entry:
     """A job of a sweep.
 
-    number     its place in the sweep.
-    train_id   of the training; evals, identities of the evaluations that it asks for.
-    overrides  what the command line said of it.
+    number     its place in the sweep, from 0.
+    train_id   run ID of its training; evals, IDs of the evaluations that it asks for.
+    overrides  its own, as on the command line.
     """
 
     number: int
@@ -45,144 +46,126 @@ class Entry:
     evals: tuple[str, ...]
     overrides: tuple[str, ...]
 
+    @property
+    def identity(self) -> tuple[str, tuple[str, ...]]:
+        """What it asks for: equal for jobs that are the same run."""
+        return self.train_id, self.evals
+
     def done(self, runs_dir: Path) -> bool:
-        """Whether the training and every evaluation have their records."""
+        """Return whether the training and every evaluation have their records."""
         paths = RunPaths(runs_dir, self.train_id)
         return paths.finished and all(paths.evaluation(one).exists() for one in self.evals)
 
 
 @dataclass(frozen=True)
 class Array:
-    """Jobs that went to SLURM together, under one name.
+    """Jobs that were submitted together.
 
-    parts  the numbers of the entries of each job: several where they are one training's.
-    job    SLURM's number; None where nobody has noted it.
-    logs   folder of its logs, where it is not this sweep's.
+    name   of the array in SLURM's queue.
+    parts  for each of its jobs the numbers of its entries: several where they share one training.
+    job    SLURM's number of the array; None where the submitting process was killed before it noted it.
     """
 
     name: str
     parts: tuple[tuple[int, ...], ...]
-    at: float
     job: str | None = None
-    logs: str | None = None
 
     def ids(self) -> dict[int, str]:
-        """{entry: SLURM's id of its job, 123 or 123_4}; none where the number is not known."""
+        """Return {entry: SLURM's id of its job, 123 or 123_4}; nothing where the number is unknown."""
         if self.job is None:
             return {}
-        alone = len(self.parts) == 1
-        return {n: self.job if alone else f"{self.job}_{i}" for i, part in enumerate(self.parts) for n in part}
+        single = len(self.parts) == 1
+        return {n: self.job if single else f"{self.job}_{i}" for i, part in enumerate(self.parts) for n in part}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that was submitted, in its folder.
+    """A submitted sweep, in its folder.
 
-    directory  where its jobs run: the current folder of then, or a snapshot of it.
-    settings   the launcher's.
+    launcher   "slurm" or "local"; settings, its keys.
+    directory  where its jobs run: the current folder of the command, or a snapshot of it.
     """
 
     folder: Path
     command: str
-    directory: str
+    launcher: str
     settings: dict[str, Any]
+    directory: str
     entries: tuple[Entry, ...]
     created: float = field(default_factory=time.time)
 
     @property
     def name(self) -> str:
-        """The folder's name, by which a person calls it."""
+        """The folder's name, by which commands address it."""
         return self.folder.name
 
     @property
     def logs(self) -> Path:
         """Folder of what the jobs print, and of submitit's files."""
-        return self.folder / "slurm"
-
-    @property
-    def local(self) -> bool:
-        """Whether its jobs are processes of a machine, of which SLURM knows nothing."""
-        return "timeout_min" not in self.settings
+        return self.folder / self.launcher
 
     def write(self, contents: Iterable[dict[str, Any]]) -> None:
-        """Writes the sweep; `contents` are what each of its jobs runs, in the order of the entries."""
+        """Write the sweep; `contents` are what each of its jobs runs, in the order of the entries."""
         lines = (json.dumps(content, separators=(",", ":")) + "\n" for content in contents)
         files.write_text(self.folder / _JOBS, "".join(lines))
-        plain = {key: value for key, value in asdict(self).items() if key != "folder"}
-        files.write_json(self.folder / _FILE, plain)
+        files.write_json(self.folder / _FILE, {k: v for k, v in asdict(self).items() if k != "folder"})
 
     @classmethod
     def read(cls, folder: Path) -> Sweep:
-        """Reads what `write` wrote. FileNotFoundError where nothing was submitted; BadRecord naming the file."""
+        """Read what `write` wrote. FileNotFoundError where nothing was submitted; BadRecord names the file."""
         path = folder / _FILE
         try:
             value = files.read_json(path)
             entries = tuple(
                 Entry(e["number"], e["train_id"], tuple(e["evals"]), tuple(e["overrides"])) for e in value["entries"]
             )
-            return cls(folder, value["command"], value["directory"], value["settings"], entries, value["created"])
+            return cls(**{**value, "folder": folder, "entries": entries})
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadRecord(f"{path}: does not say what was submitted ({type(error).__name__}: {error})") from error
+            raise BadRecord(f"{path}: not a record of submitted jobs ({type(error).__name__}: {error})") from error
 
     def contents(self, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """What these jobs run: {number: {config, overrides, choices, train_id}}."""
+        """Return what these jobs run: {number: `content`}."""
         wanted = set(numbers)
         with (self.folder / _JOBS).open(encoding="utf-8") as lines:
             return {number: json.loads(line) for number, line in enumerate(lines) if number in wanted}
 
     def plan(self, parts: Sequence[Sequence[int]]) -> Array:
-        """Notes jobs that are about to be submitted, with the name that they get."""
-        array = Array(f"paa-{self.name}-{len(self.arrays())}", tuple(tuple(part) for part in parts), time.time())
-        self._append({"name": array.name, "parts": array.parts, "at": array.at})
+        """Note jobs that are about to be submitted; the result has the name that they must get."""
+        array = Array(f"paa-{self.name}-{len(self.arrays())}", tuple(tuple(part) for part in parts))
+        self._append({"name": array.name, "parts": array.parts})
         return array
 
-    def submitted(self, array: Array, job: str) -> None:
-        """Notes SLURM's number of an array."""
+    def submitted(self, array: Array, job: str) -> Array:
+        """Note SLURM's number of an array."""
         self._append({"name": array.name, "job": job})
-
-    def adopt(self, number: int, job: str, logs: Path) -> None:
-        """Notes that an entry's run is in the queue already, as a job (123_4) of another sweep with its logs there."""
-        name = f"adopted {number} {job}"
-        self._append({"name": name, "parts": [[number]], "at": time.time(), "logs": str(logs)})
-        self._append({"name": name, "job": job})
+        return replace(array, job=job)
 
     def arrays(self) -> list[Array]:
-        """Everything that was submitted, in its order."""
+        """Return everything that was submitted, in order."""
         found: dict[str, Array] = {}
-        for line in _lines(self.folder / _IDS):
+        for line in files.read_json_lines(self.folder / _IDS):
             name = str(line.get("name"))
             if "parts" in line:
-                parts = tuple(tuple(part) for part in line["parts"])
-                found[name] = Array(name, parts, line["at"], logs=line.get("logs"))
+                found[name] = Array(name, tuple(tuple(part) for part in line["parts"]))
             elif name in found:
                 found[name] = replace(found[name], job=line["job"])
         return list(found.values())
 
-    def ids(self, arrays: Sequence[Array] | None = None) -> dict[int, str]:
-        """{entry: SLURM's id of the job that was submitted last for it}."""
-        latest: dict[int, str] = {}
-        for array in self.arrays() if arrays is None else arrays:
-            latest |= array.ids()
-        return latest
+    def ids(self) -> dict[int, str]:
+        """Return {entry: SLURM's id of the job that was submitted last for it}."""
+        return {number: name for array in self.arrays() for number, name in array.ids().items()}
 
     def _append(self, line: dict[str, Any]) -> None:
-        # It begins a line of its own: one before it may have been torn, by a kill or a full disk.
-        data = ("\n" + json.dumps(line, separators=(",", ":")) + "\n").encode()
-        handle = os.open(self.folder / _IDS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            if os.write(handle, data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder / _IDS))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with (self.folder / _IDS).open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(line) + "\n")  # a kill may have left half a line before it
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def sweeps(runs_dir: Path) -> list[Sweep]:
-    """Every sweep below `runs_dir` that was submitted, oldest first. One that cannot be read is left out, and named in
-    an UnreadableRecord warning.
-    """
+    """Return the sweeps below `runs_dir`, oldest first. UnreadableRecord warns of one that cannot be read."""
     found = []
     for path in (runs_dir / SWEEPS).glob(f"*/{_FILE}"):
         try:
@@ -190,33 +173,39 @@ def sweeps(runs_dir: Path) -> list[Sweep]:
         except FileNotFoundError:  # removed since the listing
             continue
         except BadRecord as error:
-            warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
+            warnings.warn(f"{error}; skipped", UnreadableRecord, stacklevel=2)
     return sorted(found, key=lambda sweep: (sweep.created, sweep.name))
 
 
-def unused(folder: Path) -> Path:
-    """`folder`, or where a sweep was submitted from it before, one beside it: Hydra may hand out the jobs of a command
-    line in several batches, all with one folder, and what was noted of the first must stay.
+def new_folder(runs_dir: Path, name: str) -> Path:
+    """Return the folder of a new sweep: `name`, or name-2, ... where it exists.
+
+    Hydra may launch the jobs of one command line in several batches, all under one name.
     """
-    number, free = 1, folder
-    while (free / _FILE).exists():
+    number, folder = 1, runs_dir.absolute() / SWEEPS / name
+    while (folder / _FILE).exists():
         number += 1
-        free = folder.with_name(f"{folder.name}-{number}")
-    return free
+        folder = folder.with_name(f"{name}-{number}")
+    return folder
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file; one that a kill tore in two is left out."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
+def content(
+    config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str], train_id: str
+) -> dict[str, Any]:
+    """Return what a job runs, in plain types that mean the same in any folder."""
+    return {
+        "config": absolute(config),
+        "overrides": list(overrides),
+        "choices": dict(choices),
+        "train_id": train_id,
+    }
+
+
+def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `config` with absolute paths; a name that is not an existing file stays as it is."""
+    found = dict(config)
+    for key in (*_FOLDERS, *_FILES):
+        value = keys.get(found, key)
+        if isinstance(value, str) and (key in _FOLDERS or Path(value).expanduser().exists()):
+            found = keys.put(found, key, str(Path(value).expanduser().absolute()))
     return found

@@ -1,52 +1,40 @@
-"""What SLURM says of jobs: squeue for those that it still knows, sacct for those that it has forgotten.
+"""What SLURM knows of jobs: squeue for those that the controller still has, sacct for the others.
 
-squeue asks the controller, which knows at once what it has done; sacct asks the accounting, which lags and may not be
-there at all. So a job that squeue lists is what squeue says, and sacct is asked about the others alone. Either may fail
-for a while (the controller is restarted): then nothing is known, which is not the same as no job.
+The controller knows immediately what it has done. The accounting lags and may not exist, so it is asked only about jobs
+that squeue does not list. Both can be away for a while (the controller restarts): then `NoAnswer`, which does not mean
+that there is no such job.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from paa.checks import UserError
 
 _FIELDS = ("JobArrayID", "State", "Reason", "NodeList", "StartTime", "RestartCnt", "Name")
-
-OVER = frozenset(
-    {
-        "COMPLETED",
-        "CANCELLED",
-        "FAILED",
-        "TIMEOUT",
-        "NODE_FAIL",
-        "PREEMPTED",
-        "BOOT_FAIL",
-        "DEADLINE",
-        "OUT_OF_MEMORY",
-        "REVOKED",
-    }
-)
-"""States of a job that has ended."""
-
-TIMEOUT_S = 60.0
-"""Seconds that a command of SLURM may take."""
+_PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
+_ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "REVOKED")
+_TIMEOUT_S = 60.0
 
 
 class NoAnswer(UserError):  # noqa: N818
-    """SLURM does not answer, or there is none here. The message is what its command said."""
+    """SLURM does not answer, or is not installed here. The message is what its command printed."""
 
 
 @dataclass(frozen=True)
 class Job:
     """A job as SLURM sees it.
 
-    state   PENDING, RUNNING, COMPLETED, ...; reason, why it waits or ended so; "" where there is none.
-    since   when it started last, 2026-11-25T01:59:21; "" while it waits.
-    restarts  how often it was put back in the queue; None where only the accounting knows the job.
+    id        123, or 123_4 of an array.
+    state     PENDING, RUNNING, COMPLETED, ...
+    reason    why it is pending; "" where there is none.
+    since     time of its last start, 2026-11-25T01:59:21, in the cluster's time zone; "" while it is pending.
+    restarts  how often it was requeued; 0 where only the accounting knows the job.
     """
 
     id: str
@@ -54,129 +42,114 @@ class Job:
     reason: str = ""
     nodes: str = ""
     since: str = ""
-    restarts: int | None = None
+    restarts: int = 0
     name: str = ""
 
     @property
-    def over(self) -> bool:
-        """Whether it has ended, as far as this look could tell: a node that failed puts its jobs back after a while."""
-        return self.state in OVER
+    def ended(self) -> bool:
+        """Whether it has ended, as of now: SLURM requeues the jobs of a failed node some seconds later."""
+        return self.state in (*_ENDED, "OUT_OF_MEMORY")
+
+    @property
+    def pending(self) -> bool:
+        """Whether it waits for its start or its restart."""
+        return self.state in _PENDING
 
     def __str__(self) -> str:
-        state = self.state.lower()
+        text = self.state.lower()
         if self.state == "PENDING" and self.reason:
-            state += f" ({self.reason})"
-        on = f" on {self.nodes}" if self.nodes and not self.over and self.state != "PENDING" else ""
-        since = f" since {self.since[5:16].replace('T', ' ')}" if on and self.since else ""
-        again = f", put back {_times(self.restarts)}" if self.restarts else ""
-        return f"{state}{on}{since}{again}"
+            text += f" ({self.reason})"
+        if self.nodes and not self.ended and not self.pending:
+            text += f" on {self.nodes}" + (f" since {self.since[5:16].replace('T', ' ')}" if self.since else "")
+        return text + (f", requeued {self.restarts}x" if self.restarts else "")
 
 
 def available() -> bool:
-    """Whether SLURM's commands are installed here."""
+    """Return whether SLURM's commands are installed here."""
     return shutil.which("squeue") is not None
 
 
-def look(ids: Collection[str], names: Collection[str] = ()) -> dict[str, Job]:
-    """{id: job} of those `ids` (123 or 123_4), and of the jobs with one of `names`, that SLURM knows. NoAnswer."""
-    wanted = set(ids)
-    mains = sorted({one.partition("_")[0] for one in wanted})
-    found = _named(_squeue(["--jobs", ",".join(mains)]), wanted) if mains else {}
-    if names:
-        found |= {job.id: job for job in _squeue(["--me", "--name", ",".join(names)])}
-    forgotten = wanted - set(found)
+def look(ids: Collection[str]) -> dict[str, Job]:
+    """Return {id: job} of those `ids` (123 or 123_4) that SLURM knows. NoAnswer."""
+    if not ids:
+        return {}
+    found = _named(_squeue("--jobs", _arrays(ids)), ids)
+    forgotten = set(ids) - set(found)
     if forgotten:
-        found |= _named(_sacct(forgotten), forgotten)
+        command = ["sacct", "--allocations", "--parsable2", "--noheader", "--jobs", _arrays(forgotten)]
+        with suppress(NoAnswer):  # a cluster without accounting
+            found |= _named(_parse(_answer([*command, "--format=JobID,State,Reason,NodeList,Start"])), forgotten)
     return found
 
 
-def _named(jobs: Sequence[Job], wanted: Collection[str]) -> dict[str, Job]:
-    """{id: job} of the ids that are wanted. What of an array was cancelled before it began is listed as one job, by the
-    array's number alone or with a range (123, 123_[4-9]).
-    """
-    found = {job.id: job for job in jobs if job.id in wanted}
-    whole = {job.id.partition("_")[0]: job for job in jobs if job.id not in wanted and _is_whole(job.id)}
-    for one in wanted:
-        main = one.partition("_")[0]
-        if one not in found and main in whole:
-            found[one] = replace(whole[main], id=one)
-    return found
-
-
-def _is_whole(name: str) -> bool:
-    return "_" not in name or "[" in name
+def array_ids(names: Collection[str]) -> dict[str, str]:
+    """Return {name: id of the latest job or array of that name} for this user's jobs. NoAnswer."""
+    jobs = _squeue("--me", "--name", ",".join(names)) if names else []
+    return {job.name: job.id.partition("_")[0] for job in sorted(jobs, key=lambda job: int(job.id.partition("_")[0]))}
 
 
 def cancel(ids: Iterable[str]) -> None:
-    """Cancels jobs, and with them what is left of their requeues. NoAnswer."""
+    """Cancel jobs. NoAnswer."""
     every = sorted(ids)
-    for at in range(0, len(every), 500):
+    for at in range(0, len(every), 500):  # a command line has a limit
         _answer(["scancel", *every[at : at + 500]])
 
 
 def max_array_size() -> int:
-    """Jobs that an array of this cluster may have. NoAnswer."""
-    for line in _answer(["scontrol", "show", "config"]).splitlines():
-        name, _, value = line.partition("=")
-        if name.strip() == "MaxArraySize" and value.strip().isdigit():
-            return max(1, int(value))
-    return 1001  # SLURM's own default
+    """Return how many jobs an array of this cluster may have. NoAnswer."""
+    found = re.search(r"^MaxArraySize\s*=\s*([1-9]\d*)", _answer(["scontrol", "show", "config"]), re.MULTILINE)
+    return int(found.group(1)) if found else 1001  # SLURM's default
 
 
-def _squeue(which: Sequence[str]) -> list[Job]:
+def _arrays(ids: Collection[str]) -> str:
+    return ",".join(sorted({one.partition("_")[0] for one in ids}))
+
+
+def _named(jobs: Sequence[Job], wanted: Collection[str]) -> dict[str, Job]:
+    """Return {id: job} of the wanted ids. SLURM lists what was cancelled of an array before it started as one job, under
+    the array's number or a range (123, 123_[4-9]).
+    """
+    by_id = {job.id: job for job in jobs}
+    whole = {job.id.partition("_")[0]: job for job in jobs if "_" not in job.id or "[" in job.id}
+    found = {one: by_id.get(one) or whole.get(one.partition("_")[0]) for one in wanted}
+    return {one: replace(job, id=one) for one, job in found.items() if job is not None}
+
+
+def _squeue(*which: str) -> list[Job]:
     form = ",".join(f"{name}:|" for name in _FIELDS)
     try:
-        text = _answer(["squeue", "--noheader", "--array", "--states=all", f"--Format={form}", *which])
+        return _parse(_answer(["squeue", "--noheader", "--array", "--states=all", f"--Format={form}", *which]))
     except NoAnswer as error:
-        if "Invalid job id" in str(error):  # none of them is known any more
+        if "Invalid job id" in str(error):  # it knows none of them any more
             return []
         raise
-    return [job for line in text.splitlines() if (job := _parsed(line)) is not None]
 
 
-def _parsed(line: str) -> Job | None:
-    cells = [cell.strip() for cell in line.split("|")]
-    if len(cells) < len(_FIELDS):
-        return None
-    values = dict(zip(_FIELDS, cells, strict=False))
-    reason, since = values["Reason"], values["StartTime"]
-    restarts = int(values["RestartCnt"]) if values["RestartCnt"].isdigit() else None
-    started = since if values["State"] != "PENDING" and since not in ("N/A", "Unknown") else ""
-    reason = "" if reason == "None" else reason
-    return Job(values["JobArrayID"], values["State"], reason, values["NodeList"], started, restarts, values["Name"])
-
-
-def _sacct(ids: Collection[str]) -> list[Job]:
-    """What the accounting has of jobs; nothing where there is none."""
-    mains = sorted({one.partition("_")[0] for one in ids})
-    command = ["sacct", "--allocations", "--parsable2", "--noheader", "--format=JobID,State,NodeList,Start"]
-    try:
-        text = _answer([*command, "--jobs", ",".join(mains)])
-    except NoAnswer:
-        return []
+def _parse(text: str) -> list[Job]:
+    """Read lines of id|state|reason|nodes|start, of squeue also |restarts|name|."""
     found = []
     for line in text.splitlines():
-        cells = line.split("|")
-        if len(cells) == 4:
-            state = cells[1].split(" ")[0]  # "CANCELLED by 0"
-            found.append(Job(cells[0], state, "", cells[2], cells[3]))
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) < 5:
+            continue
+        name, state, reason, nodes, since, restarts, label = [*cells, "", ""][:7]
+        state = state.split(" ")[0]  # sacct has "CANCELLED by 0"
+        reason = "" if reason == "None" else reason
+        since = "" if state in _PENDING or since in ("N/A", "Unknown") else since
+        found.append(Job(name, state, reason, nodes, since, int(restarts) if restarts.isdigit() else 0, label))
     return found
 
 
 def _answer(command: Sequence[str]) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError:
-        raise NoAnswer(f"{command[0]}: not installed here; this is no machine of a SLURM cluster") from None
+        raise NoAnswer(f"{command[0]}: not installed; run this on a machine of a SLURM cluster") from None
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{command[0]}: no answer within {TIMEOUT_S:g} s") from None
+        raise NoAnswer(f"{command[0]}: no answer within {_TIMEOUT_S:g} s") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
         raise NoAnswer(f"{command[0]}: {lines[-1].strip()}")
     return done.stdout
-
-
-def _times(count: int | None) -> str:
-    return {1: "once", 2: "twice"}.get(count or 0, f"{count} times")

@@ -10,23 +10,22 @@ _FIRST_PORT, _PORTS = 20000, 20000
 
 
 def join(job: Any, environment: MutableMapping[str, str]) -> None:
-    """Sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT where the job has several processes.
+    """Set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT where the job has several processes.
 
     job  submitit's JobEnvironment: num_tasks, global_rank, local_rank, hostnames, job_id.
+
+    Not submitit's TorchDistributedEnvironment: its address must resolve, and its port is the same after a requeue.
     """
-    if job.num_tasks == 1:
-        return
-    environment["RANK"] = str(job.global_rank)
-    environment["WORLD_SIZE"] = str(job.num_tasks)
-    environment["LOCAL_RANK"] = str(job.local_rank)
-    environment["MASTER_ADDR"] = meeting_place(job.hostnames, environment)
-    environment["MASTER_PORT"] = str(port(job.job_id, environment))
+    if job.num_tasks > 1:
+        environment["RANK"] = str(job.global_rank)
+        environment["WORLD_SIZE"] = str(job.num_tasks)
+        environment["LOCAL_RANK"] = str(job.local_rank)
+        environment["MASTER_ADDR"] = address(job.hostnames, environment)
+        environment["MASTER_PORT"] = str(port(job.job_id, environment))
 
 
-def meeting_place(hosts: Sequence[str], environment: Mapping[str, str]) -> str:
-    """The first node of the job by name; by the address that srun ran at, which is the same node, where the name leads
-    nowhere.
-    """
+def address(hosts: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the name of the job's first node, or the same node's address for srun where the name does not resolve."""
     try:
         socket.getaddrinfo(hosts[0], None)
     except OSError:
@@ -35,7 +34,7 @@ def meeting_place(hosts: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def port(job_id: str, environment: Mapping[str, str]) -> int:
-    """A port that jobs on one node hardly share, nor two starts of one job: the first may still hold its own."""
+    """Return a port that differs between jobs of a node, and between starts of a job: its old process may hold one."""
     main, _, index = job_id.partition("_")
     restarts = int(environment.get("SLURM_RESTART_COUNT", "0"))
     return _FIRST_PORT + (int(main) * 7 + int(index or 0) * 101 + restarts * 1009) % _PORTS

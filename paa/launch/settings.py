@@ -9,20 +9,21 @@ from typing import Any
 from paa import checks
 
 _OWN = {
-    "signal": "signal_delay_s says when a run is told to save",
-    "time": "timeout_min is its key",
-    "array": "array_parallelism and max_array are its keys",
-    "requeue": "a job always goes back to the queue; max_num_timeout and max_requeues_after_kill bound how often",
-    "output": "logs lie in the sweep's folder",
-    "error": "logs lie in the sweep's folder",
-    "open_mode": "a log goes on where it was",
+    "signal": "use signal_delay_s",
+    "time": "use timeout_min",
+    "array": "use array_parallelism and max_array",
+    "requeue": "jobs are always requeued; max_num_timeout and max_requeues_after_kill limit how often",
+    "output": "logs are in the sweep's folder",
+    "error": "logs are in the sweep's folder",
+    "open_mode": "a requeued job appends to its log",
+    "chdir": "jobs run in the current folder of the command",
 }
-"""Options of sbatch that are ours to set, and what to say to who sets them."""
+"""Options of sbatch that requeueing and resuming depend on, and what to use instead."""
 
 
 @dataclass(frozen=True)
 class SlurmSettings:
-    """How runs become jobs of SLURM; what each key means stands in conf/hydra/launcher/slurm.yaml."""
+    """Settings of hydra/launcher=slurm; conf/hydra/launcher/slurm.yaml describes each key."""
 
     partition: str | None = None
     account: str | None = None
@@ -62,10 +63,8 @@ class SlurmSettings:
         checks.number("poll_s", self.poll_s, low=0.5)
         checks.integer("signal_delay_s", self.signal_delay_s, low=1)
         if self.signal_delay_s > 30 * self.timeout_min:
-            most = (
-                f"must be at most half of timeout_min, {30 * self.timeout_min} s: what comes before it is all that runs"
-            )
-            raise checks.OutOfRange("signal_delay_s", f"={self.signal_delay_s}: {most}")
+            problem = f"={self.signal_delay_s}: must be at most half of timeout_min, {30 * self.timeout_min} s"
+            raise checks.OutOfRange("signal_delay_s", problem)
         for name in ("snapshot", "wait"):
             checks.flag(name, getattr(self, name))
         if not all(isinstance(line, str) for line in checks.sequence("setup", self.setup, "a list of shell commands")):
@@ -76,27 +75,27 @@ class SlurmSettings:
             )
         for name in self.additional_parameters:
             if (own := _OWN.get(str(name).replace("-", "_"))) is not None:
-                raise checks.OutOfRange("additional_parameters", f".{name}: would undo what keeps a run safe; {own}")
+                raise checks.OutOfRange("additional_parameters", f".{name}: set by the launcher; {own}")
 
     @property
     def tasks(self) -> int:
-        """Processes of a job."""
+        """Number of processes of a job."""
         return self.nodes * self.tasks_per_node
 
     def gpus(self, device: str) -> int:
-        """GPUs of each node that a run on `device` asks for."""
+        """Return how many GPUs of each node a run on `device` asks for."""
         if device != "cuda":
             return 0
         return self.tasks_per_node if self.gpus_per_node is None else self.gpus_per_node
 
-    def cpus(self, workers: int) -> int:
-        """CPUs of each process of a run with so many workers."""
-        return self.cpus_per_task or workers + 1
+    def needs(self, config: Mapping[str, Any]) -> tuple[int, int]:
+        """Return the GPUs of each node and the CPUs of each process that a run with this configuration asks for."""
+        return self.gpus(config["device"]), self.cpus_per_task or config["workers"] + 1
 
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """Runs in processes of this machine; what each key means stands in conf/hydra/launcher/local.yaml."""
+    """Settings of hydra/launcher=local; conf/hydra/launcher/local.yaml describes each key."""
 
     n: int = 2
 

@@ -1,44 +1,37 @@
-"""A snapshot of the tracked files as they are, for jobs that start when the checkout has long changed."""
+"""A copy of the code as it is at submission, for jobs that start after the checkout has changed."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from submitit.helpers import RsyncSnapshot
 
 from paa.checks import OutOfRange
 
-KEY = "hydra.launcher.snapshot"
 
+def snapshot(folder: Path) -> Path:
+    """Clone the repository of the current folder to `folder`, with the uncommitted changes to tracked files.
 
-@contextmanager
-def snapshot(folder: Path) -> Iterator[Path]:
-    """While entered, the current folder is its own copy below `folder`, a clone of the repository with all changes to
-    tracked files in it: so what runs there still knows its commit. OutOfRange where there can be none.
+    Returns the copy of the current folder; what runs there still knows its commit. OutOfRange where it is impossible.
     """
-    here = Path.cwd()
     try:
-        top = Path(_git("rev-parse", "--show-toplevel"))
-        gone = _git("ls-files", "--deleted")
-        if gone:
-            raise OutOfRange(
-                KEY, f"=true: {gone.splitlines()[0]} is tracked and is not there; git rm it, or restore it"
-            )
-        with RsyncSnapshot(folder, root_dir=top):
-            inner = folder / here.resolve().relative_to(top.resolve())
-            if not inner.is_dir():
-                raise OutOfRange(KEY, f"=true: {here} holds no tracked file; start from a folder of the repository")
-            yield inner
+        top = Path(_git("rev-parse", "--show-toplevel").decode().strip())
+        _git("clone", "--quiet", str(top), str(folder))
+        changes = _git("-C", str(top), "diff", "--binary", "HEAD")
+        if changes:
+            _git("-C", str(folder), "apply", "--whitespace=nowarn", stdin=changes)
     except FileNotFoundError as error:
-        raise OutOfRange(KEY, f"=true: needs {error.filename} on the PATH") from error
-    except (RuntimeError, subprocess.SubprocessError) as error:
-        reason = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
-        raise OutOfRange(KEY, f"=true: the current folder cannot be copied ({reason}); needs a git checkout") from error
+        raise OutOfRange("hydra.launcher.snapshot", "=true: git is not installed; use false") from error
+    except subprocess.SubprocessError as error:
+        reason = (
+            (getattr(error, "stderr", None) or str(error).encode()).decode(errors="replace").strip().splitlines()[-1]
+        )
+        problem = f"=true: the current folder cannot be cloned ({reason}); needs a git checkout with a commit"
+        raise OutOfRange("hydra.launcher.snapshot", problem) from error
+    inner = folder / Path.cwd().resolve().relative_to(top.resolve())
+    if not inner.is_dir():
+        raise OutOfRange("hydra.launcher.snapshot", f"=true: {Path.cwd()} has no tracked file; start in the repository")
+    return inner
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=60)
-    return done.stdout.strip()
+def _git(*arguments: str, stdin: bytes | None = None) -> bytes:
+    return subprocess.run(["git", *arguments], input=stdin, capture_output=True, check=True, timeout=300).stdout

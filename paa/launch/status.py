@@ -1,166 +1,163 @@
-"""Where each job of a sweep stands: from the run's records, what SLURM says, and what the job left behind."""
+"""The state of each submitted job: from the run's records, from what SLURM knows, and from what the job left behind."""
 
 from __future__ import annotations
 
+import io
 import pickle
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paa.launch import queue
-from paa.launch.ledger import Array, Entry, Sweep
+from paa.launch.ledger import Entry, Sweep, sweeps
 from paa.launch.queue import Job
 
-ACTIVE = ("pending", "running")
-"""Kinds of a job that may still come to something by itself."""
+QUEUED = ("pending", "running")
+"""Kinds of a job that SLURM has in its queue."""
+
+Identity = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Status:
-    """What became of a job.
+class Row:
+    """A job of a sweep and its state.
 
-    kind    done; pending, running (in the queue of SLURM); failed; cancelled; ended, without a failure and without its
-            records; missing: no job is known; unknown: SLURM does not answer.
-    detail  of SLURM's view, or the last line of the error.
-    id, log  of the job that was submitted last, where there is one.
+    kind    done; pending, running (in SLURM's queue); failed; cancelled; ended, without a failure and without records;
+            missing: SLURM knows no job of it; unknown: SLURM does not answer.
+    detail  SLURM's view, or the last line of the error.
+    id      of the job that was submitted last, None where there is none; job, what SLURM knows of it.
     """
 
+    sweep: Sweep
+    entry: Entry
     kind: str
     detail: str = ""
     id: str | None = None
-    log: Path | None = None
     job: Job | None = None
 
     @property
     def active(self) -> bool:
         """Whether it is in the queue, or may be."""
-        return self.kind in (*ACTIVE, "unknown")
+        return self.kind in (*QUEUED, "unknown")
+
+    @property
+    def log(self) -> Path | None:
+        """What the first process of its job printed."""
+        name = f"{self.id}_0_log.out" if self.sweep.launcher == "slurm" else f"{self.id}.log"
+        return None if self.id is None else self.sweep.logs / name
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}" if self.detail else self.kind
 
 
-def statuses(sweep: Sweep, runs_dir: Path, entries: Sequence[Entry] | None = None) -> dict[int, Status]:
-    """{number: status} of a sweep's entries, or of these. One that is done costs no look at SLURM."""
-    every = [(sweep, entry) for entry in (sweep.entries if entries is None else entries)]
-    return {entry.number: status for (_, entry), status in zip(every, look(every, runs_dir), strict=True)}
+def submissions(runs_dir: Path) -> list[Row]:
+    """Return every job that was ever submitted to SLURM, sweep by sweep. Warns as `ledger.sweeps` does."""
+    every = [(sweep, entry) for sweep in sweeps(runs_dir) if sweep.launcher == "slurm" for entry in sweep.entries]
+    return look(every, runs_dir)
 
 
-def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Status]:
-    """The status of entries of any sweeps, from one look at SLURM."""
-    known = {sweep.folder: _Submitted(sweep) for sweep in {s.folder: s for s, _ in every}.values()}
+def rows(runs_dir: Path) -> list[Row]:
+    """Return every run that was submitted to SLURM, once. Warns as `ledger.sweeps` does."""
+    return list(latest(submissions(runs_dir)).values())
+
+
+def latest(every: Iterable[Row]) -> dict[Identity, Row]:
+    """Return one row for each run: of the jobs that are the same run the one in the queue, or else the last one."""
+    found: dict[Identity, Row] = {}
+    for row in every:
+        known = found.get(row.entry.identity)
+        if known is None or row.active or (not known.active and (row.id is not None or known.id is None)):
+            found[row.entry.identity] = row
+    return found
+
+
+def select(every: Sequence[Row], what: str) -> list[Row]:
+    """Return the rows of a sweep, of a table or another key of the command line, or of one run by its ID's prefix."""
+    named = [row for row in every if row.sweep.name == what]
+    named = named or [row for row in every if any(o.lstrip("+").partition("=")[0] == what for o in row.entry.overrides)]
+    if named or not what:
+        return named
+    found = [row for row in every if row.entry.train_id.startswith(what)]
+    return found if len({row.entry.train_id for row in found}) == 1 else []
+
+
+def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Row]:
+    """Return the row of each entry, from one look at SLURM; it is not asked about runs that are done."""
     done = [entry.done(runs_dir) for _, entry in every]
-    asked: set[str] = set()
-    nameless: dict[str, Array] = {}
-    for (sweep, entry), is_done in zip(every, done, strict=True):
-        one = known[sweep.folder]
-        if not is_done:
-            asked |= {one.ids[entry.number]} if entry.number in one.ids else set()
-            nameless |= {array.name: array for array in [one.last.get(entry.number)] if array and array.job is None}
+    left = {sweep.folder: sweep for (sweep, _), over in zip(every, done, strict=True) if not over}
+    arrays = {folder: sweep.arrays() for folder, sweep in left.items()}
+    ids: dict[tuple[Path, int], str] = {}
     jobs: dict[str, Job] = {}
     problem = ""
     try:
-        jobs = queue.look(asked, list(nameless)) if asked or nameless else {}
+        lost = queue.array_ids([array.name for found in arrays.values() for array in found if array.job is None])
+        for folder, found in arrays.items():
+            for array in found:
+                named = replace(array, job=array.job or lost.get(array.name))
+                ids |= {(folder, number): name for number, name in named.ids().items()}
+        asked = ((sweep.folder, entry.number) for (sweep, entry), over in zip(every, done, strict=True) if not over)
+        jobs = queue.look({ids[one] for one in asked if one in ids})
     except queue.NoAnswer as error:
         problem = str(error)
-    found_by_name = _by_name(list(nameless.values()), jobs)
-    found = []
-    for (sweep, entry), is_done in zip(every, done, strict=True):
-        one = known[sweep.folder]
-        last = one.last.get(entry.number)
-        name = one.ids.get(entry.number)
-        logs = Path(last.logs) if last is not None and last.logs is not None else sweep.logs
-        if last is not None and last.job is None:  # a submission that nobody could note to its end
-            name = found_by_name.get((last.name, entry.number), name)
-        if is_done:
-            found.append(Status("done", id=name))
+    out = []
+    for (sweep, entry), over in zip(every, done, strict=True):
+        name = ids.get((sweep.folder, entry.number))
+        if over:
+            out.append(Row(sweep, entry, "done", id=name))
         elif problem:
-            found.append(Status("unknown", problem, name, _log(logs, name)))
+            out.append(Row(sweep, entry, "unknown", problem, name))
         else:
-            found.append(_status(logs, name, jobs))
-    return found
+            out.append(Row(sweep, entry, *_state(sweep, name, jobs), name, jobs.get(name or "")))
+    return out
 
 
-class _Submitted:
-    """What a sweep's folder says of its jobs: the id of each entry's, and the array that it was last in."""
-
-    def __init__(self, sweep: Sweep) -> None:
-        arrays = sweep.arrays()
-        self.ids = sweep.ids(arrays)
-        self.last = {number: array for array in arrays for part in array.parts for number in part}
-
-
-def of_job(job: Job) -> str:
-    """The kind of a job that SLURM lists and that has not ended."""
-    return "pending" if job.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT") else "running"
-
-
-def _status(logs: Path, name: str | None, jobs: Mapping[str, Job]) -> Status:
+def _state(sweep: Sweep, name: str | None, jobs: Mapping[str, Job]) -> tuple[str, str]:
+    """Return kind and detail of the job `name`."""
     if name is None:
-        return Status("missing", "was never submitted")
-    job, log = jobs.get(name), _log(logs, name)
-    if job is not None and not job.over:
-        return Status(of_job(job), str(job), name, log, job)
+        return "missing", "never submitted"
+    job = jobs.get(name)
+    if job is not None and not job.ended:
+        return "pending" if job.pending else "running", str(job)
     if job is not None and job.state in ("CANCELLED", "PREEMPTED"):  # whatever an earlier attempt has left
-        return Status("cancelled", "" if job.state == "CANCELLED" else "preempted", name, log, job)
-    error = error_of(logs, name)
+        return "cancelled", "" if job.state == "CANCELLED" else "preempted"
+    error = error_of(sweep.logs, name)
     if error is not None:
-        return Status("failed", error, name, log, job)
+        return "failed", error
     if job is None:
-        return Status("missing", f"SLURM knows no job {name} any more", name, log)
+        return "missing", f"SLURM no longer knows job {name}"
     if job.state == "COMPLETED":
-        return Status("ended", "left to another process, see its log", name, log, job)
-    last = last_line(log)
-    return Status("failed", f"{job.state}{f', {last}' if last else ''}", name, log, job)
+        return "ended", "skipped, or left to another process; see its log"
+    last = last_line(sweep.logs / f"{name}_0_log.out")
+    return "failed", f"{job.state}, {last}" if last else job.state
+
+
+class _Plain(pickle.Unpickler):
+    """Loads text and tuples only: a pickle that names a class or function could run any code."""
+
+    def find_class(self, module: str, name: str) -> object:
+        raise pickle.UnpicklingError(f"{module}.{name}: not plain data")
 
 
 def error_of(logs: Path, name: str) -> str | None:
-    """The last line of the error that a job ended with; None where it left none.
+    """Return the last line of the error that a job ended with, which submitit pickled; None where there is none.
 
-    Each process of a job leaves one. The first in time is the cause: the others' are of its silence.
+    Each process of a job leaves one. The first in time is the cause, the others follow from it.
     """
-    for path in sorted(logs.glob(f"{name}_*_result.pkl"), key=_written):
+    for path in sorted(logs.glob(f"{name}_*_result.pkl"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
         try:
-            outcome, value = pickle.loads(path.read_bytes())
-        except Exception:  # cut off in the writing: the log says more
+            outcome, value = _Plain(io.BytesIO(path.read_bytes())).load()
+        except Exception:  # incomplete, or not plain data: the log says more
             continue
         if outcome == "error":
-            lines = [line for line in str(value).splitlines() if line.strip()]
-            return _told(lines[-1]) if lines else "failed"
+            lines = [line for line in str(value).splitlines() if line.strip()] or ["failed"]
+            return lines[-1].removeprefix("paa.experiment.job.JobFailed: ")  # our wrapper's name says nothing
     return None
 
 
-def _written(path: Path) -> tuple[int, str]:
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not empty."""
     try:
-        return path.stat().st_mtime_ns, path.name
-    except OSError:  # removed since it was listed
-        return 0, path.name
-
-
-def last_line(log: Path | None) -> str:
-    """The last line of a log with anything in it."""
-    try:
-        lines = log.read_bytes()[-4096:].decode("utf-8", "replace").splitlines() if log is not None else []
+        lines = log.read_bytes()[-4096:].decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-
-def _told(line: str) -> str:
-    """The message of the last line of a traceback; the name of our own wrapper says nothing."""
-    return line.removeprefix("paa.experiment.job.JobFailed: ")
-
-
-def _log(logs: Path, name: str | None) -> Path | None:
-    return None if name is None else logs / f"{name}_0_log.out"
-
-
-def _by_name(nameless: Sequence[Array], jobs: Mapping[str, Job]) -> dict[tuple[str, int], str]:
-    """{(array, entry): id} of arrays whose number nobody noted, by the name that they have in the queue."""
-    found: dict[tuple[str, int], str] = {}
-    for array in nameless:
-        mains = {job.id.partition("_")[0] for job in jobs.values() if job.name == array.name}
-        if mains:
-            ids = Array(array.name, array.parts, array.at, max(mains, key=int)).ids()
-            found |= {(array.name, number): one for number, one in ids.items()}
-    return found

@@ -1,11 +1,11 @@
-"""What hydra/launcher=slurm does with the jobs of a command line: notes, submits, and waits or leaves."""
+"""Run the jobs of a command line with hydra/launcher=slurm or local: note them, submit them, wait for them."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.experiment.evaluation import wanted
 from paa.experiment.job import Job
 from paa.experiment.parts import check_processes
-from paa.launch.content import content
-from paa.launch.ledger import SWEEPS, Entry, Sweep
+from paa.launch.ledger import Entry, Sweep, content, new_folder, sweeps
 from paa.launch.settings import LocalSettings, SlurmSettings
-from paa.launch.status import Status
-from paa.launch.view import rows
-from paa.launch.waiting import wait
+from paa.launch.status import Identity, Row, latest, look
+from paa.launch.view import summary
 
+Say = Callable[[str], None]
 Settings = SlurmSettings | LocalSettings
 
 _KINDS: dict[str, type[SlurmSettings] | type[LocalSettings]] = {
@@ -31,17 +30,22 @@ _KINDS: dict[str, type[SlurmSettings] | type[LocalSettings]] = {
     "LocalLauncher": LocalSettings,
 }
 
+SETTLE_S = 20.0
+"""Seconds that a job must look ended before `wait` believes it: SLURM requeues the jobs of a failed node only then."""
+
+MOST_S = 60.0
+"""The longest pause between two looks at a large sweep."""
+
 
 def settings_of(node: Mapping[str, Any]) -> Settings | None:
-    """The checked settings of a hydra.launcher node of ours, None of another's. ConfigError names the key."""
+    """Return the checked settings of a hydra.launcher node of ours; None of a third-party one. ConfigError."""
     kind = _KINDS.get(str(node.get("_target_", "")).rpartition(".")[2])
     if kind is None:
         return None
     values = {key: value for key, value in node.items() if key != "_target_"}
-    for key in values:
-        if key not in kind.__dataclass_fields__:
-            names = list(kind.__dataclass_fields__)
-            raise ConfigError(f"hydra.launcher.{key}: no such key. It has: {listed(names)}.{nearest(key, names)}")
+    names = list(kind.__dataclass_fields__)
+    for key in values.keys() - names:
+        raise ConfigError(f"hydra.launcher.{key}: unknown key. It has: {listed(names)}.{nearest(key, names)}")
     try:
         return kind(**values)
     except OutOfRange as error:
@@ -49,112 +53,126 @@ def settings_of(node: Mapping[str, Any]) -> Settings | None:
 
 
 def check(settings: Settings | None, jobs: Sequence[Job], multirun: bool) -> None:
-    """ConfigError for jobs that could never run as `settings` have it; costs nothing."""
+    """Raise ConfigError for jobs that could never run with `settings`."""
     if settings is None:
         return
     if not multirun:
-        raise ConfigError("hydra/launcher=...: a launcher runs the jobs of a sweep, also of one job; add -m")
+        raise ConfigError("hydra/launcher=...: a launcher runs the jobs of a sweep, even of a single job; add -m")
+    world = SINGLE_PROCESS
     if isinstance(settings, SlurmSettings):
         if shutil.which("sbatch") is None:
             raise ConfigError(
-                "hydra/launcher=slurm: there is no sbatch on the PATH, so this is no machine of a SLURM cluster; "
-                "hydra/launcher=local runs several at a time here"
+                "hydra/launcher=slurm: sbatch is not on the PATH; start this on a machine of a SLURM cluster, or use "
+                "hydra/launcher=local for several runs at a time here"
             )
-        _one_folder(jobs)
-        for job in jobs:
-            check_processes(job.config, ProcessGroup(0, settings.tasks))
-            job.experiment.check_reuse(ProcessGroup(0, settings.tasks))
-            if job.config["device"] == "cuda" and settings.tasks_per_node > settings.gpus("cuda"):
-                problem = f"has {settings.gpus('cuda')} GPUs for {settings.tasks_per_node} processes; one each is right"
-                raise ConfigError(f"hydra.launcher.gpus_per_node={settings.gpus_per_node}: a node {problem}")
-    else:
-        for job in jobs:
-            job.experiment.check_reuse(SINGLE_PROCESS)
+        world = ProcessGroup(0, settings.tasks)
+        gpus = settings.gpus("cuda")
+        if settings.tasks_per_node > gpus and any(job.config["device"] == "cuda" for job in jobs):
+            problem = f"={gpus}: fewer than {settings.tasks_per_node} processes of a node; needs one GPU for each"
+            raise ConfigError(f"hydra.launcher.gpus_per_node{problem}")
+        found = list(dict.fromkeys(str(job.config["runs_dir"]) for job in jobs))
+        if len({Path(one).resolve() for one in found}) > 1:
+            problem = "the jobs of a sweep are noted in one folder of runs; start a command for each"
+            raise ConfigError(f"runs_dir={','.join(found)}: {problem}")
+    for job in jobs:
+        check_processes(job.config, world)
+        job.experiment.check_reuse(world)
 
 
-def _one_folder(jobs: Sequence[Job]) -> None:
-    found = list(dict.fromkeys(str(job.config["runs_dir"]) for job in jobs))
-    if len({Path(one).resolve() for one in found}) > 1:
-        problem = "the runs of one sweep share their folder, where it is noted; a command for each is right"
-        raise ConfigError(f"runs_dir={','.join(found)}: {problem}")
+def run(name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Job], say: Say) -> list[Row] | None:
+    """Run the jobs that are not finished, and return the state of each; None where it does not wait.
+
+    name  of the sweep's folder below runs_dir/.sweeps.
+    NotSubmitted; OutOfRange where no snapshot is possible; KeyboardInterrupt after it said what keeps running.
+    """
+    runs_dir = Path(str(jobs[0].config["runs_dir"]))
+    folder = new_folder(runs_dir, name)
+    if isinstance(settings, LocalSettings):
+        from paa.launch.local import run_here
+
+        return run_here(_note(folder, command, "local", settings, jobs, Path.cwd()), jobs, settings.n, say)
+    from paa.launch.snapshot import snapshot
+    from paa.launch.submit import submit
+
+    directory = snapshot(folder / "snapshot") if settings.snapshot else Path.cwd()
+    sweep = _note(folder, command, "slurm", settings, jobs, directory)
+    same = _same_runs(sweep, runs_dir)
+    known = latest(look(same, runs_dir))
+    states = [known[entry.identity] for entry in sweep.entries]
+    queued = [row for row in states if row.active and row.job is not None]
+    left = [
+        entry.number
+        for entry, row in zip(sweep.entries, states, strict=True)
+        if not (row.kind == "done" or row in queued)
+    ]
+    done = len(jobs) - len(left) - len(queued)
+    if done:
+        say(f"{done} of {len(jobs)} runs are already finished")
+    if queued:
+        ids = ", ".join(dict.fromkeys(str(row.id) for row in queued))
+        say(f"{len(queued)} of {len(jobs)} runs are already in the queue: {ids}")
+    hint = format_commands(sweep, runs_dir)
+    try:
+        if left:
+            submit(sweep, left, say)
+        if left or queued:
+            say(hint)
+        if not settings.wait:
+            return None
+        found = wait(same, runs_dir, say, settings.poll_s)
+    except KeyboardInterrupt:
+        say(f"\nno longer waiting; the submitted jobs keep running.\n{hint}")
+        raise
+    return [found[entry.identity] for entry in sweep.entries]
 
 
-def check_folder(folder: Path, jobs: Sequence[Job]) -> None:
-    """ConfigError for a sweep's folder in which `python -m paa.runs` would never look."""
-    right = Path(str(jobs[0].config["runs_dir"])).absolute() / SWEEPS
-    if folder.parent.resolve() != right.resolve():
-        raise ConfigError(
-            f"hydra.sweep.dir={folder}: what is submitted is found, watched and cancelled in {right} alone; "
-            f"{right / folder.name} would be right, or leave it out"
-        )
-
-
-def note(folder: Path, command: Sequence[str], settings: Settings, jobs: Sequence[Job], directory: Path) -> Sweep:
-    """Writes down what is about to be submitted."""
-    entries = tuple(
-        Entry(
-            number,
-            job.train_id,
-            tuple(one.eval_id for one in wanted(job.experiment.parts.config, job.experiment.identity.digests)),
-            tuple(job.overrides),
-        )
-        for number, job in enumerate(jobs)
-    )
-    sweep = Sweep(folder, shlex.join(command), str(directory), asdict(settings), entries)
+def _note(
+    folder: Path, command: Sequence[str], launcher: str, settings: Settings, jobs: Sequence[Job], directory: Path
+) -> Sweep:
+    """Write down what is about to be submitted."""
+    entries = []
+    for number, job in enumerate(jobs):
+        evals = wanted(job.experiment.parts.config, job.experiment.identity.digests)
+        entries.append(Entry(number, job.train_id, tuple(one.eval_id for one in evals), tuple(job.overrides)))
+    sweep = Sweep(folder, shlex.join(command), launcher, asdict(settings), str(directory), tuple(entries))
     sweep.write(content(job.config, job.overrides, job.choices, job.train_id) for job in jobs)
     return sweep
 
 
-def run(
-    folder: Path, command: Sequence[str], settings: SlurmSettings, jobs: Sequence[Job], say: Callable[[str], None]
-) -> dict[int, Status] | None:
-    """Submits the jobs that are not finished and waits for all; None where it does not wait. submit.Refused,
-    OutOfRange where there can be no snapshot, KeyboardInterrupt after it was told what goes on.
-    """
-    from paa.launch.snapshot import snapshot
-    from paa.launch.submit import submit
-
-    left = [number for number, job in enumerate(jobs) if not job.finished]
-    runs_dir = Path(str(jobs[0].config["runs_dir"]))
-    with ExitStack() as stack:
-        directory = Path.cwd()
-        if settings.snapshot:
-            directory = stack.enter_context(snapshot(folder / "snapshot"))
-    sweep = note(folder, command, settings, jobs, directory)
-    if len(left) < len(jobs):
-        say(f"{len(jobs) - len(left)} of {len(jobs)} runs are finished already")
-    if not left:
-        return {number: Status("done") for number in range(len(jobs))}
-    adopted = _adopt(sweep, runs_dir, left)
-    if adopted:
-        ids = sweep.ids()
-        known = ", ".join(dict.fromkeys(ids[number] for number in sorted(adopted)))
-        say(f"{len(adopted)} of {len(jobs)} runs are in the queue already: {known}")
-    try:
-        if len(adopted) < len(left):
-            submit(sweep, [number for number in left if number not in adopted], say)
-        say(told(sweep, runs_dir))
-        return wait(sweep, runs_dir, say, settings.poll_s) if settings.wait else None
-    except KeyboardInterrupt:
-        say(f"\nnobody waits any more; what was submitted goes on.\n{told(sweep, runs_dir)}")
-        raise
+def _same_runs(sweep: Sweep, runs_dir: Path) -> list[tuple[Sweep, Entry]]:
+    """Return the entries of all sweeps that are a run of `sweep`, which may be in the queue from an earlier command."""
+    wanted = {entry.identity for entry in sweep.entries}
+    every = (one for one in sweeps(runs_dir) if one.launcher == "slurm")
+    return [(one, entry) for one in every for entry in one.entries if entry.identity in wanted]
 
 
-def _adopt(sweep: Sweep, runs_dir: Path, left: Sequence[int]) -> set[int]:
-    """The entries whose very run another sweep has in the queue (its driver was killed, say): they are waited for."""
-    queued = {(row.entry.train_id, row.entry.evals): row for row in rows(runs_dir) if row.sweep.folder != sweep.folder}
-    adopted = set()
-    for number in left:
-        entry = sweep.entries[number]
-        row = queued.get((entry.train_id, entry.evals))
-        if row is not None and row.status.id is not None and row.status.job is not None and row.status.active:
-            sweep.adopt(number, row.status.id, row.status.log.parent if row.status.log else row.sweep.logs)
-            adopted.add(number)
-    return adopted
+def wait(
+    entries: Sequence[tuple[Sweep, Entry]],
+    runs_dir: Path,
+    say: Say,
+    poll_s: float,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[Identity, Row]:
+    """Return the state of each run when none of them is in the queue any more; SLURM may be away meanwhile."""
+    ended: dict[Identity, float] = {}
+    said = ""
+    while True:
+        started = clock()
+        found = latest(look(entries, runs_dir))
+        now = clock()
+        ended = {identity: ended.get(identity, now) for identity, row in found.items() if not row.active}
+        text = summary(list(found.values()))
+        if text != said:
+            say(text)
+            said = text
+        if all(row.kind == "done" or now - ended.get(identity, now) >= SETTLE_S for identity, row in found.items()):
+            return found
+        sleep(min(max(poll_s, 20 * (now - started)), max(MOST_S, poll_s)))  # at most 5 % of the time goes into looks
 
 
-def told(sweep: Sweep, runs_dir: Path) -> str:
-    """Where to look, and how to watch, cancel and submit again."""
+def format_commands(sweep: Sweep, runs_dir: Path) -> str:
+    """Return where to look, and how to watch, cancel and resubmit."""
     at = "" if str(runs_dir) == "runs" else f" --runs-dir {shlex.quote(str(runs_dir))}"
     command = f"python -m paa.runs{at}"
     return (

@@ -1,99 +1,47 @@
-"""The runs that were submitted, as rows: what we know of each beside what SLURM says."""
+"""Submitted runs as text: a line that counts, and a table of what we and SLURM know of each."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from paa.launch.ledger import Entry, Sweep, sweeps
-from paa.launch.status import Status, look
+from paa.launch.status import Row
 from paa.store.paths import RunPaths
 from paa.store.state import state
 
-_ORDER = ("running", "failed", "unknown", "missing", "cancelled", "ended", "pending", "done")
-
 HEADER = ("run", "what", "state", "SLURM")
+_ORDER = ("running", "failed", "unknown", "missing", "cancelled", "ended", "pending")
 
 
-@dataclass(frozen=True)
-class Row:
-    """A job of a sweep and where it stands."""
-
-    sweep: Sweep
-    entry: Entry
-    status: Status
-
-    @property
-    def identity(self) -> tuple[str, tuple[str, ...]]:
-        """Of its training and of the evaluations that it asks for: alike for jobs that are the same run."""
-        return self.entry.train_id, self.entry.evals
+def summary(every: Sequence[Row]) -> str:
+    """Return "28 runs: 3 done, 2 running, 23 pending"."""
+    counts = Counter(row.kind for row in every)
+    return f"{len(every)} runs: " + ", ".join(f"{counts[k]} {k}" for k in ("done", *_ORDER) if counts[k])
 
 
-def submissions(runs_dir: Path) -> list[Row]:
-    """Every job that ever went to SLURM, sweep by sweep, those of one run included. Warns as `ledger.sweeps` does."""
-    every = [(sweep, entry) for sweep in sweeps(runs_dir) if not sweep.local for entry in sweep.entries]
-    return [Row(sweep, entry, status) for (sweep, entry), status in zip(every, look(every, runs_dir), strict=True)]
-
-
-def rows(runs_dir: Path) -> list[Row]:
-    """Every run that went to SLURM, once: of the jobs that are the same run the one in the queue, or else the latest.
-
-    Warns as `ledger.sweeps` does.
-    """
-    found: dict[tuple[str, tuple[str, ...]], Row] = {}
-    for row in submissions(runs_dir):
-        if row.identity not in found or not found[row.identity].status.active or row.status.active:
-            found[row.identity] = row
-    return list(found.values())
-
-
-def select(every: Sequence[Row], what: str) -> list[Row]:
-    """The rows of a sweep, of a table or another key of the command line, or of one run by the beginning of its id."""
-    named = [row for row in every if row.sweep.name == what]
-    named = named or [row for row in every if any(o.lstrip("+").partition("=")[0] == what for o in row.entry.overrides)]
-    if named or not what:
-        return named
-    found = [row for row in every if row.entry.train_id.startswith(what)]
-    return found if len({row.entry.train_id for row in found}) == 1 else []
-
-
-def lines(every: Sequence[Row], runs_dir: Path, most: int | None = None) -> tuple[str, list[list[str]]]:
-    """A line that counts, and the rows of HEADER: running ones first, done ones left out, `most` of them at most."""
-    counts = Counter(row.status.kind for row in every)
-    head = ", ".join(f"{counts[kind]} {kind}" for kind in ("done", *_ORDER[:-1]) if counts[kind]) or "nothing submitted"
+def lines(every: Sequence[Row], runs_dir: Path, most: int) -> list[list[str]]:
+    """Return the rows of HEADER: running ones first, without the done ones, at most `most`."""
     common = set.intersection(*(set(row.entry.overrides) for row in every)) if len(every) > 1 else set()
-    left = sorted((row for row in every if row.status.kind != "done"), key=lambda row: _ORDER.index(row.status.kind))
-    shown = left if most is None else left[:most]
-    body = [[row.entry.train_id, what(row, common), ours(row, runs_dir), slurms(row)] for row in shown]
-    if len(shown) < len(left):
-        body.append(["...", f"and {len(left) - len(shown)} more", "", ""])
-    return f"{len(every)} runs: {head}", body
+    left = sorted((row for row in every if row.kind != "done"), key=lambda row: _ORDER.index(row.kind))
+    body = []
+    for row in left[:most]:
+        what = " ".join(one for one in row.entry.overrides if one not in common) or "defaults"
+        body.append([row.entry.train_id, what, _ours(row, runs_dir), _slurms(row)])
+    return body + ([["...", f"and {len(left) - most} more", "", ""]] if len(left) > most else [])
 
 
-def what(row: Row, common: set[str]) -> str:
-    """The overrides that tell it from the others."""
-    return " ".join(one for one in row.entry.overrides if one not in common) or "defaults"
-
-
-def ours(row: Row, runs_dir: Path) -> str:
-    """What the run's own folder says."""
+def _ours(row: Row, runs_dir: Path) -> str:
+    """Return what the run's own folder says."""
     paths = RunPaths(runs_dir, row.entry.train_id)
     if not paths.folder.is_dir():
-        return "not begun"
+        return "not started"
     found = state(paths)
-    step = f", step {found.step}" if found.step is not None and found.kind != "done" else ""
-    return f"{found.kind}{step}"
+    return found.kind + (f", step {found.step}" if found.step is not None and found.kind != "done" else "")
 
 
-def slurms(row: Row) -> str:
-    """What SLURM says, with the job's id; of one that failed, its error and its log."""
-    status = row.status
-    if status.kind == "done":
-        return ""
-    name = f"{status.id} " if status.id else ""
-    if status.active and status.job is not None:
-        return f"{name}{status.job}"
-    log = f"; log: {status.log}" if status.kind == "failed" and status.log is not None else ""
-    return f"{name}{status}{log}"
+def _slurms(row: Row) -> str:
+    """Return what SLURM says, with the job's id; of one that failed, its error and its log."""
+    text = str(row.job) if row.kind in ("pending", "running") else str(row)
+    log = f"; log: {row.log}" if row.kind == "failed" and row.log is not None else ""
+    return f"{row.id} {text}{log}" if row.id else text

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from paa.launch.status import ACTIVE
-from paa.launch.view import Row as Submitted
-from paa.launch.view import rows as submitted
+from paa.launch.status import QUEUED
+from paa.launch.status import Row as Submitted
+from paa.launch.status import rows as submitted
 from paa.planning.dry_run import counted
 from paa.planning.rows import Row, Rows
 from paa.store.paths import RunPaths
@@ -46,7 +46,7 @@ def queued(found: Sequence[RowStatus]) -> list[RowStatus]:
     jobs: dict[RunPaths, list[Submitted]] = defaultdict(list)
     for runs_dir in {one.row.paths.runs_dir for one in found if one.kind not in _HANDLED}:
         for job in submitted(runs_dir):
-            if job.status.kind in ACTIVE:
+            if job.kind in QUEUED:
                 jobs[RunPaths(runs_dir, job.entry.train_id)].append(job)
     return [one if one.kind in _HANDLED else _queued(one, jobs[one.row.paths]) for one in found]
 
@@ -56,7 +56,7 @@ def _queued(one: RowStatus, jobs: Sequence[Submitted]) -> RowStatus:
     left = {e.eval_id for e in one.row.evaluations if not one.row.paths.evaluation(e.eval_id).exists()}
     if not jobs or not left <= requested:
         return one
-    slurm = ", ".join(f"{job.status.id} {job.status.job}" for job in jobs)
+    slurm = ", ".join(f"{job.id} {job.job}" for job in jobs)
     return replace(one, status=replace(one.status, kind="pending", detail=slurm))
 
 

@@ -1,4 +1,4 @@
-"""Commands of SLURM that say what a test has them say, and sweeps that were never submitted."""
+"""Commands of SLURM that print what a test has them print, and sweeps that were never submitted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paa.launch.ledger import Entry, Sweep
+from paa.launch.ledger import Entry, Sweep, content
 
 COMMANDS = ("squeue", "sacct", "scancel", "scontrol", "sbatch", "srun")
 
@@ -35,7 +35,7 @@ class FakeSlurm:
         (self.folder / f"{name}.err").write_text(error)
 
     def queue(self, *jobs: tuple[str, str]) -> None:
-        """squeue lists these (id, state), on node n1, since two o'clock, put back once."""
+        """squeue lists these (id, state), on node n1, since two o'clock, requeued once."""
         lines = [f"{name}|{state}|Priority|n1|2026-11-25T02:00:00|1|x|\n" for name, state in jobs]
         self.says("squeue", "".join(lines))
 
@@ -45,10 +45,10 @@ class FakeSlurm:
 
 
 def sweep(folder: Path, count: int = 3, **settings: object) -> Sweep:
-    """A sweep over seeds, written down."""
+    """A noted sweep over seeds."""
     entries = tuple(Entry(n, f"t{n:010d}", (f"e{n:010d}",), ("table1=paa", f"seed={n}")) for n in range(count))
-    made = Sweep(folder, "python -m paa.train", str(folder), {"timeout_min": 60, **settings}, entries)
-    made.write({"config": {"seed": n}, "overrides": [], "choices": {}} for n in range(count))
+    made = Sweep(folder, "python -m paa.train", "slurm", settings, str(folder), entries)
+    made.write(content({"device": "cpu", "workers": 0, "seed": n}, [], {}, entries[n].train_id) for n in range(count))
     return made
 
 

@@ -4,7 +4,6 @@ import errno
 import os
 import signal
 import subprocess
-from types import SimpleNamespace
 
 import pytest
 from fakes import sweep
@@ -13,7 +12,7 @@ from submitit.core.utils import UncompletedJobError
 from paa.engine.signals import Interrupted, StopRequest
 from paa.experiment.job import JobFailed
 from paa.launch import preemption, task
-from paa.launch.preemption import Preemption, PutBack
+from paa.launch.preemption import Preemption, RequeueRequested
 
 
 @pytest.fixture
@@ -46,26 +45,26 @@ def test_at_work_the_signal_only_asks_and_submitit_is_called_after_the_save(subm
             work()
         assert stopped.value.signum == signal.SIGUSR2
         with pytest.raises(SystemExit) as left:
-            job.put_back()
+            job.requeue()
     assert calls == [signal.SIGUSR2]
     assert left.value.code == -1
 
 
-def test_before_and_after_it_acts_at_once_and_is_no_failure(submitits):
+def test_before_and_after_it_acts_immediately_and_is_no_failure(submitits):
     with Preemption(True, print):
-        with pytest.raises(PutBack):
+        with pytest.raises(RequeueRequested):
             os.kill(os.getpid(), signal.SIGUSR2)
         with pytest.raises(SystemExit) as ended:
             os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == 143
-    assert not issubclass(PutBack, Exception)
+    assert not issubclass(RequeueRequested, Exception)
 
 
 def test_what_submitit_refuses_is_let_through(submitits):
     _, raises = submitits
     raises.append(UncompletedJobError("Job not requeued because: timed-out too many times."))
     with Preemption(True, print) as job, pytest.raises(UncompletedJobError, match="too many times"):
-        job.put_back()
+        job.requeue()
 
 
 def test_a_controller_that_is_away_is_asked_again(submitits):
@@ -73,21 +72,20 @@ def test_a_controller_that_is_away_is_asked_again(submitits):
     raises += [subprocess.CalledProcessError(1, "scontrol"), OSError(errno.ENOSPC, "full"), SystemExit(-1)]
     said = []
     with Preemption(True, said.append) as job, pytest.raises(SystemExit):
-        job.put_back()
+        job.requeue()
     assert len(calls) == 3
     assert len(said) == 2
-    assert "cannot put the job back yet" in said[0]
 
 
-def test_of_several_processes_the_first_alone_puts_the_job_back(submitits, monkeypatch):
+def test_of_several_processes_only_the_first_requeues_the_job(submitits, monkeypatch):
     calls, _ = submitits
     monkeypatch.setattr(preemption, "KILLED_S", 0.0)
     with Preemption(False, print) as job:
         os.kill(os.getpid(), signal.SIGUSR2)  # raises nothing here
         with pytest.raises(SystemExit) as end:
-            job.put_back()
+            job.requeue()
     assert calls == []
-    assert end.value.code not in (137, 140), "the batch script would put the job back"
+    assert end.value.code not in (137, 140), "the batch script would requeue the job"
 
 
 def test_a_child_made_by_fork_takes_no_part(submitits):
@@ -100,20 +98,17 @@ def test_a_child_made_by_fork_takes_no_part(submitits):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_the_outcome_of_an_earlier_attempt_is_forgotten(tmp_path, monkeypatch):
+def test_the_outcome_of_an_earlier_attempt_is_removed(tmp_path, monkeypatch):
     left = tmp_path / "7_0_result.pkl"
-    job = SimpleNamespace(paths=SimpleNamespace(result_pickle=left))
     left.touch()
-    task.forget_result(job)
-    assert left.exists(), "no job of submitit's"
-    monkeypatch.setenv("SUBMITIT_FOLDER", str(tmp_path))
-    task.forget_result(job)
-    task.forget_result(job)
+    environment = {"SUBMITIT_EXECUTOR": "slurm", "SUBMITIT_FOLDER": str(tmp_path), "SLURM_JOB_ID": "7"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    task.Task([], "")()
     assert not left.exists()
 
 
-def content():
-    return {"config": {}, "overrides": [], "choices": {}}
+CONTENT = {"config": {}, "overrides": [], "choices": {}, "train_id": "t0"}
 
 
 def failed(number: int) -> JobFailed:
@@ -143,7 +138,7 @@ def test_a_full_disk_is_waited_for(attempts):
     errors, slept = attempts
     errors += [failed(errno.ENOSPC), OSError(errno.ENOSPC, "No space left on device"), failed(errno.ESTALE), None]
     said = []
-    task.run_all([content()], "", said.append)
+    task.run_all([CONTENT], "", said.append)
     assert slept == [5.0, 10.0, 20.0]
     assert len(said) == 3
 
@@ -152,11 +147,11 @@ def test_but_not_for_ever_and_not_where_several_processes_share_the_work(attempt
     errors, slept = attempts
     errors += [failed(errno.ENOSPC)] * (len(task.WAITS_S) + 1)
     with pytest.raises(JobFailed):
-        task.run_all([content()], "", print)
+        task.run_all([CONTENT], "", print)
     assert len(slept) == len(task.WAITS_S)
     errors.append(failed(errno.ENOSPC))
     with pytest.raises(JobFailed):
-        task.run_all([content()], "", print, patient=False)
+        task.run_all([CONTENT], "", print, single=False)
 
 
 @pytest.mark.parametrize("error", [failed(errno.ENOENT), JobFailed("the loss is not finite")])
@@ -164,7 +159,7 @@ def test_other_failures_are_failures_and_keep_no_other_job_from_its_turn(attempt
     errors, slept = attempts
     errors += [error, None, JobFailed("a later one"), None]
     with pytest.raises(JobFailed) as raised:
-        task.run_all([content()] * 4, "", print)
+        task.run_all([CONTENT] * 4, "", print)
     assert raised.value is error
     assert errors == [], "all four had their turn"
     assert slept == []
@@ -174,7 +169,7 @@ def test_of_several_processes_the_first_failure_is_the_end(attempts):
     errors, _ = attempts
     errors.append(JobFailed("the loss is not finite"))
     with pytest.raises(JobFailed):
-        task.run_all([content(), content()], "", print, patient=False)
+        task.run_all([CONTENT, CONTENT], "", print, single=False)
 
 
 def test_the_process_of_a_job_with_several_ends_with_the_first_failure_on_its_last_line(attempts, tmp_path, capsys):
@@ -187,7 +182,7 @@ def test_the_process_of_a_job_with_several_ends_with_the_first_failure_on_its_la
 
 def test_an_interruption_and_what_submitit_raises_pass(attempts):
     errors, _ = attempts
-    for error in (Interrupted(signal.SIGUSR2, 3), UncompletedJobError("too many"), PutBack()):
+    for error in (Interrupted(signal.SIGUSR2, 3), UncompletedJobError("too many"), RequeueRequested()):
         errors.append(error)
         with pytest.raises(type(error)):
-            task.run_all([content()], "", print)
+            task.run_all([CONTENT], "", print)

@@ -9,11 +9,11 @@ import pytest
 from cluster import Cluster, run
 from running import TINY, configuration
 
-from paa.launch.content import content
-from paa.launch.ledger import Entry, Sweep, sweeps
+from paa.launch.ledger import Entry, Sweep, content, sweeps
 from paa.launch.settings import SlurmSettings
+from paa.launch.status import rows
 from paa.launch.submit import submit
-from paa.launch.view import lines, rows
+from paa.launch.view import lines, summary
 from paa.planning.rows import rows_of
 
 pytestmark = pytest.mark.slurm
@@ -45,18 +45,18 @@ def test_a_thousand_runs_are_submitted_watched_and_cancelled(place, cluster: Clu
         assert len(set(sweep.ids().values())) == count
         looked = time.monotonic()
         found = rows(runs_dir)
-        head, body = lines(found, runs_dir, 40)
+        head, body = summary(found), lines(found, runs_dir, 40)
         look = time.monotonic() - looked
         assert head == f"{count} runs: {count} pending"
         assert len(body) == 41
         assert "pending (JobHeldUser)" in body[0][3]
         assert look < 60
     finally:
-        said = run(place, "paa.runs", "--runs-dir", str(runs_dir), "cancel", sweep.name)
-        run(place, "paa.runs", "watch", "--runs-dir", str(runs_dir))
+        said = run(place, "paa.runs", "cancel", sweep.name, "--runs-dir", str(runs_dir))
+        watched = run(place, "paa.runs", "watch", "--runs-dir", str(runs_dir))
     assert said.returncode == 0, said.stderr
     assert f"cancelled {count} jobs" in said.stdout
-    assert f"{count} runs: {count} cancelled" in said.stdout
+    assert f"{count} runs: {count} cancelled" in watched.stdout
     with capsys.disabled():
         print(f"\n{count} runs: the command took {took:.1f} s, a look at them {look:.1f} s")
 
@@ -67,12 +67,12 @@ def test_a_driver_that_died_before_it_noted_its_array_loses_nothing(place, clust
     config = configuration(*TINY, f"runs_dir={runs_dir}")
     settings = asdict(SlurmSettings(additional_parameters={"hold": True}))
     entries = tuple(Entry(n, f"t{n:010d}", (f"e{n:010d}",), (f"seed={n}",)) for n in range(2))
-    sweep = Sweep(runs_dir / ".sweeps" / "u", "python -m paa.train", str(place), settings, entries)
+    sweep = Sweep(runs_dir / ".sweeps" / "u", "python -m paa.train", "slurm", settings, str(place), entries)
     sweep.write(content({**config, "seed": n}, [f"seed={n}"], {}, f"t{n:010d}") for n in range(2))
     (array,) = submit(sweep, [0, 1], lambda text: None)
     path = sweep.folder / "ids.jsonl"
     path.write_text(next(line for line in path.read_text().splitlines() if "parts" in line) + "\n")
     (left,) = sweeps(runs_dir)
     assert left.arrays() == [replace(array, job=None)]
-    assert [row.status.id for row in rows(runs_dir)] == [f"{array.job}_0", f"{array.job}_1"]
+    assert [row.id for row in rows(runs_dir)] == [f"{array.job}_0", f"{array.job}_1"]
     assert run(place, "paa.runs", "--runs-dir", str(runs_dir), "cancel", "u").returncode == 0

@@ -31,7 +31,7 @@ import torch  # noqa: E402
 from cluster import MARK, SLOW, Cluster, environment, run, step, steps_done  # noqa: E402
 from running import experiment, smoke_sources  # noqa: E402
 
-from paa.launch.view import Row, rows  # noqa: E402
+from paa.launch.status import Row, rows  # noqa: E402
 from paa.store.paths import RunPaths  # noqa: E402
 from paa.store.record import EvaluationRecord, TrainingRecord  # noqa: E402
 
@@ -84,13 +84,13 @@ class Trial:
 
     def running(self) -> list[Row]:
         """Runs whose job runs, in an order that the schedule draws."""
-        found = [row for row in rows(self.runs_dir) if row.status.kind == "running" and row.status.job is not None]
-        found = [row for row in found if row.status.job is not None and row.status.job.state == "RUNNING"]
+        found = [row for row in rows(self.runs_dir) if row.kind == "running" and row.job is not None]
+        found = [row for row in found if row.job is not None and row.job.state == "RUNNING"]
         self.draw.shuffle(found)
         return found
 
     def left(self) -> list[Row]:
-        return [row for row in rows(self.runs_dir) if row.status.kind != "done"]
+        return [row for row in rows(self.runs_dir) if row.kind != "done"]
 
     def steps(self) -> int:
         """Steps that all trainings have done so far, some of them twice."""
@@ -98,13 +98,13 @@ class Trial:
 
     def usr2(self) -> bool:
         for row in self.running():  # one that is on its way back to the queue is asked again and again by scancel
-            done = subprocess.run(["timeout", "5", "scancel", "--signal=USR2", str(row.status.id)], check=False)
+            done = subprocess.run(["timeout", "5", "scancel", "--signal=USR2", str(row.id)], check=False)
             if done.returncode == 0:
                 return True
         return False
 
     def preempt(self) -> bool:
-        busy = {row.status.job.nodes for row in self.running() if row.status.job is not None}
+        busy = {row.job.nodes for row in self.running() if row.job is not None}
         for node in sorted(busy)[:1]:
             self.cluster.slurm(
                 "sbatch", "-p", "debug", "-w", node, "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2"
@@ -114,7 +114,7 @@ class Trial:
 
     def requeue(self) -> bool:
         for row in self.running()[:1]:
-            self.cluster.slurm("scontrol", "requeue", str(row.status.id))
+            self.cluster.slurm("scontrol", "requeue", str(row.id))
             return True
         return False
 
@@ -128,7 +128,7 @@ class Trial:
 
     def kill_training(self) -> bool:
         for row in self.running():
-            for pid in self.cluster.processes(self.cluster.raw(str(row.status.id)))[:1]:
+            for pid in self.cluster.processes(self.cluster.raw(str(row.id)))[:1]:
                 os.kill(pid, signal.SIGKILL)
                 return True
         return False
@@ -200,7 +200,7 @@ def disturb(trial: Trial, count: int) -> Counter[str]:
             print(f"     {error}", flush=True)
             hit = False
         struck[kind] += hit
-        done = sum(row.status.kind == "done" for row in rows(trial.runs_dir))
+        done = sum(row.kind == "done" for row in rows(trial.runs_dir))
         print(f"{number:3d}  {kind:22s} {'struck' if hit else 'met nothing':12s} {done} done", flush=True)
     return struck
 
@@ -212,14 +212,12 @@ def bring_home(trial: Trial, limit_s: float) -> int:
         if time.monotonic() > end:
             return -1
         time.sleep(3)
-        if any(row.status.active for row in trial.left()):
+        if any(row.active for row in trial.left()):
             continue
         time.sleep(20)  # a node that failed puts its jobs back
-        for kind in sorted({row.status.kind for row in trial.left()}):
+        for kind in sorted({row.kind for row in trial.left()}):
             if kind in ("failed", "missing", "cancelled", "ended"):
-                print(
-                    f"     {kind}: {[row.status.detail for row in trial.left() if row.status.kind == kind]}", flush=True
-                )
+                print(f"     {kind}: {[row.detail for row in trial.left() if row.kind == kind]}", flush=True)
                 said = run(trial.place, "paa.runs", "resubmit", "failed" if kind == "failed" else "missing")
                 again += said.returncode == 0
     return again
