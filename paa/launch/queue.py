@@ -106,8 +106,10 @@ def _arrays(ids: Collection[str]) -> str:
 
 
 def _named(jobs: Sequence[Job], wanted: Collection[str]) -> dict[str, Job]:
-    """Return {id: job} of the wanted ids. SLURM lists what was cancelled of an array before it started as one job, under
-    the array's number or a range (123, 123_[4-9]).
+    """Return {id: job} of the wanted ids.
+
+    SLURM lists what was cancelled of an array before it started as one job, under the array's number or a range (123,
+    123_[4-9]).
     """
     by_id = {job.id: job for job in jobs}
     whole = {job.id.partition("_")[0]: job for job in jobs if "_" not in job.id or "[" in job.id}

@@ -34,7 +34,7 @@ class Task:
         self.contents, self.command = list(contents), command
 
     def __call__(self) -> None:
-        """Run the job. SystemExit with 143 if it was cancelled; what submitit raises if it is requeued, or cannot be."""
+        """Run the job. SystemExit with 143 if it is cancelled; what submitit raises if it is requeued or cannot."""
         import submitit
 
         job = submitit.JobEnvironment()
