@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from paa import files, keys
+from paa import files
+from paa.store import keys
 from paa.store.errors import BadRecord
 from paa.store.frame import UnreadableRecord
 from paa.store.paths import RunPaths
