@@ -41,11 +41,11 @@ def _job(overrides: Sequence[str]) -> Job:
 
 
 def _tell(jobs: Sequence[Job], found: Sequence[Row]) -> None:
-    for job, status in zip(jobs, found, strict=True):
-        log = f"; log: {status.log}" if status.log is not None else ""
-        if status.kind == "failed":
-            note_failure(job.overrides, f"{status.detail}{log}")
-        elif status.kind != "done":
-            # It may be left to another process where that was asked for; one that waits ends with its records.
-            well = status.kind == "ended" and job.config["lock"]["if_locked"] == "skip"
-            note_end(job.overrides, f"{status}{log}", well)
+    for job, row in zip(jobs, found, strict=True):
+        log = f"; log: {row.log}" if row.log is not None else ""
+        if row.kind == "failed":
+            note_failure(job.overrides, f"{row.status.detail}{log}")
+        elif row.kind != "done":
+            # A job without an error and records has left the run to another process: fine if it was told to skip.
+            well = row.kind == "interrupted" and job.config["lock"]["if_locked"] == "skip"
+            note_end(job.overrides, f"{row.status}{log}", well)

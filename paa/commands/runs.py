@@ -13,8 +13,8 @@ from typing import Any
 from paa.checks import UserError
 from paa.commands.options import add_config_dir
 from paa.launch.actions import KINDS, cancel, resubmit, watch
+from paa.launch.status import HEADER, lines, summary
 from paa.launch.status import rows as submitted_rows
-from paa.launch.view import HEADER, lines, summary
 from paa.store import keys
 from paa.store.columns import COLUMNS, Column, name_of
 from paa.store.errors import BadRecord

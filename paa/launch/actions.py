@@ -11,8 +11,7 @@ from pathlib import Path
 
 from paa.checks import UserError
 from paa.launch import queue
-from paa.launch.status import rows, select, submissions
-from paa.launch.view import HEADER, lines, summary
+from paa.launch.status import HEADER, lines, rows, select, submissions, summary
 from paa.store.frame import UnreadableRecord
 from paa.store.text_table import show
 
@@ -24,7 +23,7 @@ WATCH_S = 5.0
 MOST = 40
 """Rows of a table that is not on a terminal."""
 
-KINDS = {"failed": ("failed",), "missing": ("missing", "cancelled", "ended")}
+KINDS = {"failed": ("failed",), "missing": ("missing", "cancelled", "interrupted")}
 """What `resubmit` takes, and the kinds of rows that it means."""
 
 
@@ -85,16 +84,10 @@ def cancel(runs_dir: Path, what: str) -> None:
 
 def resubmit(runs_dir: Path, kind: str) -> None:
     """Submit again what is "failed", or "missing": cancelled, lost, never submitted. NothingToDo, NotSubmitted."""
-    from paa.launch.submit import NotSubmitted, submit
+    from paa.launch.submit import submit
 
     found = [row for row in rows(runs_dir) if row.kind in KINDS[kind]]
     if not found:
         raise NothingToDo(f"resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
-    problems = []
     for sweep in {row.sweep.folder: row.sweep for row in found}.values():
-        try:
-            submit(sweep, sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder), print)
-        except NotSubmitted as error:
-            problems.append(f"{sweep.name}: {error}")
-    if problems:
-        raise NotSubmitted("\n".join(problems))
+        submit(sweep, sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder), print)

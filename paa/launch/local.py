@@ -13,6 +13,7 @@ from paa.engine.signals import StopRequest
 from paa.experiment.job import Job
 from paa.launch.ledger import Sweep
 from paa.launch.status import Row, last_line
+from paa.store.status import RunStatus
 
 _POLL_S = 0.1
 
@@ -25,7 +26,9 @@ class _Child:
 
 def run_here(sweep: Sweep, jobs: Sequence[Job], n: int, say: Callable[[str], None]) -> list[Row]:
     """Return the state of each job, after running `n` trainings at a time. SystemExit with 130 or 143 if stopped."""
-    found = {number: Row(sweep, sweep.entries[number], "done") for number, job in enumerate(jobs) if job.finished}
+    found = {
+        number: Row(sweep, sweep.entries[number], RunStatus("done")) for number, job in enumerate(jobs) if job.finished
+    }
     waiting: dict[str, list[int]] = {}
     for number, job in enumerate(jobs):
         if number not in found:
@@ -42,7 +45,7 @@ def run_here(sweep: Sweep, jobs: Sequence[Job], n: int, say: Callable[[str], Non
                     running.remove(child)
                     for number in child.numbers:
                         found[number] = _row(sweep, child, number, jobs[number])
-                        say(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {found[number]}")
+                        say(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {found[number].status}")
                 if stop.signum is not None and running:
                     say(f"stopping: {len(running)} runs finish their step and save a checkpoint")
                     for child in running:
@@ -74,12 +77,12 @@ def _start(sweep: Sweep, numbers: Sequence[int]) -> _Child:
 def _row(sweep: Sweep, child: _Child, number: int, job: Job) -> Row:
     code, name = child.process.returncode, str(child.numbers[0])
     if job.finished:
-        kind, detail = "done", ""
+        status = RunStatus("done")
     elif code == 0:
-        kind, detail = "ended", "skipped: another process trains it"
+        status = RunStatus("interrupted", detail="left to another process, see its log")
     elif code < 0:
-        kind, detail = "failed", f"killed by {signal.Signals(-code).name}"
+        status = RunStatus("failed", detail=f"killed by {signal.Signals(-code).name}")
     else:
         said = last_line(sweep.logs / f"{name}.log")
-        kind, detail = "failed", said.partition("failed: ")[2] or said or f"exit code {code}"
-    return Row(sweep, sweep.entries[number], kind, detail, name)
+        status = RunStatus("failed", detail=said.partition("failed: ")[2] or said or f"exit code {code}")
+    return Row(sweep, sweep.entries[number], status, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,11 @@ from pathlib import Path
 from paa.launch import queue
 from paa.launch.ledger import Entry, Sweep, sweeps
 from paa.launch.queue import Job
+from paa.store.paths import RunPaths
+from paa.store.status import RunStatus, run_status
+
+HEADER = ("run", "what", "state", "SLURM")
+_ORDER = ("running", "failed", "unknown", "missing", "cancelled", "interrupted", "pending")
 
 QUEUED = ("pending", "running")
 """Kinds of a job that SLURM has in its queue."""
@@ -22,18 +28,21 @@ Identity = tuple[str, tuple[str, ...]]
 class Row:
     """A job of a sweep and its state.
 
-    kind    done; pending, running (in SLURM's queue); failed; cancelled; ended, without a failure and without records;
-            missing: SLURM knows no job of it; unknown: SLURM does not answer.
-    detail  SLURM's view, or the last line of the error.
+    status  "interrupted": ended without an error and without records; "missing": never submitted, or SLURM no longer
+            knows it. Its detail is SLURM's view, or the last line of the error.
     id      of the job that was submitted last, None where there is none; job, what SLURM knows of it.
     """
 
     sweep: Sweep
     entry: Entry
-    kind: str
-    detail: str = ""
+    status: RunStatus
     id: str | None = None
     job: Job | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of its status."""
+        return self.status.kind
 
     @property
     def active(self) -> bool:
@@ -45,9 +54,6 @@ class Row:
         """What the first process of its job printed."""
         name = f"{self.id}_0_log.out" if self.sweep.launcher == "slurm" else f"{self.id}.log"
         return None if self.id is None else self.sweep.logs / name
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.detail}" if self.detail else self.kind
 
 
 def submissions(runs_dir: Path) -> list[Row]:
@@ -81,6 +87,26 @@ def select(every: Sequence[Row], what: str) -> list[Row]:
     return found if len({row.entry.train_id for row in found}) == 1 else []
 
 
+def summary(every: Sequence[Row]) -> str:
+    """Return "28 runs: 3 done, 2 running, 23 pending"."""
+    counts = Counter(row.kind for row in every)
+    return f"{len(every)} runs: " + ", ".join(f"{counts[k]} {k}" for k in ("done", *_ORDER) if counts[k])
+
+
+def lines(every: Sequence[Row], runs_dir: Path, most: int) -> list[list[str]]:
+    """Return the rows of HEADER: running ones first, without the done ones, at most `most`."""
+    common = set.intersection(*(set(row.entry.overrides) for row in every)) if len(every) > 1 else set()
+    left = sorted((row for row in every if row.kind != "done"), key=lambda row: _ORDER.index(row.kind))
+    body = []
+    for row in left[:most]:
+        what = " ".join(one for one in row.entry.overrides if one not in common) or "defaults"
+        slurm = "" if row.id is None else f"{row.id} {row.job if row.kind in QUEUED else row.status}"
+        log = f"; log: {row.log}" if row.kind == "failed" else ""
+        name = row.entry.train_id
+        body.append([name, what, str(run_status(RunPaths(runs_dir, name))), slurm + log])
+    return body + ([["...", f"and {len(left) - most} more", "", ""]] if len(left) > most else [])
+
+
 def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Row]:
     """Return the row of each entry, from one look at SLURM; it is not asked about runs that are done."""
     done = [entry.done(runs_dir) for _, entry in every]
@@ -102,33 +128,31 @@ def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Row]:
     out = []
     for (sweep, entry), over in zip(every, done, strict=True):
         name = ids.get((sweep.folder, entry.number))
-        if over:
-            out.append(Row(sweep, entry, "done", id=name))
-        elif problem:
-            out.append(Row(sweep, entry, "unknown", problem, name))
-        else:
-            out.append(Row(sweep, entry, *_state(sweep, name, jobs), name, jobs.get(name or "")))
+        status = RunStatus("done") if over else RunStatus("unknown", detail=problem)
+        if not over and not problem:
+            status = _status(sweep, name, jobs)
+        out.append(Row(sweep, entry, status, name, jobs.get(name or "")))
     return out
 
 
-def _state(sweep: Sweep, name: str | None, jobs: Mapping[str, Job]) -> tuple[str, str]:
-    """Return kind and detail of the job `name`."""
+def _status(sweep: Sweep, name: str | None, jobs: Mapping[str, Job]) -> RunStatus:
+    """Return the status of the job `name`."""
     if name is None:
-        return "missing", "never submitted"
+        return RunStatus("missing", detail="never submitted")
     job = jobs.get(name)
     if job is not None and not job.ended:
-        return "pending" if job.pending else "running", str(job)
+        return RunStatus("pending" if job.pending else "running", detail=str(job))
     if job is not None and job.state in ("CANCELLED", "PREEMPTED"):  # whatever an earlier attempt has left
-        return "cancelled", "" if job.state == "CANCELLED" else "preempted"
+        return RunStatus("cancelled", detail="" if job.state == "CANCELLED" else "preempted")
     error = error_of(sweep.logs, name)
     if error is not None:
-        return "failed", error
+        return RunStatus("failed", detail=error)
     if job is None:
-        return "missing", f"SLURM no longer knows job {name}"
+        return RunStatus("missing", detail=f"SLURM no longer knows job {name}")
     if job.state == "COMPLETED":
-        return "ended", "skipped, or left to another process; see its log"
+        return RunStatus("interrupted", detail="left to another process, see its log")
     last = last_line(sweep.logs / f"{name}_0_log.out")
-    return "failed", f"{job.state}, {last}" if last else job.state
+    return RunStatus("failed", detail=f"{job.state}, {last}" if last else job.state)
 
 
 class _Plain(pickle.Unpickler):

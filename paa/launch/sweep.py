@@ -19,8 +19,7 @@ from paa.experiment.job import Job
 from paa.experiment.parts import check_processes
 from paa.launch.ledger import Entry, Sweep, content, new_folder, sweeps
 from paa.launch.settings import LocalSettings, SlurmSettings
-from paa.launch.status import Identity, Row, latest, look
-from paa.launch.view import summary
+from paa.launch.status import QUEUED, Identity, Row, latest, look, summary
 
 Say = Callable[[str], None]
 Settings = SlurmSettings | LocalSettings
@@ -98,25 +97,20 @@ def run(name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Jo
     sweep = _note(folder, command, "slurm", settings, jobs, directory)
     same = _same_runs(sweep, runs_dir)
     known = latest(look(same, runs_dir))
-    states = [known[entry.identity] for entry in sweep.entries]
-    queued = [row for row in states if row.active and row.job is not None]
-    left = [
-        entry.number
-        for entry, row in zip(sweep.entries, states, strict=True)
-        if not (row.kind == "done" or row in queued)
-    ]
-    done = len(jobs) - len(left) - len(queued)
-    if done:
-        say(f"{done} of {len(jobs)} runs are already finished")
+    rows = [known[entry.identity] for entry in sweep.entries]
+    left = [number for number, row in enumerate(rows) if row.kind != "done" and row.kind not in QUEUED]
+    queued = [str(row.id) for row in rows if row.kind in QUEUED]
+    if len(left) + len(queued) < len(jobs):
+        say(f"{len(jobs) - len(left) - len(queued)} of {len(jobs)} runs are already finished")
     if queued:
-        ids = ", ".join(dict.fromkeys(str(row.id) for row in queued))
-        say(f"{len(queued)} of {len(jobs)} runs are already in the queue: {ids}")
+        say(f"{len(queued)} of {len(jobs)} runs are already in the queue: {', '.join(dict.fromkeys(queued))}")
+    if not left and not queued:
+        return rows
     hint = format_commands(sweep, runs_dir)
     try:
         if left:
             submit(sweep, left, say)
-        if left or queued:
-            say(hint)
+        say(hint)
         if not settings.wait:
             return None
         found = wait(same, runs_dir, say, settings.poll_s)
@@ -174,10 +168,6 @@ def wait(
 def format_commands(sweep: Sweep, runs_dir: Path) -> str:
     """Return where to look, and how to watch, cancel and resubmit."""
     at = "" if str(runs_dir) == "runs" else f" --runs-dir {shlex.quote(str(runs_dir))}"
-    command = f"python -m paa.runs{at}"
-    return (
-        f"  folder    {sweep.folder}\n"
-        f"  watch     {command} watch\n"
-        f"  cancel    {command} cancel {sweep.name}\n"
-        f"  resubmit  {command} resubmit missing   (or failed)"
-    )
+    verbs = {"watch": "watch", "cancel": f"cancel {sweep.name}", "resubmit": "resubmit missing"}
+    lines = [f"  {name:8}  python -m paa.runs {words}{at}" for name, words in verbs.items()]
+    return "\n".join([f"  folder    {sweep.folder}", *lines])

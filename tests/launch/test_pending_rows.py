@@ -24,7 +24,7 @@ def test_what_waits_in_slurm_s_queue_is_pending_and_in_no_command(here, capsys, 
     evals = {key: tuple(e.eval_id for e in rows[key].evaluations) for key in order}
     evals["fnp_3", 0] = evals["fnp_3", 0][:1]
     entries = tuple(Entry(n, rows[key].train_id, evals[key], ()) for n, key in enumerate(order))
-    made = Sweep(here / "runs" / ".sweeps" / "s", "python -m paa.train", str(here), {"timeout_min": 60}, entries)
+    made = Sweep(here / "runs" / ".sweeps" / "s", "python -m paa.train", "slurm", {}, str(here), entries)
     made.write({} for _ in entries)
     made.submitted(made.plan([[n] for n in range(4)]), "70")
     slurm.queue(("70_0", "PENDING"), ("70_1", "CANCELLED"), ("70_2", "PENDING"), ("70_3", "RUNNING"))

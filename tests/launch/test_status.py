@@ -82,10 +82,10 @@ def test_an_error_is_given_by_its_last_line_and_its_log(slurm, made, runs_dir): 
     result(made, "70_0", "error", "Traceback\n  in f\npaa.experiment.job.JobFailed: the loss of step 7 is not finite\n")
     (made.logs / "70_2_0_log.out").write_text("step 1\nsrun: error: n1: task 0: Killed\n\n")
     found = states(made, runs_dir)
-    assert (found[0].kind, found[0].detail) == ("failed", "the loss of step 7 is not finite")
+    assert (found[0].kind, found[0].status.detail) == ("failed", "the loss of step 7 is not finite")
     assert found[0].log == made.logs / "70_0_0_log.out"
-    assert found[1].kind == "ended", "SLURM's COMPLETED is no record"
-    assert (found[2].kind, found[2].detail) == ("failed", "FAILED, srun: error: n1: task 0: Killed")
+    assert found[1].kind == "interrupted", "SLURM's COMPLETED is no record"
+    assert (found[2].kind, found[2].status.detail) == ("failed", "FAILED, srun: error: n1: task 0: Killed")
 
 
 class Attack:
@@ -126,7 +126,7 @@ def test_of_several_processes_the_first_error_in_time_is_the_cause(slurm, made, 
     cause = made.logs / "70_0_3_result.pkl"
     cause.write_bytes(pickle.dumps(("error", "the loss of step 7 is not finite")))
     os.utime(cause, (1, 1))
-    assert states(made, runs_dir)[0].detail == "the loss of step 7 is not finite"
+    assert states(made, runs_dir)[0].status.detail == "the loss of step 7 is not finite"
 
 
 def test_an_array_whose_number_nobody_noted_is_found_by_its_name(slurm, runs_dir):  # noqa: F811

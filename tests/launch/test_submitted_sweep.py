@@ -123,7 +123,7 @@ def test_a_job_without_records_is_no_failure_only_where_it_may_skip(here, capsys
     cluster.queue(("70_0", "COMPLETED"), ("70_1", "COMPLETED"))
     ended = call(capsys, "paa.train", *WORDS, f"lock.if_locked={if_locked}")
     assert ended.code == code, ended.err
-    assert ended.out.count("ended: ") == 2
+    assert ended.out.count("interrupted: ") == 2
 
 
 def test_a_sweep_is_noted_where_it_is_found_again(here, capsys, cluster):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -133,6 +134,11 @@ def step(paths: RunPaths) -> int:
         return max((json.loads(line)["step"] for line in paths.metrics.read_text().splitlines()), default=0)
     except (OSError, ValueError):
         return 0
+
+
+def resumed_at(paths: RunPaths) -> list[int]:
+    """The steps at which later processes resumed a run."""
+    return [int(number) for number in re.findall(r"(?:resumes|goes on) at step (\d+)", paths.log.read_text())]
 
 
 def weights(paths: RunPaths) -> str:

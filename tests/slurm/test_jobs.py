@@ -14,6 +14,7 @@ from cluster import (
     STEPS,
     Cluster,
     ids_by_seed,
+    resumed_at,
     run,
     runs_by_seed,
     start,
@@ -104,10 +105,8 @@ def test_the_driver_ends_with_a_row_for_every_run_and_exit_code_1(seen):
 
 def test_sigusr2_saves_the_step_and_puts_the_job_back(seen):
     run = paths(seen, PREEMPTED)
-    log = run.log.read_text()
-    assert "goes on at step " in log
-    went_on = int(log.split("goes on at step ")[1].split()[0])
-    assert went_on >= seen.struck[PREEMPTED]
+    (at,) = resumed_at(run)
+    assert at >= seen.struck[PREEMPTED]
     assert seen.restarts[PREEMPTED].strip() == "1"
     assert sorted(steps_done(seen.place, PREEMPTED)) == sorted({*steps_done(seen.place, PREEMPTED)}), (
         "a step was redone"
@@ -120,7 +119,7 @@ def test_a_cancelled_run_saves_and_is_not_put_back(seen):
     assert seen.sacct.strip() == "CANCELLED"
     assert not seen.before_again
     run = paths(seen, CANCELLED)
-    assert "goes on at step " in run.log.read_text()
+    assert resumed_at(run)
     assert len(steps_done(seen.place, CANCELLED)) == len({*steps_done(seen.place, CANCELLED)}), "a step was redone"
     assert "submitted 1 job to SLURM" in seen.again.stdout
 

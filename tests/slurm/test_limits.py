@@ -13,6 +13,7 @@ from cluster import (
     STEPS,
     Cluster,
     ids_by_seed,
+    resumed_at,
     runs_by_seed,
     start,
     step,
@@ -58,12 +59,7 @@ class Seen:
     struck: dict[str, int]
 
 
-def went_on(paths: RunPaths) -> list[int]:
-    """The steps at which later processes took a run up."""
-    return [int(text.split()[0]) for text in paths.log.read_text().split("goes on at step ")[1:]]
-
-
-def put_back(cluster: Cluster, job: str) -> int:
+def restarts(cluster: Cluster, job: str) -> int:
     """How often, as SLURM says."""
     return int(cluster.slurm("squeue", "-h", "-t", "all", "-j", job, "-O", "RestartCnt:"))
 
@@ -96,7 +92,7 @@ def seen(place, cluster: Cluster) -> Seen:
             cluster.slurm(*how, ids[seed])
     for seed, one in paths.items():
         until(lambda one=one: one.finished, f"the record of seed {seed}", 400)
-    return Seen(place, paths, {seed: put_back(cluster, ids[seed]) for seed in ids}, struck)
+    return Seen(place, paths, {seed: restarts(cluster, ids[seed]) for seed in ids}, struck)
 
 
 def alone(seen: Seen, seed: str, folder: Path) -> RunPaths:
@@ -111,7 +107,7 @@ def alone(seen: Seen, seed: str, folder: Path) -> RunPaths:
 
 def test_what_is_requeued_without_a_warning_loses_the_steps_since_its_checkpoint_alone(seen, tmp_path):
     assert seen.restarts[REQUEUED] == 1
-    (at,) = went_on(seen.paths[REQUEUED])
+    (at,) = resumed_at(seen.paths[REQUEUED])
     assert at >= EVERY
     done = Counter(steps_done(seen.place, REQUEUED))
     assert set(done) | {0, STEPS // 2} >= {*range(STEPS)}
@@ -125,7 +121,7 @@ def test_two_processes_leave_off_at_one_step_and_end_as_one_that_was_never_inter
     mine = seen.paths[TOGETHER]
     assert TrainingRecord.read(mine.record).world_size == 2
     assert seen.restarts[TOGETHER] == 1
-    (at,) = went_on(seen.paths[TOGETHER])
+    (at,) = resumed_at(seen.paths[TOGETHER])
     assert at >= seen.struck[TOGETHER]
     done = Counter(steps_done(seen.place, TOGETHER))
     assert set(done) | {0, STEPS // 2} >= {*range(STEPS)}
@@ -157,8 +153,8 @@ def test_at_the_time_limit_a_run_saves_is_put_back_and_goes_on(limited, cluster:
     sweep = sweep_of(place)
     ((seed, paths),) = runs_by_seed(sweep, place).items()
     until(lambda: paths.finished, "the record", 400)
-    assert put_back(cluster, ids_by_seed(sweep)[seed]) >= 1
-    assert went_on(paths), "the limit came before the first step, each time"
+    assert restarts(cluster, ids_by_seed(sweep)[seed]) >= 1
+    assert resumed_at(paths), "the limit came before the first step, each time"
     done = Counter(steps_done(place, seed))
     assert set(done) | {0, LONG // 2} >= {*range(LONG)}
     assert set(done.values()) == {1}, "a step was redone"

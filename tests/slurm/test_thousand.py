@@ -11,9 +11,8 @@ from running import TINY, configuration
 
 from paa.launch.ledger import Entry, Sweep, content, sweeps
 from paa.launch.settings import SlurmSettings
-from paa.launch.status import rows
+from paa.launch.status import lines, rows, summary
 from paa.launch.submit import submit
-from paa.launch.view import lines, summary
 from paa.planning.rows import rows_of
 
 pytestmark = pytest.mark.slurm

@@ -216,8 +216,8 @@ def bring_home(trial: Trial, limit_s: float) -> int:
             continue
         time.sleep(20)  # a node that failed puts its jobs back
         for kind in sorted({row.kind for row in trial.left()}):
-            if kind in ("failed", "missing", "cancelled", "ended"):
-                print(f"     {kind}: {[row.detail for row in trial.left() if row.kind == kind]}", flush=True)
+            if kind in ("failed", "missing", "cancelled", "interrupted"):
+                print(f"     {kind}: {[row.status.detail for row in trial.left() if row.kind == kind]}", flush=True)
                 said = run(trial.place, "paa.runs", "resubmit", "failed" if kind == "failed" else "missing")
                 again += said.returncode == 0
     return again
