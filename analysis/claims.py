@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser, warning_on_stderr
+from paa.commands.options import warnings_on_stderr
+from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser
 from paa.store.paths import runs
 from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings
@@ -23,16 +24,16 @@ GROUPS = ("table1", "table2", "table2_right", "table4")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0, 1 if there are no runs, 2 for a wrong command."""
     options = parsed(parser("claims", __doc__), arguments)
-    with warning_on_stderr():
+    with warnings_on_stderr():
         if not any(paths.finished for paths in runs(options.runs_dir)):
             return nothing_run(options.runs_dir)
         from paa.commands.options import refusing
         from paa.config.user_code import add_cwd_to_path
-        from paa.planning.collect import found, known
+        from paa.planning.collect import found, summarize
 
         add_cwd_to_path()  # for your own classes
         with refusing("claims", 2):
-            there = known(options.runs_dir, options.recipe)
+            there = summarize(options.runs_dir, options.recipe)
             groups = GROUPS if there.seeds else ()  # without runs of the recipe no row was started
             entries = found(
                 groups,

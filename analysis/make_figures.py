@@ -8,18 +8,17 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from paa.commands.figures import FIGURES, OTHER_NAMES, Shown, choose
+from paa.commands.options import warnings_on_stderr
 from paa.config.compose import composer
 from paa.config.errors import USER_ERRORS
 from paa.config.user_code import add_cwd_to_path
 from paa.figures.detections import SCORE
 from paa.figures.positives import Scheme
 from paa.figures.style import FORMATS, printed, save
-from paa.store.frame import UnreadableRecord
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_cwd_to_path()
     with composer() as compose:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("always", UnreadableRecord)
-                warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+            with warnings_on_stderr():
                 runs = choose(options.runs_dir, options.run or [], compose)
         except USER_ERRORS as error:
             print(f"make_figures: {error}", file=sys.stderr)

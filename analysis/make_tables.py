@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser, several, warning_on_stderr
+from paa.commands.options import warnings_on_stderr
+from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser, several
 from paa.runs import collect
 from paa.store.paths import runs
 from paa.tables import records
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     which = "1, 2, 3, 4 or some (1,2); or records: all records, a row for each evaluation"
     commands.add_argument("--table", type=several((*TABLES, "records"), "records"), default=[], metavar="N", help=which)
     options = parsed(commands, arguments)
-    with warning_on_stderr():
+    with warnings_on_stderr():
         if options.table == ["records"]:
             return _records(options)
         if not options.table and not any(paths.finished for paths in runs(options.runs_dir)):
@@ -52,12 +53,12 @@ def _tables(options: argparse.Namespace) -> list[Table]:
     # Composing rows needs torch; --help, mistakes and all records do not.
     from paa.commands.options import refusing
     from paa.config.user_code import add_cwd_to_path
-    from paa.planning.collect import found, known
+    from paa.planning.collect import found, summarize
 
     published, tables, begun = Published.read(PUBLISHED), [], False
     add_cwd_to_path()  # for your own classes
     with refusing("make_tables", 2):
-        there = known(options.runs_dir, options.recipe)
+        there = summarize(options.runs_dir, options.recipe)
         for number in options.table or (TABLES if there.seeds else ()):  # without runs of the recipe no row was started
             name = f"table{number}"
             entries = found(GROUPS[name], options.recipe, options.overrides, options.runs_dir, there, **_where(options))

@@ -1,4 +1,4 @@
-"""The configuration of a converted detector, as overrides: what its names, shapes and source tell."""
+"""The configuration of an imported checkpoint, as overrides: from its source, names and shapes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from paa.conversion.network_spec import BackboneSpec, HeadSpec
 from paa.conversion.source_model import SourceModel
 
 RECIPE = "coco_1x"
-"""Sizes of images and of the network; what it says of training is nobody's."""
+"""For the sizes of images and network; its keys of training mean nothing for an imported checkpoint."""
 
 PRESETS = {"official": "official", "mmdet": "mmdet", "torchvision": "modern"}
 CONVENTIONS = {"official": "caffe", "mmdet": "torchvision", "torchvision": "torchvision"}
 
 OTHER_SIZES = "resnext101_64x4d"
-"""The choice of `backbone` that any other number and width of groups is set in."""
+"""The choice of `backbone` in which any other number and width of groups is set."""
 
 
 def described(
     model: SourceModel, body: BackboneSpec, head: HeadSpec, named: Mapping[str, Any], compose: Composer
 ) -> dict[str, str]:
-    """{key or group: value as typed}, for all that is not the recipe's.
+    """Return {key or group: value as typed} for everything that differs from the recipe.
 
-    named  what the command line says by itself: it goes before what the checkpoint tells.
-    ConversionError where the checkpoint does not tell what it was trained with, and the command line neither.
+    named  keys on the command line, which win over the checkpoint.
+    ConversionError if neither the checkpoint nor the command line says what it was trained with.
     """
     assigner, auxiliary = _method(model, named)
     out = {
@@ -57,7 +57,7 @@ def described(
 
 
 def _method(model: SourceModel, named: Mapping[str, Any]) -> tuple[str, str]:
-    """The choices of `assign` and `auxiliary`."""
+    """Return the choices of `assign` and `auxiliary`."""
     assigner = str(named.get("assign", model.assigner or ""))
     if not assigner:
         which = " or ".join(f"assign={name}" for name in model.candidates)

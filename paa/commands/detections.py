@@ -1,4 +1,4 @@
-"""Detections of a folder of images, as json and as pictures."""
+"""Detect objects in a folder of images; write them as JSON and as pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predict(
     score: float | None,
     say: Callable[[str], None],
 ) -> None:
-    """Writes out/detections.json and, unless `score` is None, out/pictures/ with what scores at least as much."""
+    """Write out/detections.json and, unless `score` is None, out/pictures/ with detections of at least that score."""
     parts, paths = experiment.parts, experiment.identity.paths
     index = folder_index(images, record.categories)
     apply_process(parts.config)

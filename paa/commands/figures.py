@@ -1,4 +1,4 @@
-"""From finished runs to the page of each figure: which runs and images it shows, and where it takes its data."""
+"""Draw the paper's figures from finished runs: which runs and images each shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paa.store.frame import scan
 
 @dataclass(frozen=True)
 class Shown:
-    """What figures are drawn of.
+    """The runs and images that figures show.
 
     runs     the first is that of figures which show one; the others are compared with it.
     named    whether the command line names the runs.
@@ -35,16 +35,16 @@ class Shown:
 
     @property
     def first(self) -> Opened:
-        """The run of figures that show one."""
+        """The run of figures that show a single one."""
         return self.runs[0]
 
     @property
     def title(self) -> str:
-        """What its figures call it: "t9b2ecec567 (PAA)"."""
+        """The title of that run: "t9b2ecec567 (PAA)"."""
         return f"{self.first.paths.train_id} ({method(self.first.record.config)})"
 
     def compared(self, most: int) -> dict[str, Opened]:
-        """{name: run}, at most so many; ConfigError where the command line names more."""
+        """Return {name: run}, at most `most`; ConfigError if the command line names more."""
         if self.named and len(self.runs) > most:
             raise ConfigError(f"--run: {len(self.runs)} runs; must be at most {most}, to be told apart in print")
         runs = self.runs[:most]
@@ -53,7 +53,7 @@ class Shown:
 
 
 def choose(runs_dir: Path, prefixes: Sequence[str], compose: Composer) -> list[Opened]:
-    """The runs that `prefixes` name, each once; without any, the newest PAA run and its rivals (`paa.figures.choice`).
+    """Return the runs that `prefixes` name; without any, the newest PAA run and its rivals (`paa.figures.choice`).
 
     RunNotFound, BadRecord, ConfigError where there is none. Warns of records that cannot be read.
     """
@@ -68,20 +68,20 @@ def choose(runs_dir: Path, prefixes: Sequence[str], compose: Composer) -> list[O
 
 
 def figure_3(shown: Shown) -> Figure:
-    """Scores of one ground truth, mixture and boundaries."""
+    """Draw the scores of one ground truth, the mixture and the boundaries."""
     (image,) = shown.first.images(shown.images[:1], 1)
     found, name = shown.first.separation(image)
     return separation.draw(found, f"candidates of a ground truth ({name}, image {image}) at the end of {shown.title}")
 
 
 def figure_4a(shown: Shown) -> Figure:
-    """The assignment at several steps of training."""
+    """Draw the assignment at several steps of training."""
     steps, seen = shown.first.recorded(shown.images)
     return assignments.draw_steps(steps, seen, shown.first.record.steps)
 
 
 def figure_4b(shown: Shown) -> Figure:
-    """Positives of a ground truth over the steps."""
+    """Draw the positives per ground truth over the steps."""
     if len(shown.schemes) > len(positives.DASHES):
         problem = f"{len(shown.schemes)} schemes; must be at most {len(positives.DASHES)}, to be told apart in print"
         raise ConfigError(f"--scheme: {problem}")
@@ -90,12 +90,12 @@ def figure_4b(shown: Shown) -> Figure:
 
 
 def figure_5(shown: Shown) -> Figure:
-    """The architecture."""
+    """Draw the architecture."""
     return architecture.draw(shown.first.network(), f"network of {shown.title}")
 
 
 def figure_6_7(shown: Shown) -> Figure:
-    """The assignment of several images, by several runs."""
+    """Draw the assignments of several runs on several images."""
     runs = shown.compared(assignments.RUNS)
     images = shown.first.images(shown.images, 3)
     for run in runs.values():
@@ -104,7 +104,7 @@ def figure_6_7(shown: Shown) -> Figure:
 
 
 def figure_8(shown: Shown) -> Figure:
-    """Detections beside ground truth."""
+    """Draw detections beside ground truth."""
     images = shown.first.images(shown.images, 4)
     return detections.draw(shown.first.detected(images, shown.score), shown.score)
 
@@ -119,4 +119,4 @@ FIGURES: dict[str, Callable[[Shown], Figure]] = {
 }
 
 OTHER_NAMES = {"4": ("4a", "4b"), "6": ("6-7",), "7": ("6-7",)}
-"""Figures by a number that is not their own name."""
+"""Numbers of the paper that stand for other names of figures."""

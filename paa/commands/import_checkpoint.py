@@ -1,4 +1,4 @@
-"""Another project's weights as a run: the configuration that the checkpoint tells, composed; the folder, written."""
+"""Import a checkpoint of another project: compose its configuration, rename its weights, write the run or the file."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ from paa.store.provenance import origin
 from paa.store.record import TrainingRecord
 
 FILES = (".pth", ".pt")
-"""Endings of OUT that ask for a file of weights in place of a run."""
+"""Endings of OUT that request a file of weights instead of a run."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A converted detector: all that a run or a file of it holds.
+    """An imported detector: everything that goes into a run or a file.
 
-    parts, choices  of its configuration. categories [id, name] of each class; whose, where these are from.
-    detector        of this form; its own weights are of no meaning.
-    state           the weights under our names; fresh, the names that IN had no weights for.
+    parts, choices  of its configuration.
+    categories      [id, name] of each class; whose, where these are from.
+    detector        the network; its own weights mean nothing.
+    state           the weights under our names; fresh, the names that IN has no weights for.
     """
 
     source: Path
@@ -54,7 +55,7 @@ class Conversion:
 
 
 def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer, say: Callable[[str], None]) -> None:
-    """Writes the run, or the file, that `out` asks for. ConversionError and ConfigError where it cannot be had."""
+    """Write the run or the file `out`. ConversionError and ConfigError if that is not possible."""
     as_file = out.suffix in FILES
     folders = out.parents if as_file else (out, *out.parents)
     blocking = next((path for path in folders if path.exists() and not path.is_dir()), None)
@@ -77,11 +78,11 @@ def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer
 def converted(
     source: Path, found: safe_load.LoadedCheckpoint, overrides: Sequence[str], compose: Composer, runs_dir: Path | None
 ) -> Conversion:
-    """The detector that a checkpoint holds, `found` in the file `source`; nothing is written.
+    """Return the detector of the checkpoint `found` in the file `source`; nothing is written.
 
-    overrides  of the configuration, before what the checkpoint tells.
-    runs_dir   the folder of the run that it is to become: it must be whole; None: parts will do.
-    ConversionError and ConfigError where it cannot be had.
+    overrides  of the configuration; they win over the checkpoint.
+    runs_dir   folder of runs, for which the detector must be complete; None: parts of one are enough.
+    ConversionError and ConfigError if that is not possible.
     """
     with _about(source):
         model = projects.convert(found)
@@ -112,7 +113,7 @@ def converted(
 
 
 def _take_classes(source: Path, model: SourceModel, parts: Parts, has_data: bool) -> tuple[list[list[Any]], str]:
-    """The classes, and where they are from; puts the outputs of the class logits in their order."""
+    """Return the classes and where they are from; reorders the outputs of the class logits to match."""
     renamed = model.renamed
     logits = renamed.state.get("head.cls_logits.weight")
     with _about(source):
@@ -138,7 +139,7 @@ def _categories_of_data(parts: Parts) -> list[list[Any]]:
 
 
 def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
-    """The folder of a finished run, its record last."""
+    """Write the folder of a finished run, its record last."""
     made.detector.load_state_dict(made.state, assign=True)
     matching.check_norms(made.detector, made.source)
     digest = checkpoint.digest(made.state)
@@ -148,7 +149,7 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
     say(f"{paths.train_id}  {made.source}: {what}, {len(made.categories)} classes of {made.whose}")
     _say_left_out(made, paths.train_id, say)
     if paths.finished and paths.weights.exists():
-        say(f"{paths.train_id}  is there already: {paths.folder}")
+        say(f"{paths.train_id}  already imported: {paths.folder}")
     else:
         record = TrainingRecord(
             train_id=paths.train_id,
@@ -175,7 +176,7 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
         files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(made.parts.config))))
         checkpoint.save(paths.weights, made.state)
         record.write(paths.record)
-        say(f"{paths.train_id}  {paths.folder}: a finished run; not trained here, converted")
+        say(f"{paths.train_id}  {paths.folder}: a finished run, imported")
     where = "" if out == Path("runs") else f" runs_dir={out}"
     say(f"{paths.train_id}  python -m paa.evaluate run={paths.train_id}{where} data.root=DIR")
 
@@ -192,9 +193,9 @@ def _write_file(made: Conversion, out: Path, say: Callable[[str], None]) -> None
 
 
 def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
-    """Detectron's pickle as a file for backbone.weights."""
+    """Write Detectron's pickle as a file for backbone.weights."""
     if overrides:
-        raise ConversionError(f"{overrides[0]}: the weights of a backbone have no configuration; must be IN OUT alone")
+        raise ConversionError(f"{overrides[0]}: the weights of a backbone have no configuration; must be only IN OUT")
     if out.suffix not in FILES:
         hint = f"{source.stem}.pth say, for backbone.weights={source.stem}.pth"
         raise ConversionError(f"{source}: holds a backbone and no detector; OUT must be a file, {hint}")
@@ -216,21 +217,21 @@ def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Call
     state, _ = matching.match_state(network.state_dict(), renamed, source)
     checkpoint.save(out, {"convention": "caffe", "state": state})
     if renamed.unused:
-        say(f"{out}  left out, of no use here: {', '.join(sorted(renamed.unused))}")
+        say(f"{out}  left out, not needed: {', '.join(sorted(renamed.unused))}")
     say(f"{out}  {form} of Detectron, {len(state)} tensors, for BGR from 0 to 255")
     say(f"{out}  backbone.weights={out} trains from it; its BatchNorm has no epsilon: compat.bn_eps=0")
 
 
 def _say_left_out(made: Conversion, name: str, say: Callable[[str], None]) -> None:
     if made.model.renamed.unused:
-        say(f"{name}  left out, of no use here: {', '.join(sorted(made.model.renamed.unused))}")
+        say(f"{name}  left out, not needed: {', '.join(sorted(made.model.renamed.unused))}")
     if made.found.skipped:
         say(f"{name}  not read, objects beside the weights: {', '.join(made.found.skipped)}")
 
 
 @contextmanager
 def _about(source: Path) -> Iterator[None]:
-    """A ConversionError within the block gets the file's name."""
+    """Prefix a ConversionError of the block with the file's name."""
     try:
         yield
     except ConversionError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +55,15 @@ def required(own: Mapping[str, Any], name: str, what: str) -> str:
     if own.get(name) in (None, ""):
         raise UserError(f"{name} is missing: add {name}=..., {what}")
     return str(own[name])
+
+
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """Print warnings, such as those of unreadable records, in one line each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        yield
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from paa.checks import UserError
-from paa.commands.options import add_config_dir
+from paa.commands.options import add_config_dir, warnings_on_stderr
 from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.status import HEADER, lines, summary
 from paa.launch.status import rows as submitted_rows
@@ -30,9 +30,7 @@ _BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 1 if a run is not found or not readable, 2 for a wrong command line."""
     options = _parsed(sys.argv[1:] if arguments is None else arguments)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    with warnings_on_stderr():
         try:
             options.run(options)
             sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`python -m paa.data check`: a data set looked through before anything is trained on it."""
+"""Survey a data set: what each split contains, what is invalid, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from paa.datasets.targets import training_boxes
 from paa.datasets.transforms import Transform
 from paa.experiment.parts import Parts
 
-_FLOOR = 0.1  # where the assigner has none: what most detectors ask of an anchor at least
+_FLOOR = 0.1  # for assigners without an iou_floor: what most detectors require of an anchor
 
 
 def leave_out(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with data.on_invalid=drop: a check lists all that is wrong, and the first does not end it."""
+    """Set data.on_invalid=drop: a check lists all findings and does not stop at the first."""
     data = dict(config["data"])
     if "on_invalid" in data:
         data["on_invalid"] = "drop"
@@ -27,7 +27,7 @@ def leave_out(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_data(parts: Parts, out: Path | None, say: Callable[[str], None]) -> bool:
-    """Tells of every split that is there, and writes a sheet of sample images; whether nothing is wrong.
+    """Print the survey of every split, write a contact sheet, and return whether nothing is wrong.
 
     out  the sheet's file; runs_dir/data-check/<name of the data folder>.png where None.
     """
@@ -57,7 +57,7 @@ def check_data(parts: Parts, out: Path | None, say: Callable[[str], None]) -> bo
 
 
 def _agree(read: Mapping[str, CocoIndex], say: Callable[[str], None]) -> bool:
-    """Whether splits have the training's classes, and the training split a box; says what is wrong."""
+    """Check that all splits have the classes of the training split, and that it has a box; print what is wrong."""
     fine = True
     train = read.get("train")
     if train is not None and not len(training_boxes(train).boxes):
@@ -90,6 +90,6 @@ def _input(transform: Transform) -> str:
 
 
 class _Plain:
-    """Stands in for a backbone, of which a transform wants to know how pixels are normalized: here none are."""
+    """A stand-in for a backbone, whose normalization of pixels a transform needs: here there is none."""
 
     mean, std, scale, order = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1, "rgb"

@@ -1,14 +1,12 @@
-"""What the scripts that make tables share: their options, the rows that they look at, where their text goes."""
+"""The options, output files and hints that the scripts that make tables share."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from paa import files
@@ -20,7 +18,7 @@ FORMATS = ("text", "md", "csv", "latex", "html")
 
 
 def parser(name: str, text: str) -> argparse.ArgumentParser:
-    """The options that all of them have."""
+    """Return a parser of the options that all of them have."""
     out = argparse.ArgumentParser(
         prog=f"python analysis/{name}.py",
         description=text,
@@ -49,7 +47,7 @@ def parser(name: str, text: str) -> argparse.ArgumentParser:
 
 
 def parsed(out: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options of a command line; a wrong one ends the process with exit code 2."""
+    """Parse a command line; a wrong one ends the process with exit code 2."""
     options = out.parse_intermixed_args(arguments)
     folders = [conf_dir(), *([Path(options.config_dir)] if options.config_dir else [])]
     recipes = sorted({path.stem for folder in folders for path in (folder / "recipe").glob("*.yaml")})
@@ -65,7 +63,7 @@ def parsed(out: argparse.ArgumentParser, arguments: Sequence[str] | None) -> arg
 
 
 def several(known: Sequence[str], alone: str = "") -> Callable[[str], list[str]]:
-    """A reader of words of `known` with commas between; `alone` goes with no other."""
+    """Return a parser of comma-separated words of `known`; `alone` cannot be combined."""
 
     def parse(text: str) -> list[str]:
         words = text.split(",")
@@ -73,7 +71,7 @@ def several(known: Sequence[str], alone: str = "") -> Callable[[str], list[str]]
             if word not in known:
                 raise argparse.ArgumentTypeError(f"{word or 'nothing'}: must be of {', '.join(known)}")
         if alone in words and len(words) > 1:
-            raise argparse.ArgumentTypeError(f"{alone}: goes with no other")
+            raise argparse.ArgumentTypeError(f"{alone}: cannot be combined")
         return list(dict.fromkeys(words))
 
     return parse
@@ -92,17 +90,8 @@ def _resamples(text: str) -> int:
     return int(text)
 
 
-@contextmanager
-def warning_on_stderr() -> Iterator[None]:
-    """Warnings (of records that cannot be read) in a line each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-        yield
-
-
 def deliver(texts: Mapping[str, str], name: str, sheets: Sequence[Sheet], out: Path | None) -> None:
-    """Prints the text of each format, or writes it to a file in `out`, whole or not at all.
+    """Print the text of each format, or write it to a file in `out`.
 
     Warnings, which stand below each table, go to stderr as well where nobody sees the tables.
     """
@@ -121,7 +110,7 @@ def deliver(texts: Mapping[str, str], name: str, sheets: Sequence[Sheet], out: P
 
 
 def nothing_run(runs_dir: Path) -> int:
-    """Says on stderr that there is no finished run, and what would make some; the exit code."""
+    """Print on stderr that there is no finished run, and a command that makes some; return the exit code."""
     where = "" if runs_dir == Path("runs") else f" {shlex.quote(f'runs_dir={runs_dir}')}"
     there = f"No finished run in {runs_dir}" if runs_dir.is_dir() else f"No such folder: {runs_dir} (--runs-dir)"
     print(f"{there}. This makes three: python -m paa.train -m assign.boundary=fnp,fsr,paa{where}", file=sys.stderr)
@@ -129,7 +118,7 @@ def nothing_run(runs_dir: Path) -> int:
 
 
 def hint(options: argparse.Namespace, overrides: Counter[tuple[str, ...]], others: Counter[str]) -> None:
-    """Says on stderr under which settings runs were trained, where no row was under those given: of this recipe, with
+    """Print on stderr with which settings runs were trained if none has those requested: of this recipe, with
     which overrides, and of which other recipes.
     """
     asked = " ".join([f"recipe={options.recipe}", *options.overrides])

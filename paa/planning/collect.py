@@ -1,4 +1,4 @@
-"""The rows of a table with what lies below a folder of runs: which seeds there are, and what has become of each."""
+"""Rows of tables with the runs in a folder: which seeds there are, and the state and numbers of each."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from paa.store.paths import runs
 from paa.store.record import TrainingRecord
 from paa.tables.entries import Entry, entries
 
-_UNKNOWN = "of data that nobody has trained on here"
+_UNKNOWN = "data without a run here"
 
 
 @dataclass
-class Known:
-    """What the runs of a recipe have in common.
+class RunSummary:
+    """A summary of the runs of a recipe.
 
-    seeds      of any of them, finished or not.
-    digests    content digests of the data, with how many runs have them; roots, where these lay.
-    overrides  what asked for them, but for rows and seeds, with how many.
-    others     runs of other recipes, {recipe: how many}.
+    seeds      of all of them, finished or not.
+    digests    {content digests of the data: number of runs}; roots, the folder of these data.
+    overrides  {overrides without those of rows and seeds: number of runs}.
+    others     {other recipe: number of runs}.
     """
 
     seeds: set[int] = field(default_factory=set)
@@ -38,9 +38,9 @@ class Known:
     others: Counter[str] = field(default_factory=Counter)
 
 
-def known(runs_dir: Path, recipe: str) -> Known:
-    """Looks at every run below `runs_dir` that was asked for with `recipe`. Files that are none are warned of."""
-    out = Known()
+def summarize(runs_dir: Path, recipe: str) -> RunSummary:
+    """Summarize the runs below `runs_dir` with `recipe`; warns of files that are not readable as records."""
+    out = RunSummary()
     for paths in runs(runs_dir):
         try:
             record = TrainingRecord.read(paths.record) if paths.finished else None
@@ -57,12 +57,12 @@ def known(runs_dir: Path, recipe: str) -> Known:
             data = tuple(sorted((k, v) for k, v in record.digests.items() if k.startswith("data.")))
             out.digests[data] += 1
             out.roots[data] = str(keys.get(config, "data.root"))
-            out.overrides[tuple(o for o in record.overrides if not _is_own(o))] += 1
+            out.overrides[tuple(o for o in record.overrides if not _is_a_row_s(o))] += 1
     return out
 
 
-def _is_own(override: str) -> bool:
-    """Whether an override is what rows differ in, or no matter of the training at all."""
+def _is_a_row_s(override: str) -> bool:
+    """Whether an override differs between rows, or does not concern the training."""
     key = override.split("=")[0]
     return key in ("seed", "recipe", "runs_dir", "workers") or key.startswith(("table", "hydra"))
 
@@ -72,23 +72,23 @@ def found(
     recipe: str,
     overrides: Sequence[str],
     runs_dir: Path,
-    known: Known,
+    summary: RunSummary,
     seeds: Sequence[int] = (),
     config_dir: str | None = None,
 ) -> list[Entry]:
-    """The rows of `groups` ("table1", ...) under `recipe` and `overrides`, with the runs of `seeds` below `runs_dir`.
+    """Return the rows of `groups` ("table1", ...) with `recipe` and `overrides`, and their runs of `seeds`.
 
-    seeds  none: those of which a row of these groups has been begun, and the first where none has.
-    Data that are not here are taken to be those that most runs of the recipe have; without such, nothing has been run.
-    A row that cannot be under these overrides (they name a key of another backbone, say) is left out, with a warning,
-    and so is a group after the first. Else errors as in `paa.planning.rows.rows_of`.
+    seeds  none: all seeds for which a row of these groups was started, or the first if there is none.
+    A row that cannot be composed with these overrides (they name a key of another backbone, say) is left out with a
+    warning, and so is a group, except the first.
+    Errors as in `paa.planning.rows.rows_of`.
     """
-    wanted = sorted(set(seeds) or known.seeds) or [0]
+    wanted = sorted(set(seeds) or summary.seeds) or [0]
     words = [f"recipe={recipe}", *overrides, f"runs_dir={runs_dir}", f"seed={','.join(map(str, wanted))}"]
     every: list[Row] = []
     for group in groups:
         try:
-            rows = _rows(group, words, known, config_dir)
+            rows = _rows(group, words, summary, config_dir)
         except ConfigError as error:
             if group == groups[0]:
                 raise
@@ -103,26 +103,18 @@ def found(
     return entries(every)
 
 
-def _rows(group: str, words: Sequence[str], known: Known, config_dir: str | None) -> Rows:
+def _rows(group: str, words: Sequence[str], summary: RunSummary, config_dir: str | None) -> Rows:
+    """Compose the rows of a table; if their data are not on this machine, with those of most runs of the recipe."""
     try:
         return rows_of(group, words, config_dir=config_dir)
     except (ConfigError, DataError) as error:
-        found = _without_data(group, words, known, config_dir)
-        if found is None:
+        root, digests = "elsewhere", dict.fromkeys(("data.train", "data.val", "data.test", "data.test-dev"), _UNKNOWN)
+        if summary.digests:
+            common, _ = summary.digests.most_common(1)[0]
+            root, digests = summary.roots[common], digests | dict(common)
+        named = any(word.split("=")[0] == "data.root" for word in words)
+        moved = [*([] if named else [f"data.root={root}"]), *words]
+        try:
+            return rows_of(group, moved, config_dir=config_dir, digests=digests)
+        except (ConfigError, DataError):
             raise error from None
-        return found
-
-
-def _without_data(group: str, words: Sequence[str], known: Known, config_dir: str | None) -> Rows | None:
-    """The rows as they would be with data that are elsewhere; None where something else is wrong."""
-    root, digests = "elsewhere", dict.fromkeys(("data.train", "data.val", "data.test", "data.test-dev"), _UNKNOWN)
-    if known.digests:
-        common, _ = known.digests.most_common(1)[0]
-        root, digests = known.roots[common], digests | dict(common)
-    here = any(word.split("=")[0] == "data.root" for word in words)
-    try:
-        return rows_of(
-            group, [*([] if here else [f"data.root={root}"]), *words], config_dir=config_dir, digests=digests
-        )
-    except (ConfigError, DataError):
-        return None

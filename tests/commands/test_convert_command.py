@@ -119,7 +119,7 @@ def test_its_identity_is_no_trainings_and_follows_from_weights_and_configuration
     before = run.record.stat().st_mtime_ns
     again = call(capsys, "paa.convert", "in.pth", "runs", "data=custom", "data.root=data", *SMALL)
     assert again.code == 0
-    assert f"{run.train_id}  is there already: runs/{run.train_id}" in again.out
+    assert f"{run.train_id}  already imported: runs/{run.train_id}" in again.out
     assert run.record.stat().st_mtime_ns == before
 
 

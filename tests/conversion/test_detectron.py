@@ -49,7 +49,7 @@ def test_a_file_becomes_the_weights_of_a_backbone(
     out = tmp_path / "r50.pth"
     ended = call(capsys, "paa.convert", str(r50), str(out))
     assert ended.code == 0, ended.err
-    assert "left out, of no use here: conv1_b, conv1_w_momentum, fc1000_b, fc1000_w\n" in ended.out
+    assert "left out, not needed: conv1_b, conv1_w_momentum, fc1000_b, fc1000_w\n" in ended.out
     assert "ResNet-50 of Detectron, 265 tensors, for BGR from 0 to 255" in ended.out
     network = ResNet(50, weights=str(out), bn_eps=0.0)
     assert (network.order, network.scale, network.settled["stride_in_1x1"]) == ("bgr", 255, True)

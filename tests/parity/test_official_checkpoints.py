@@ -69,7 +69,7 @@ def test_the_run_of_a_checkpoint_computes_what_their_network_does(tmp_path, caps
     ended = call(capsys, "paa.convert", str(tmp_path / "r50.pth"), str(out))
     assert ended.code == 0, ended.err
     assert "paa of the authors' release, ResNet-50, 80 classes of COCO" in ended.out
-    assert "left out, of no use here: rpn.anchor_generator.cell_anchors.0, " in ended.out
+    assert "left out, not needed: rpn.anchor_generator.cell_anchors.0, " in ended.out
     (run,) = runs(out)
     compare(config, state, loaded(run).eval())
 
