@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 
@@ -21,37 +20,16 @@ SERVERS = (
     *("AP", "AP_50", "AP_75", "AP_small", "AP_medium", "AP_large"),
     *("AR_max_1", "AR_max_10", "AR_max_100", "AR_small", "AR_medium", "AR_large"),
 )
-SUMMARY = """\
-Evaluate annotation type *bbox*
- Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.448
- Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ] = 0.633
- Average Precision  (AP) @[ IoU=0.75      | area=   all | maxDets=100 ] = 0.487
- Average Precision  (AP) @[ IoU=0.50:0.95 | area= small | maxDets=100 ] = 0.265
- Average Precision  (AP) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ] = 0.488
- Average Precision  (AP) @[ IoU=0.50:0.95 | area= large | maxDets=100 ] = 0.563
- Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=  1 ] = 0.353
- Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets= 10 ] = 0.585
- Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.625
- Average Recall     (AR) @[ IoU=0.50:0.95 | area= small | maxDets=100 ] = 0.418
- Average Recall     (AR) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ] = 0.669
- Average Recall     (AR) @[ IoU=0.50:0.95 | area= large | maxDets=100 ] = 0.790
-"""
 PAIRS = dict(zip(SERVERS, VALUES, strict=True))
-FORMS = {
-    "json": json.dumps(PAIRS),
-    "list": json.dumps([PAIRS]),
-    "within": json.dumps({"phase": "test-dev", "result": [{"test_split": PAIRS}]}),
-    "lines": "".join(f"{name}: {value}\n" for name, value in PAIRS.items()),
-    "summary": SUMMARY,
-    "percent": "".join(f"{name} = {100 * value:g}\n" for name, value in PAIRS.items()),
-}
+ANSWER = "".join(f"{name}: {value}\n" for name, value in PAIRS.items())
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_the_answer_is_read(form, tmp_path):
+def test_the_answer_is_fractions_by_the_server_s_names(tmp_path):
     path = tmp_path / "scores.txt"
-    path.write_text(FORMS[form])
+    path.write_text(f"set: test-dev\n{ANSWER}")
     assert read_answer(path) == {n: pytest.approx(100 * v) for n, v in zip(NUMBERS, VALUES, strict=True)}
+    path.write_text("AP: 0.008\nAP_50: 0.01\n")  # of a detector that has hardly learned: 0.8 percent, not 80
+    assert read_answer(path) == {"AP": 0.8, "AP50": 1.0}
 
 
 def test_minus_one_is_nothing_of_that_size_and_what_is_not_stated_is_missing(tmp_path):
@@ -63,18 +41,19 @@ def test_minus_one_is_nothing_of_that_size_and_what_is_not_stated_is_missing(tmp
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("AP50: 0.6\n", r"scores\.txt: holds no AP; must be the server's JSON"),
-        ("AP: 0.4\nAP: 0.5\n", r"states AP twice, 0\.4 and 0\.5"),
-        ("AP: 448\n", r"AP=448: must be a fraction or a percentage"),
-        ("AP: nan\n", r"holds no AP"),
-        ('{"AP": -0.5}', r"AP=-0\.5: must be"),
-        ("", r"holds no AP"),
+        ("AP_50: 0.6\n", "AP is missing"),
+        ("AP: 0.4\nAP: 0.5\n", "AP occurs twice"),
+        ("AP: 44.8\n", r"AP=44\.8: must be a fraction"),
+        ("AP: nan\n", "AP=nan: must be a fraction"),
+        ("AP: none\n", "AP=none: must be a fraction"),
+        ("AP: -0.5\n", r"AP=-0\.5: must be a fraction"),
+        ("", "AP is missing"),
     ],
 )
 def test_what_is_no_answer_is_refused(text, message, tmp_path):
     path = tmp_path / "scores.txt"
     path.write_text(text)
-    with pytest.raises(BadScore, match=message):
+    with pytest.raises(BadScore, match=rf"scores\.txt: {message}"):
         read_answer(path)
     with pytest.raises(BadScore, match="No such file"):
         read_answer(tmp_path / "absent")
@@ -95,14 +74,14 @@ def uploads(tmp_path):
 
 
 def test_an_answer_is_entered_with_its_source_and_date(uploads, tmp_path, capsys):
-    answer = tmp_path / "scores.json"
-    answer.write_text(FORMS["json"])
+    answer = tmp_path / "scores.txt"
+    answer.write_text(ANSWER)
     os.utime(answer, (1_594_000_000, 1_594_000_000))
     options = ["--runs-dir", str(tmp_path / "runs")]
     assert main([*options, "score", "e0000000003", str(answer)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("t0000000001  e0000000003  test-dev: AP 44.8  AP50 63.3  ")
-    assert out[1].startswith("from scores.json, 2020-07-06 ")
+    assert out[1].startswith("from scores.txt, 2020-07-06 ")
     address = "https://codalab.lisn.upsaclay.fr/competitions/7384"
     assert main([*options, "score", "e0000000003", str(answer), "--source", address, "--date", "2020-07-04"]) == 0
     said = capsys.readouterr().out
@@ -119,27 +98,27 @@ def test_an_answer_is_entered_with_its_source_and_date(uploads, tmp_path, capsys
 
 
 def test_only_one_upload_may_be_meant_and_nothing_else(uploads, tmp_path, capsys):
-    answer = tmp_path / "scores.json"
-    answer.write_text(FORMS["json"])
+    answer = tmp_path / "scores.txt"
+    answer.write_text(ANSWER)
     before = {path: path.read_bytes() for path in uploads.evals.iterdir()}
     for name, message in {
-        "t00": "t00: 2 evaluations with an upload are meant; say which: e0000000002 (t0000000001, test-dev, voting "
-        "off), e0000000003 (t0000000001, test-dev, voting on)",
-        "e0000000001": "e0000000001: no evaluation in",
-        "": ": no evaluation in",
+        "t00": "t00: ambiguous prefix (2 uploads match); must be one of e0000000002 (t0000000001, test-dev, "
+        "voting off), e0000000003 (t0000000001, test-dev, voting on)",
+        "e0000000001": "e0000000001: no evaluation with an upload in",
+        "": ": no evaluation with an upload in",
     }.items():
         assert main(["--runs-dir", str(tmp_path / "runs"), "score", name, str(answer)]) == 1
         assert capsys.readouterr().err.startswith(f"paa.runs: {message}")
     assert main(["--runs-dir", str(tmp_path / "runs"), "score", "e0000000002", str(answer), "--date", "today"]) == 1
-    assert "--date today: must be a day" in capsys.readouterr().err
+    assert "--date today: must be a date" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in uploads.evals.iterdir()} == before
 
 
 def test_a_folder_of_runs_is_taken_in_either_form_and_a_wrong_one_is_named(uploads, tmp_path, capsys):
-    answer = tmp_path / "scores.json"
-    answer.write_text(FORMS["json"])
+    answer = tmp_path / "scores.txt"
+    answer.write_text(ANSWER)
     assert main(["score", "e0000000003", str(answer), f"runs_dir={tmp_path / 'runs'}"]) == 0
     assert main(["score", "e0000000003", str(answer), f"runs_dir={tmp_path / 'absent'}"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"paa.runs: --runs-dir {tmp_path / 'absent'}: must be the folder")
+    assert said.startswith(f"paa.runs: --runs-dir {tmp_path / 'absent'}: no such folder")
     assert said.count("\n") == 1
