@@ -36,7 +36,6 @@ from paa.store.errors import LockLost
 from paa.store.identity import file_digest, train_id
 from paa.store.lock import RunLock, acquire
 from paa.store.paths import RunPaths, runs
-from paa.store.provenance import origin
 from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.tracking import RunInfo, Tracker
 
@@ -303,7 +302,7 @@ class Experiment:
             started=done.started,
             wall_s=round(done.wall_s, 2),
             weights_sha256=digest,
-            origin=origin(),
+            origin=done.origin,
             choices=dict(self.choices),
             code=code_digests(config),
             final=done.final,

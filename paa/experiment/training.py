@@ -33,6 +33,7 @@ from paa.experiment.init_weights import Start
 from paa.experiment.parts import Parts, check_as_before, device_of, votings
 from paa.experiment.watching import catch_up, pictures
 from paa.store.paths import RunPaths
+from paa.store.provenance import origin, resumed
 from paa.tracking import Tracker
 
 
@@ -43,6 +44,7 @@ class Trained:
     wall_s      seconds of work, `started` the Unix time at which it began.
     final       the last logged numbers.
     categories  [id, name] of each class.
+    origin      code, libraries and machine at the start of training, and of resumes with other code.
     """
 
     detector: nn.Module
@@ -51,6 +53,7 @@ class Trained:
     wall_s: float
     final: dict[str, Any]
     categories: list[list[Any]]
+    origin: dict[str, Any]
 
 
 class Training:
@@ -98,9 +101,12 @@ class Training:
         precision = Precision(config.get("precision", "fp32"), device)
         precision.apply()
         start = state["step"] if state else 0
-        clock = _Clock(state)
+        made_by, note = resumed(state["extra"]["origin"], origin()) if state else (origin(), "")
+        clock = _Clock(state, made_by)
         if state:
             self.say(f"{self.paths.train_id}  goes on at step {start} of {parts.schedule.steps}")
+        if note:
+            self.say(f"{self.paths.train_id}  {note}")
         with ExitStack() as stack:
             metrics = progress = None
             if self.group.is_main:
@@ -136,7 +142,7 @@ class Training:
                 loop.restore(state)
             loop.run(self._batches(index, truths, chosen, detector.backbone, start))
         final = [line for line in read(self.paths.metrics) if "loss" in line][-1:]
-        return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {}, categories)
+        return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {}, categories, made_by)
 
     def _training_data(self) -> tuple[CocoIndex, TrainingBoxes, np.ndarray]:
         """The training split, its boxes, and the positions of the images to train on."""
@@ -221,7 +227,8 @@ class Training:
 class _Clock:
     """Seconds of work over all parts of a training that was cut off and resumed."""
 
-    def __init__(self, state: dict[str, Any] | None) -> None:
+    def __init__(self, state: dict[str, Any] | None, origin: dict[str, Any]) -> None:
+        self.origin = origin
         before = state["extra"] if state else {"elapsed": 0.0, "started": time.time()}
         self.started: float = before["started"]
         self._before, self._began = before["elapsed"], time.monotonic()
@@ -230,8 +237,8 @@ class _Clock:
     def elapsed(self) -> float:
         return self._before + time.monotonic() - self._began
 
-    def state(self) -> dict[str, float]:
-        return {"elapsed": self.elapsed, "started": self.started}
+    def state(self) -> dict[str, Any]:
+        return {"elapsed": self.elapsed, "started": self.started, "origin": self.origin}
 
 
 class _Profiler(ExitStack):

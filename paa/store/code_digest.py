@@ -77,6 +77,9 @@ def refuse_untrusted(config: Any, code: Mapping[str, Mapping[str, str]], run: st
             digests = {n: path and hashlib.sha256(path.read_bytes()).hexdigest() for n, path in files.items()}
             if not recorded or any(path and _INSTALLED & set(path.parts) for path in files.values()):
                 raise UntrustedCode(f"{where}: no class of paa, and its source is not recorded; train it again")
+            if None in files.values():
+                where_to = "modules of your own are looked for in the current folder and on PYTHONPATH"
+                raise UntrustedCode(f"{where}: its module was not found; {where_to}")
             if digests != dict(recorded):
                 raise UntrustedCode(f"{where}: its code has changed since training; restore it, or train again")
         elif target.split(".")[0] != PACKAGE:

@@ -22,26 +22,20 @@ from paa.store.frame import evaluations
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord
 
-_NAMES = dict(
-    zip(
-        [
-            "AP",
-            "AP_50",
-            "AP_75",
-            "AP_small",
-            "AP_medium",
-            "AP_large",
-            "AR_max_1",
-            "AR_max_10",
-            "AR_max_100",
-            "AR_small",
-            "AR_medium",
-            "AR_large",
-        ],
-        NUMBERS,
-        strict=True,
-    )
-)
+_NAMES = {
+    "AP": "AP",
+    "AP_50": "AP50",
+    "AP_75": "AP75",
+    "AP_small": "APS",
+    "AP_medium": "APM",
+    "AP_large": "APL",
+    "AR_max_1": "AR1",
+    "AR_max_10": "AR10",
+    "AR_max_100": "AR100",
+    "AR_small": "ARS",
+    "AR_medium": "ARM",
+    "AR_large": "ARL",
+}
 """{the server's name: ours}."""
 
 
