@@ -59,40 +59,28 @@ class Estimate:
     resamples: int
 
 
-@dataclass(frozen=True)
-class Sample:
-    """AP of one evaluation on all images, and on each resample.
-
-    truth  digest of the images and their number of ground truths: only evaluations on the same ones can be paired.
-    """
-
-    whole: Mapping[str, float]
-    draws: Mapping[str, Array]
-    truth: str
-
-
 class Bootstrap:
     """Resamples of the test images, the same for all evaluations. Each file is read once."""
 
     def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
         self.resamples, self.seed = resamples, seed
-        self._samples: dict[Path, Sample] = {}
-        self._draws: dict[int, Array] = {}
+        self._evaluated: dict[Path, tuple[dict[str, Array], str]] = {}
+        self._copies: dict[int, Array] = {}
 
-    def sample(self, path: Path) -> Sample:
-        """Return AP of the matches in `path`. FileNotFoundError; ValueError names the file."""
-        if path not in self._samples:
+    def evaluated(self, path: Path) -> tuple[dict[str, Array], str]:
+        """Return {metric: [1 + resamples]} of the matches in `path`, first on all images; and a digest of the truth.
+
+        Only evaluations of the same truth, images and their numbers of ground truths, can be paired.
+        FileNotFoundError; ValueError names the file.
+        """
+        if path not in self._evaluated:
             matches = Matches.load(path)
             images = len(matches.image_ids)
-            if images not in self._draws:
-                self._draws[images] = draw(images, self.resamples, self.seed)
-            every = resampled(matches, np.vstack([np.ones((1, images), dtype=np.int32), self._draws[images]]))
-            self._samples[path] = Sample(
-                whole={name: float(values[0]) for name, values in every.items()},
-                draws={name: values[1:] for name, values in every.items()},
-                truth=_truth(matches),
-            )
-        return self._samples[path]
+            if images not in self._copies:
+                once = np.ones((1, images), dtype=np.int32)
+                self._copies[images] = np.vstack([once, draw(images, self.resamples, self.seed)])
+            self._evaluated[path] = resampled(matches, self._copies[images]), _truth(matches)
+        return self._evaluated[path]
 
     def difference(self, ours: Mapping[int, Path], theirs: Mapping[int, Path], metric: str = "AP") -> Estimate:
         """Estimate ours - theirs; see `estimate`."""
@@ -110,20 +98,20 @@ class Bootstrap:
         seeds = tuple(sorted(set.intersection(*(set(term.matches) for term in terms))))
         if not seeds:
             raise PairingError("no seed in common")
-        by_seed, draws, truth = dict.fromkeys(seeds, 0.0), np.zeros(self.resamples), None
+        by_seed, draws, truths = np.zeros(len(seeds)), np.zeros(self.resamples), set()
         for term in terms:
-            for seed in seeds:
-                one = self.sample(term.matches[seed])
-                if truth is not None and one.truth != truth:
-                    raise PairingError("evaluated on other images")
-                truth = one.truth
-                by_seed[seed] += term.factor * one.whole[term.metric]
-                draws += term.factor * one.draws[term.metric] / len(seeds)
-        draws = draws[~np.isnan(draws)]  # a draw without any ground truth
-        values = tuple(by_seed.values())
-        if np.isnan(values).any() or not len(draws):
+            for i, seed in enumerate(seeds):
+                ap, truth = self.evaluated(term.matches[seed])
+                truths.add(truth)
+                by_seed[i] += term.factor * ap[term.metric][0]
+                draws += term.factor * ap[term.metric][1:] / len(seeds)
+        if len(truths) > 1:
+            raise PairingError("evaluated on other images")
+        draws = draws[~np.isnan(draws)]  # a resample without any ground truth
+        if np.isnan(by_seed).any() or not len(draws):
             raise PairingError("no ground truth")
-        return _estimate(values, draws, seeds)
+        low, high, p = _interval(draws)
+        return Estimate(float(by_seed.mean()), low, high, p, seeds, tuple(by_seed.tolist()), len(draws))
 
 
 def _truth(matches: Matches) -> str:
@@ -134,10 +122,10 @@ def _truth(matches: Matches) -> str:
     return digest.hexdigest()
 
 
-def _estimate(values: tuple[float, ...], draws: Array, seeds: tuple[int, ...]) -> Estimate:
+def _interval(draws: Array) -> tuple[float, float, float]:
+    """The ends of the interval, and p."""
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(draws, [tail, 100 - tail])
-    settled = np.abs(draws) < 1e-9  # sums of equal numbers, but for rounding: on either side of 0
-    below, above = np.count_nonzero((draws < 0) | settled), np.count_nonzero((draws > 0) | settled)
-    p = min(1.0, 2 * (int(min(below, above)) + 1) / (len(draws) + 1))
-    return Estimate(float(np.mean(values)), float(low), float(high), p, seeds, values, len(draws))
+    zero = np.abs(draws) < 1e-9  # sums of equal numbers, except for rounding: on both sides
+    smaller = min(np.count_nonzero((draws < 0) | zero), np.count_nonzero((draws > 0) | zero))
+    return float(low), float(high), min(1.0, 2 * (int(smaller) + 1) / (len(draws) + 1))

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from paa.evaluation.coco import NUMBERS
 from paa.store.columns import COLUMNS
-from paa.store.text_table import aligned, comma_separated, markdown
+from paa.store.text_table import FORMATS, written
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["FORMATS", "records"]
 
 ALWAYS = ("assigner", "boundary", "auxiliary", "seed", "split", "voting", "AP", "AP50", "AP75", "APS", "APM", "APL")
 """Columns that are always shown."""
@@ -32,16 +34,11 @@ SORTED_BY = (
 )
 """The sort order of rows, then by voting and seed."""
 
-FORMATS = ("text", "md", "csv")
-
 
 def records(frame: pd.DataFrame, kind: str) -> str:
     """Write the frame of `paa.runs.collect` in one of FORMATS; CSV has all columns and all digits."""
     frame = arrange(frame)
-    if kind == "csv":
-        return comma_separated(*parts(frame))
-    write = markdown if kind == "md" else aligned
-    return write(*parts(chosen(frame)), DIGITS)
+    return written(kind, *parts(frame if kind == "csv" else chosen(frame)), DIGITS)
 
 
 def arrange(frame: pd.DataFrame) -> pd.DataFrame:
