@@ -105,7 +105,7 @@ def alone(seen: Seen, seed: str, folder: Path) -> RunPaths:
     return made.identity.paths
 
 
-def test_what_is_requeued_without_a_warning_loses_the_steps_since_its_checkpoint_alone(seen, tmp_path):
+def test_what_is_requeued_without_a_warning_loses_only_the_steps_since_its_checkpoint(seen, tmp_path):
     assert seen.restarts[REQUEUED] == 1
     (at,) = resumed_at(seen.paths[REQUEUED])
     assert at >= EVERY
@@ -134,7 +134,7 @@ def test_two_processes_leave_off_at_one_step_and_end_as_one_that_was_never_inter
                 assert one[key] == pytest.approx(other[key], rel=1e-4), (one["step"], key)
 
 
-def test_a_run_that_was_put_back_is_one_run_of_wandb_with_each_step_once(seen):
+def test_a_run_that_was_requeued_is_one_run_of_wandb_with_each_step_once(seen):
     paths = seen.paths[TRACKED]
     assert seen.restarts[TRACKED] == 1
     stores = sorted((paths.folder / "wandb").glob("offline-run-*/*.wandb"))
@@ -146,7 +146,7 @@ def test_a_run_that_was_put_back_is_one_run_of_wandb_with_each_step_once(seen):
     assert rows == [*range(1, STEPS + 1)], "a step is lacking, or was sent twice"
 
 
-def test_at_the_time_limit_a_run_saves_is_put_back_and_goes_on(limited, cluster: Cluster):
+def test_at_the_time_limit_a_run_saves_is_requeued_and_resumes(limited, cluster: Cluster):
     place, submits = limited
     out, err = submits.communicate(timeout=240)
     assert submits.returncode == 0, out + err
