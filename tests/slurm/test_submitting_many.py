@@ -17,7 +17,7 @@ from paa.planning.rows import rows_of
 pytestmark = pytest.mark.slurm
 
 SEEDS = 20
-"""Three full arrays and a part of one: tests/launch looks at a thousand jobs."""
+"""Two full arrays and a part of one: tests/launch looks at a thousand jobs."""
 
 
 def test_many_runs_are_submitted_watched_and_cancelled(place, cluster: Cluster, orphaned):
