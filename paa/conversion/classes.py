@@ -21,7 +21,7 @@ def coco() -> list[list[Any]]:
 
 
 def categories_of(model: SourceModel, outputs: int) -> list[list[Any]]:
-    """The classes that a head of so many outputs must have: COCO's by their number, else those that the file names.
+    """Return the classes of a head of so many outputs: COCO's by their number, else those that the file names.
 
     ConversionError where neither says which they are.
     """
@@ -35,7 +35,7 @@ def categories_of(model: SourceModel, outputs: int) -> list[list[Any]]:
 
 
 def rows(model: SourceModel, outputs: int, categories: Categories, whose: str) -> list[int]:
-    """The output of each class of `categories`; `whose` says in messages where these are from.
+    """Return the output of each class of `categories`; `whose` says in messages where these are from.
 
     Of named classes the names decide, of torchvision's the ids: COCO's where the last id is the last output, else the
     labels from 1 on. ConversionError where the numbers or names do not fit.

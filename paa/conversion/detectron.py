@@ -1,7 +1,7 @@
 """Detectron's ImageNet weights (.pkl): Caffe2's blobs, as the weights of a backbone under torchvision's names.
 
 The file is a pickle. It is read by an unpickler that knows numpy's arrays and plain containers, and refuses all else by
-name: nothing in the file is executed. Its BatchNorm is a scale and a shift alone (AffineChannel): mean 0 and variance 1
+name: nothing in the file is executed. Its BatchNorm is only a scale and a shift (AffineChannel): mean 0 and variance 1
 are put beside them, which is exact for a BatchNorm without epsilon.
 """
 
@@ -99,7 +99,7 @@ class _Restricted(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """One of `known`; ConversionError for anything else."""
+        """Return one of `known`; ConversionError for anything else."""
         if (module, name) not in self.known:
-            raise ConversionError(f"holds {module}.{name}, which is code and is not read; must hold arrays alone")
+            raise ConversionError(f"holds {module}.{name}, which is code and is not read; must hold only arrays")
         return self.known[module, name]

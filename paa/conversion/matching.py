@@ -16,7 +16,7 @@ from paa.conversion.naming import COUNTERS, Renamed
 def match_state(
     own: Mapping[str, Tensor], renamed: Renamed, path: Path, fresh: Sequence[str] = ()
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The whole state of the network: the tensors of `renamed` in place of those of `own`, as float32.
+    """Return the whole state of the network: the tensors of `renamed` in place of those of `own`, as float32.
 
     own    state of the network that they must be of; may lie on the meta device where nothing is fresh.
     fresh  beginnings of names that stay as they are in `own`.
@@ -46,7 +46,7 @@ def match_state(
 
 
 def check_norms(network: nn.Module, path: Path) -> None:
-    """ConversionError where a frozen BatchNorm divides by zero: a channel without variance, and no epsilon."""
+    """Raise ConversionError where a frozen BatchNorm divides by zero: a channel without variance, and no epsilon."""
     for name, module in network.named_modules():
         if isinstance(module, FrozenBatchNorm2d):
             factor = module.weight * (module.running_var + module.eps).rsqrt()

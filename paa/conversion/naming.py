@@ -35,7 +35,7 @@ class Renamed:
 
 
 def rename(state: Mapping[str, Tensor], rules: Sequence[Rule], unused: Sequence[str] = ()) -> Renamed:
-    """Applies to each name the first rule whose pattern it matches.
+    """Apply to each name the first rule whose pattern it matches.
 
     unused  patterns of names without a use here.
     ConversionError where two names become one.
@@ -66,7 +66,7 @@ def _renamed(name: str, rules: Sequence[tuple[re.Pattern[str], str | Callable[[r
 
 
 def join_scales(renamed: Renamed) -> None:
-    """Makes one tensor of the scalars of the levels, "head.scales.0", "head.scales.1", ..., in place."""
+    """Make one tensor of the scalars of the levels, "head.scales.0", "head.scales.1", ..., in place."""
     numbers = sorted(
         int(name.removeprefix("head.scales.")) for name in renamed.state if name.startswith("head.scales.")
     )

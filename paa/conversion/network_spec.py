@@ -1,4 +1,4 @@
-"""What a detector is made of, told from the names and shapes of its weights."""
+"""Derive what a detector is made of from the names and shapes of its weights."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class HeadSpec:
 
 
 def backbone_spec(state: Mapping[str, Tensor], prefix: str = "") -> BackboneSpec:
-    """The form of the ResNet below `prefix`; ConversionError where it is none of ours.
+    """Return the form of the ResNet below `prefix`; ConversionError where it is none of ours.
 
     Where blocks are missing it is the smallest network that has room for those that are there.
     """
@@ -85,7 +85,7 @@ def head_spec(state: Mapping[str, Tensor]) -> HeadSpec:
     deformed = {int(name.split(".")[2]) for name in state if re.search(r"^head\.\w+_tower\.\d+\.offset\.", name)}
     if deformed - {3 * (depth - 1)}:
         first = min(deformed) // 3 + 1
-        raise ConversionError(f"convolution {first} of its towers is deformable: must be the last alone, or none")
+        raise ConversionError(f"convolution {first} of its towers is deformable: must be only the last, or none")
     biased = any(
         re.fullmatch(r"head\.(?:cls|bbox)_tower\.(\d+)\.bias", n) and int(n.split(".")[2]) % 3 == 0 for n in state
     )

@@ -1,8 +1,8 @@
 """The authors' release (kkhoot/PAA): names of maskrcnn-benchmark.
 
-Its classes count from 1 and the background is 0, NUM_CLASSES = 81 for COCO; but the head has an output for each class
-alone, and output c is label c + 1 (rpn/paa/paa.py, rpn/paa/inference.py). Labels count the categories in ascending
-order of their ids (data/datasets/coco.py). Ours do the same from 0, so that outputs stay where they are.
+Its classes count from 1 and the background is 0, NUM_CLASSES = 81 for COCO; but the head has outputs only for
+the classes, and output c is label c + 1 (rpn/paa/paa.py, rpn/paa/inference.py). Labels count the categories in
+ascending order of their ids (data/datasets/coco.py). Ours do the same from 0, so that outputs stay where they are.
 """
 
 from __future__ import annotations

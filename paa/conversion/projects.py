@@ -34,7 +34,7 @@ def _unknown(names: Collection[str]) -> str:
     if any(name.startswith("fpn.lateral.") for name in names):
         return "has paa's own names already; finetune.from=FILE starts a training from it"
     if {"conv1.weight", "layer1.0.conv1.weight"} <= set(names):
-        return "holds a backbone alone, under torchvision's names; backbone.weights=FILE takes it as it is"
+        return "holds only a backbone, under torchvision's names; backbone.weights=FILE takes it as it is"
     first = ", ".join(sorted(names)[:3])
     known = "the authors' release, MMDetection's PAA and ATSS, torchvision's RetinaNet and FCOS"
     return f"has names of no detector that is known here ({first}, ...); known are {known}"

@@ -57,7 +57,7 @@ class LoadedCheckpoint(NamedTuple):
 
 
 def load(path: Path) -> LoadedCheckpoint:
-    """What the checkpoint at `path` holds. ConversionError where there is no state dict in it, or code."""
+    """Read what the checkpoint at `path` holds. ConversionError where there is no state dict in it, or code."""
     if not path.is_file():
         raise ConversionError(f"{path}: no such file; must be a checkpoint, .pth or .pkl")
     met: set[str] = set()
@@ -73,10 +73,10 @@ def load(path: Path) -> LoadedCheckpoint:
             break
     if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
         below = " or ".join(WRAPPERS)
-        raise ConversionError(f"{path}: holds no state dict; must hold names and tensors, at once or below {below}")
+        raise ConversionError(f"{path}: holds no state dict; must hold names and tensors, directly or below {below}")
     strange = [str(name) for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if strange:
-        raise ConversionError(f"{path}: no tensors: {', '.join(strange)}; a state dict holds names and tensors alone")
+        raise ConversionError(f"{path}: no tensors: {', '.join(strange)}; a state dict holds only names and tensors")
     text, classes = _described(found.get("meta"))
     return LoadedCheckpoint(_unwrapped(state), text, classes, tuple(sorted(met)))
 
@@ -134,9 +134,9 @@ def _read_past(met: set[str]) -> Iterator[None]:
 def _refusal(path: Path, error: Exception) -> ConversionError:
     code = re.search(r"\bGLOBAL ([\w.]+)", str(error))
     if code is not None:
-        hint = "where you trust it, save its state dict alone and convert that"
+        hint = "where you trust it, save only its state dict and convert that"
         return ConversionError(f"{path}: holds {code[1]}, which is code and is not read; {hint}")
     reason = "no file of torch.save, or a damaged one"
     if isinstance(error, OSError | RuntimeError):  # others say a byte of the pickle, or advise to execute the file
         reason = str(error).strip().partition("\n")[0]
-    return ConversionError(f"{path}: cannot be read as tensors alone ({reason})")
+    return ConversionError(f"{path}: cannot be read as only tensors ({reason})")

@@ -16,7 +16,7 @@ from paa.files import replacing
 def write_contact_sheet(
     index: CocoIndex, path: str | Path, count: int = 24, *, columns: int = 6, tile: int = 320
 ) -> Path:
-    """Writes `count` images of `index`, evenly spread over it, with boxes and class names, as one PNG at `path`.
+    """Write `count` images of `index`, evenly spread over it, with boxes and class names, as one PNG at `path`.
 
     Each image is scaled so that its longer side is `tile` pixels. Crowd boxes are drawn in white and named so. Returns
     `path`. Raises DataError where an image cannot be read.

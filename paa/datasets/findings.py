@@ -42,7 +42,7 @@ class Findings:
         self._found: dict[str, Finding] = {one.kind: one for one in found}
 
     def add(self, kind: str, count: int, first: str) -> None:
-        """Counts `count` more of a kind; `first` is kept for a new one."""
+        """Count `count` more of a kind; `first` is kept for a new one."""
         before = self._found.get(kind)
         self._found[kind] = Finding(kind, count + (before.count if before else 0), before.first if before else first)
 
@@ -52,7 +52,7 @@ class Findings:
         return tuple(self._found.values())
 
     def refusal(self, remedy: str = "data.on_invalid=drop leaves them out") -> str | None:
-        """One line for the first finding: what it is, how many more there are, what can be done; None without any."""
+        """Put the first finding in a line: what it is, how many more there are, what can be done; None without any."""
         wrong = [one for one in self.all if one.kind != FOLLOWING]
         if not wrong:
             return None
@@ -80,7 +80,7 @@ class Rows:
         self.good = np.ones(len(entries), dtype=bool)
 
     def mark(self, kind: str, wrong: np.ndarray, problem: Callable[[int], str]) -> None:
-        """Marks entries where `wrong` [n] is true; `problem(i)` ends the line about entry i, which begins with its id.
+        """Mark entries where `wrong` [n] is true; `problem(i)` ends the line about entry i, which begins with its id.
 
         What is marked already is not looked at again.
         """
@@ -94,7 +94,7 @@ class Rows:
             self.good &= ~wrong
 
     def integers(self, key: str, default: int | None = None, low: int | None = None) -> np.ndarray:
-        """`key` of every entry as int64, whole numbers written as floats too, `default` where there is none.
+        """Read `key` of every entry as int64, whole numbers written as floats too, `default` where there is none.
 
         Marks entries without it, with something else, or below `low`.
         """
@@ -109,7 +109,7 @@ class Rows:
         return array
 
     def numbers(self, key: str, width: int, what: str, default: np.ndarray | None = None) -> np.ndarray:
-        """`key` of every entry as finite float64 [n, width], rows of `default` where there is none; marks others."""
+        """`key` of every entry as finite float64 [n, width], rows of `default` where it is missing; marks others."""
         values = [entry.get(key) for entry in self.entries]
         if default is not None:
             values = [stand_in if value is None else value for value, stand_in in zip(values, default, strict=True)]

@@ -24,7 +24,7 @@ from paa.datasets.progress import track
 from paa.files import write_bytes
 
 LEVELS = ("size", "decode")
-"""How a file is looked at: its header alone, or all of it."""
+"""How a file is looked at: only its header, or all of it."""
 
 MISSING = "no such file"
 
@@ -79,7 +79,7 @@ def scan(
 ) -> list[ImageInfo]:
     """Return what is known of the files `names` below `folder`, by looking where it is not remembered.
 
-    level      see LEVELS; what was remembered from all of a file also tells of its header.
+    level      see LEVELS; what is known from all of a file covers its header.
     cache_dir  folder of the cache; the user's cache folder where None. One that cannot be read or written is
                ignored.
     Shows its progress on stderr when there is much to do, unless `quiet`. What was seen before an interrupt is kept.

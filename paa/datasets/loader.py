@@ -268,7 +268,7 @@ def _end_workers() -> None:
 
 
 _ENDING = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)}
-"""The signals with which a run is ended or told to save."""
+"""The signals with which a run is ended or asked to save."""
 
 
 @contextmanager
@@ -287,7 +287,7 @@ def _signals_held() -> Iterator[None]:
 
 
 def _quiet_worker(_: int) -> None:
-    """Use one thread, and ignore the signals with which a run is ended or told to save: its main process handles them,
+    """Use one thread, and ignore the signals with which a run is ended or asked to save: its main process handles them,
     and needs its workers for the step that it finishes. A worker ends when its main process does, however that ends.
     """
     torch.set_num_threads(1)

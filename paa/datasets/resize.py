@@ -1,4 +1,4 @@
-"""Bilinear interpolation of an image's pixels, in the three ways that published numbers were made with."""
+"""Resize an image by bilinear interpolation of its's pixels, as published numbers were made."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fixed_point(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     `HResizeLinear` and `VResizeLinear<uchar, int, short>`).
     """
     left, right, to_left, to_right = _taps(pixels.shape[1], width)
-    beyond = (left < 0) | (left >= pixels.shape[1] - 1)  # past the first or last column its own value alone counts
+    beyond = (left < 0) | (left >= pixels.shape[1] - 1)  # beyond the first or last column only its value counts
     to_left, to_right = np.where(beyond, _ONE, to_left), np.where(beyond, 0, to_right)
     left, right = (np.clip(column, 0, pixels.shape[1] - 1) for column in (left, right))
     above, below, to_above, to_below = _taps(pixels.shape[0], height)

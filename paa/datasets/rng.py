@@ -22,7 +22,7 @@ _BLOCK = 64
 
 
 class Rng:
-    """A stream of random integers that depends on its key alone.
+    """A stream of random integers that depends only on its key.
 
     key: non-negative integers below 2**32; the first is the purpose, so that no two uses share a stream.
     """
@@ -32,33 +32,33 @@ class Rng:
         self._pool: list[int] = []
 
     def randbelow(self, count: int) -> int:
-        """Uniform in 0 ... count - 1, for 1 <= count <= 2**32; multiply-shift, off from uniform by under 2**-32."""
+        """Draw from 0 ... count - 1, for 1 <= count <= 2**32; multiply-shift, off from uniform by under 2**-32."""
         if not self._pool:
             self._pool = [int(word) >> 32 for word in self._bits.random_raw(_BLOCK)[::-1]]
         return (self._pool.pop() * count) >> 32
 
     def randint(self, low: int, high: int) -> int:
-        """Uniform in low ... high, both included."""
+        """Draw uniformly from low ... high, both included."""
         return low + self.randbelow(high - low + 1)
 
     def bernoulli(self, numerator: int, denominator: int) -> bool:
-        """True with probability numerator / denominator."""
+        """Return True with probability numerator / denominator."""
         return self.randbelow(denominator) < numerator
 
     def choice(self, options: Sequence[T]) -> T:
-        """One of `options`, each equally likely."""
+        """Draw one of `options`, each equally likely."""
         return options[self.randbelow(len(options))]
 
     def indices(self, number: int, count: int) -> np.ndarray:
-        """`number` integers uniform in 0 ... count - 1, int64: other ones than `randbelow` would give."""
+        """Draw `number` integers uniform in 0 ... count - 1, int64: other ones than `randbelow` would give."""
         words = self._bits.random_raw(number) >> np.uint64(32)
         return ((words * np.uint64(count)) >> np.uint64(32)).astype(np.int64)
 
     def randbytes(self, count: int) -> np.ndarray:
-        """`count` uniform bytes, uint8, the same whatever the machine's byte order."""
+        """Draw `count` uniform bytes, uint8, the same whatever the machine's byte order."""
         words = self._bits.random_raw(-(-count // 8)).astype("<u8")
         return words.view(np.uint8)[:count]
 
     def permutation(self, count: int) -> np.ndarray:
-        """A permutation of 0 ... count - 1, int64 [count]: the order of `count` random 64-bit keys."""
+        """Draw a permutation of 0 ... count - 1, int64 [count]: the order of `count` random 64-bit keys."""
         return np.argsort(self._bits.random_raw(count), kind="stable")

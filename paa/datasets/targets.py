@@ -34,7 +34,7 @@ class TrainingBoxes:
     dropped: int
 
     def of(self, i: int) -> tuple[Tensor, Tensor]:
-        """Boxes [G, 4] and labels [G] of the image at position i."""
+        """Return boxes [G, 4] and labels [G] of the image at position i."""
         rows = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
         return self.boxes[rows], self.labels[rows]
 
@@ -45,7 +45,7 @@ class TrainingBoxes:
 
 
 def training_boxes(index: CocoIndex, *, legacy: bool = False, rule: str = "clip") -> TrainingBoxes:
-    """The boxes of every image of `index`.
+    """Return the boxes of every image of `index`.
 
     legacy  False: x2 = x1 + w, clipped to [0, W]; True: x2 = x1 + max(w - 1, 0), clipped to [0, W - 1], in float32
             throughout (authors' code, `BoxList.convert` and `clip_to_image`).
@@ -85,7 +85,7 @@ def training_images(
     degenerate_boxes: str = "keep",
     min_side: int = 0,
 ) -> np.ndarray:
-    """Positions of the images to train on, ascending int64.
+    """Return the positions of the images to train on, ascending int64.
 
     empty_images  "keep": an image left without a box is trained as all negative; "drop": it is left out (authors' code
                   would stop at it); "unannotated": it is left out if its annotations hold nothing at all, neither a

@@ -82,7 +82,7 @@ class Transform:
         if self.longest is not None and max(self.shorts) > self.longest:
             raise checks.OutOfRange("longest", f"={longest} is below short={max(self.shorts)}")
         self.resize = checks.choice("resize", resize, RESIZES)
-        if interpolation is None:  # as it was before it was an argument
+        if interpolation is None:
             interpolation = "plain" if resize == "half_up" else "pil"
         self.interpolation = checks.choice("interpolation", interpolation, INTERPOLATIONS)
         self.flip = checks.number("flip", flip, low=0, high=1)
@@ -95,7 +95,7 @@ class Transform:
             raise checks.OutOfRange("std", f"={list(std)}: must be three numbers above 0")
 
     def __call__(self, image: Image.Image, boxes: Tensor, rng: Rng | None = None) -> tuple[Tensor, Tensor]:
-        """Input [3, h, w] float32 and boxes [G, 4] of an RGB image and its boxes (xyxy, pixels of `image`).
+        """Return input [3, h, w] float32 and boxes [G, 4] of an RGB image and its boxes (xyxy, pixels of `image`).
 
         draws decides size and mirror; None is for test time: never mirrored, and of several short sides the largest.
         """
@@ -114,7 +114,7 @@ class Transform:
         return pixels.float().sub_(self.mean).div_(self.std), boxes
 
     def size(self, height: int, width: int, rng: Rng | None = None) -> tuple[int, int]:
-        """(height, width) that an image of these pixels is resized to, from the first of its random numbers."""
+        """Return (height, width) that an image of these pixels is resized to, from the first of its random numbers."""
         if not self.shorts:
             return height, width
         short = max(self.shorts) if rng is None or len(self.shorts) == 1 else rng.choice(self.shorts)

@@ -26,12 +26,12 @@ from paa.drawing.labels import draw_labels
 from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Batch
 
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""Okabe and Ito's colors: told apart by the color-blind, and by their lightness in print."""
+"""Okabe and Ito's colors: distinguished by the color-blind, and by their lightness in print."""
 
 MARKS = ("o", "s", "^", "D", "v", "P")
 """Both change from one ground truth to the next, so that marks tell what colors may not: 42 before two look alike."""
 
-logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports its fonts
 
 NEAR = 0.1  # IoU from which a negative is worth a mark where the assigner names no candidates; PAA's own floor
 
@@ -102,7 +102,7 @@ class Drawn:
         }
 
     def save(self, path: Path) -> None:
-        """Writes all but the pixels as .npz, whole or not at all."""
+        """Write all but the pixels as .npz, whole or not at all."""
         arrays = {
             "size": np.array(self.pixels.shape[:2], dtype=np.int64),
             "boxes": self.boxes.astype(np.float64),
@@ -117,7 +117,7 @@ class Drawn:
 
     @classmethod
     def load(cls, path: Path, image: Image.Image) -> Drawn:
-        """Reads what `save` wrote; `image` is the picture's image in any size. ValueError names a file that is torn."""
+        """Read what `save` wrote; `image` is the picture's image in any size. ValueError names a file that is torn."""
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
@@ -137,7 +137,7 @@ def style_of(g: int) -> tuple[str, str]:
 
 
 def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: bool = True) -> None:
-    """Paints image, ground truths and anchors into `axis`, with a legend that counts below it.
+    """Paint image, ground truths and anchors into `axis`, with a legend that counts below it.
 
     Each positive is at its anchor's center in the color and mark of its ground truth, larger on coarser levels; the
     box of a ground truth that has none is dashed. inches: what the image's height comes to in print; below 6.5 marks
@@ -220,7 +220,7 @@ def counted_handles(drawn: Drawn) -> list[Line2D]:
 
 
 def save_picture(drawn: Drawn, title: str, path: Path) -> None:
-    """Writes the picture as a PNG, whole or not at all. Nothing global of matplotlib is used or changed."""
+    """Write the picture as a PNG, whole or not at all. Nothing global of matplotlib is used or changed."""
     height, width = drawn.pixels.shape[:2]
     inches = max(_LEAST, height, width) / max(height, width) / _DPI
     figure = Figure(figsize=(width * inches, height * inches), dpi=_DPI)

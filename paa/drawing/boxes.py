@@ -16,7 +16,7 @@ WHITE: Color = (255, 255, 255)
 
 
 def color(label: int) -> Color:
-    """A color of its own for each class."""
+    """Return the color of a class."""
     red, green, blue = colorsys.hsv_to_rgb(label * _GOLDEN % 1.0, 0.75, 1.0)
     return int(255 * red), int(255 * green), int(255 * blue)
 
@@ -28,7 +28,7 @@ def scaled(image: Image.Image, factor: float) -> Image.Image:
 
 
 def paint_box(picture: Image.Image, box: Sequence[float], text: str, tint: Color, font_size: float) -> None:
-    """Paints a box (x, y, w, h in pixels of `picture`) with its name above it, or inside where there is no room."""
+    """Paint a box (x, y, w, h in pixels of `picture`) with its name above it, or inside where there is no room."""
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(font_size)
     x, y, w, h = box
     pen.rectangle((x, y, x + max(w - 1, 0), y + max(h - 1, 0)), outline=tint, width=max(1, min(picture.size) // 300))
@@ -47,7 +47,7 @@ def draw_detections(
     scores: Sequence[float],
     names: Sequence[str],
 ) -> Image.Image:
-    """A copy of `image` with boxes (x, y, w, h), class names and scores; the best drawn last, on top."""
+    """Return a copy of `image` with boxes (x, y, w, h), class names and scores; the best drawn last, on top."""
     factor = max(1, round(_SMALL / max(image.size)))
     picture = scaled(image, factor)
     for i in sorted(range(len(scores)), key=lambda i: scores[i]):

@@ -10,7 +10,7 @@ from paa.drawing.assignment import Drawn, legend_handles, paint
 from paa.figures.panels import panels
 
 RUNS = 4
-"""Most runs side by side, so that marks can be told apart in print."""
+"""Most runs side by side, so that marks stay distinguishable in print."""
 
 STEPS, SINGLE = 4, 3
 """Most panels in a row: steps of a run, and images of a single run."""

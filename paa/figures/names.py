@@ -12,7 +12,7 @@ _ASSIGNERS = {"max_iou": "IoU", "atss": "ATSS"}
 
 
 def method(config: Mapping[str, Any]) -> str:
-    """ "PAA", "PAA (a)", "FNP(3)", "FNP(20 to 1)", "FSR(> 0.3)", "ATSS", "IoU"; of one's own, the name of the class."""
+    """ "PAA", "PAA (a)", "FNP(3)", "FNP(20 to 1)", "FSR(> 0.3)", "ATSS", "IoU"; of your own, the name of the class."""
     assigner, boundary = name_of(config.get("assign")), name_of(keys.get(config, "assign.boundary"))
     if assigner != "paa":
         return _ASSIGNERS.get(str(assigner), str(assigner).rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""Figure 4b: how many positives a ground truth has as training goes on, for each assigner, beside set schemes."""
+"""Figure 4b: how many positives a ground truth has over training, for each assigner, beside set schemes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def equal_schemes(counted: Counted) -> list[Scheme]:
 
 
 def draw(curves: Mapping[str, Counted], schemes: Sequence[Scheme]) -> Figure:
-    """Smoothed curves with what they were made of behind them, and the schemes by their definition."""
+    """Draw smoothed curves with what they were made of behind them, and the schemes by their definition."""
     figure = page(COLUMN, 2.9)
     axis = figure.subplots()
     total = max(counted.total for counted in curves.values())

@@ -292,7 +292,7 @@ def test_names_of_classes_put_the_outputs_in_order(tmp_path, capsys):
         ),
         (
             lambda s: s | {"bbox_head.cls_convs.1.conv.conv_offset.weight": torch.zeros(27, 256, 3, 3)},
-            "BAD: convolution 2 of its towers is deformable: must be the last alone, or none",
+            "BAD: convolution 2 of its towers is deformable: must be only the last, or none",
         ),
         (
             lambda s: s | {"backbone.layer3.0.conv2.conv_offset.weight": torch.zeros(27, 256, 3, 3)},

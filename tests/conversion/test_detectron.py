@@ -95,7 +95,7 @@ def test_code_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
     path = tmp_path / "in.pkl"
     path.write_bytes(pickle.dumps({"conv1_w": np.ones(3), "what": Trap(tmp_path / "trap")}))
     with pytest.raises(
-        ConversionError, match=r"in\.pkl: holds .*, which is code and is not read; must hold arrays alone"
+        ConversionError, match=r"in\.pkl: holds .*, which is code and is not read; must hold only arrays"
     ):
         detectron.read(path)
     assert not (tmp_path / "trap").exists()

@@ -116,9 +116,9 @@ def test_code_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"epoch": 3}, "holds no state dict; must hold names and tensors, at once or below model or state_dict"),
+        ({"epoch": 3}, "holds no state dict; must hold names and tensors, directly or below model or state_dict"),
         ([torch.ones(1)], "holds no state dict"),
-        ({"model": {**STATE, "c": 3}}, "no tensors: c; a state dict holds names and tensors alone"),
+        ({"model": {**STATE, "c": 3}}, "no tensors: c; a state dict holds only names and tensors"),
     ],
 )
 def test_what_is_no_state_dict(tmp_path: Path, value: Any, message: str) -> None:
@@ -135,4 +135,4 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
         with pytest.raises(ConversionError) as refused:
             load(tmp_path / "in.pth")
         reason = "no file of torch.save, or a damaged one"
-        assert str(refused.value) == f"{tmp_path / 'in.pth'}: cannot be read as tensors alone ({reason})"
+        assert str(refused.value) == f"{tmp_path / 'in.pth'}: cannot be read as only tensors ({reason})"

@@ -49,8 +49,8 @@ class FolderSource(SplitFiles):
     """
 
     # The content digest of a split replaces where it lies, which images were dropped and which are turned.
-    NOT_IN_TRAIN_ID: ClassVar = ("root", "split", "on_invalid", "verify", "exif")
-    NOT_IN_EVAL_ID: ClassVar = NOT_IN_TRAIN_ID
+    NOT_IN_TRAIN_ID: ClassVar[tuple[str, ...]] = ("root", "split", "on_invalid", "verify", "exif")
+    NOT_IN_EVAL_ID: ClassVar[tuple[str, ...]] = NOT_IN_TRAIN_ID
 
     root: Path
     cache_dir: Path | None = None
@@ -152,7 +152,7 @@ class FolderSource(SplitFiles):
         return cached_digest(key, lambda: self._load(split).digest(), self.cache_dir)
 
     def _state(self, split: str) -> list[object]:
-        """What changes whenever the annotations do, told without reading them."""
+        """What changes whenever the annotations do, known without reading them."""
         status = self._paths(split)[0].stat()
         return [self.files[split][0], status.st_size, status.st_mtime_ns]
 

@@ -19,7 +19,7 @@ from paa.datasets.formats.coco_json import Lists
 
 
 def clean(lists: Mapping[str, Any] | Lists, path: Path, depth: int = 0) -> tuple[dict[str, Any], Findings]:
-    """The arrays that CocoIndex is made of, by its names of them, and what was left out of the lists.
+    """Return the arrays that CocoIndex is made of, by its names of them, and what was left out of the lists.
 
     path   what messages name.
     depth  how many folders file names may lead up and still stay within the data root.
@@ -58,7 +58,7 @@ def _categories(path: Path, entries: list[dict[str, Any]]) -> tuple[np.ndarray, 
 
 
 def _images(path: Path, entries: list[dict[str, Any]], found: Findings, depth: int) -> dict[str, np.ndarray]:
-    """Good images in the order of their ids; and `listed`, the ids of all, for annotations to be told apart by."""
+    """Good images in the order of their ids; and `listed`, the ids of all."""
     if not entries:
         raise AnnotationError(f"{path}: lists no image; must list the files of the split")
     rows = Rows(str(path), "image", entries, found)

@@ -57,7 +57,7 @@ class CocoIndex:
     def read(
         cls, annotation_file: str | Path, image_dir: str | Path, *, labeled: bool = True, on_invalid: str = "error"
     ) -> CocoIndex:
-        """Reads a COCO json file. `labeled=False` takes files without annotations (COCO's test sets) as well.
+        """Read a COCO json file. `labeled=False` takes files without annotations (COCO's test sets) as well.
 
         Other arguments and errors as `from_lists`.
         """
@@ -76,7 +76,7 @@ class CocoIndex:
         on_invalid: str = "error",
         root: str | Path | None = None,
     ) -> CocoIndex:
-        """The index of COCO's lists "images", "annotations", "categories", wherever they come from.
+        """Make the index of COCO's lists "images", "annotations", "categories", wherever they come from.
 
         path        what messages name, and where the lists were read.
         labeled    False: "annotations" may be missing.
@@ -130,7 +130,7 @@ class CocoIndex:
         return self.image_dir / str(self.file_names[i])
 
     def subset(self, keep: np.ndarray) -> CocoIndex:
-        """The index of the images at positions `keep` (ascending int64) alone, with all categories."""
+        """Return the index of only the images at positions `keep` (ascending int64), with all categories."""
         keep = np.unique(np.asarray(keep, dtype=np.int64))
         counts = np.diff(self.offsets)
         rows = np.isin(self.image_of, keep)
@@ -140,7 +140,7 @@ class CocoIndex:
         return replace(self, **per_image, **per_box, offsets=offsets)
 
     def to_coco(self) -> Any:
-        """The ground truth as a `pycocotools.coco.COCO`: values as stored, crowds marked; prints and reads nothing.
+        """Make the ground truth a `pycocotools.coco.COCO`: values as stored, crowds marked; prints and reads nothing.
 
         Annotations carry box, area and crowd flag but no segmentation: what box evaluation reads.
         """
@@ -173,7 +173,7 @@ class CocoIndex:
         return coco
 
     def digest(self) -> str:
-        """SHA-256 of all that training or evaluation reads of the file: image list, annotations, categories.
+        """Return the SHA-256 of all that training or evaluation reads of the file: image list, annotations, categories.
 
         The order of images and categories in the file does not count, nor do paths and what the index leaves out.
         """

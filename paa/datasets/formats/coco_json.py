@@ -1,4 +1,4 @@
-"""Reading a COCO annotation file into lists of entries, and refusing what breaks it as a whole.
+"""Read a COCO annotation file into lists of entries, and refuse what breaks it as a whole.
 
 A refusal is one line: the file, what is wrong and what would be right.
 """
@@ -18,7 +18,7 @@ Lists = dict[str, list[dict[str, Any]]]
 
 
 def load(path: Path, *, labeled: bool = True) -> Lists:
-    """The lists `images`, `annotations`, `categories` of a COCO file, checked for being lists of objects.
+    """Read the lists `images`, `annotations`, `categories` of a COCO file, checked for being lists of objects.
 
     labeled: whether the file must have annotations; without, a missing list counts as empty (COCO's test sets).
     Raises AnnotationError.

@@ -17,7 +17,7 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 
 
 def folder_index(path: str | Path, categories: Sequence[Sequence[object]]) -> CocoIndex:
-    """Every image below `path` (a folder, or one image file), with ids from 1 in the order of their names.
+    """Index every image below `path` (a folder, or one image file), with ids from 1 in the order of their names.
 
     Images are turned as their EXIF orientation says.
 

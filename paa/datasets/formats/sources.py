@@ -76,11 +76,11 @@ class Voc(FolderSource):
     Ids count from 1: images by name, annotations as they come in them, categories by label.
     """
 
-    NOT_IN_TRAIN_ID: ClassVar = (
+    NOT_IN_TRAIN_ID: ClassVar[tuple[str, ...]] = (
         *FolderSource.NOT_IN_TRAIN_ID,
         *("train_list", "val_list", "test_list", "classes", "difficult"),
     )
-    NOT_IN_EVAL_ID: ClassVar = NOT_IN_TRAIN_ID
+    NOT_IN_EVAL_ID: ClassVar[tuple[str, ...]] = NOT_IN_TRAIN_ID
 
     optional = ("test",)
     expected = "a folder with Annotations/, JPEGImages/ and ImageSets/Main/ that holds the lists of the splits"
@@ -160,8 +160,9 @@ class Shapes:
     split             the split that is evaluated: train, val or test.
     """
 
-    NOT_IN_TRAIN_ID: ClassVar = ("root", "split", "train", "val", "test")  # the content digest replaces them
-    NOT_IN_EVAL_ID: ClassVar = NOT_IN_TRAIN_ID
+    # the digest of the content replaces all but the split
+    NOT_IN_TRAIN_ID: ClassVar[tuple[str, ...]] = ("root", "split", "train", "val", "test")
+    NOT_IN_EVAL_ID: ClassVar[tuple[str, ...]] = NOT_IN_TRAIN_ID
 
     splits = names = ("train", "val", "test")
 

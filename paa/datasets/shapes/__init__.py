@@ -1,1 +1,1 @@
-"""The embedded data set: ten forms on textured ground, drawn in integers alone."""
+"""The embedded data set: ten forms on textured ground, drawn with integers only."""
