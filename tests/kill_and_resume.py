@@ -8,6 +8,7 @@ a random time after a random step; some kill themselves within the writing of a 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -16,12 +17,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from running import experiment
 
-from paa import files
 from paa.engine import checkpoint
 from paa.engine.metrics import read
 from paa.engine.progress import TrainProgress
@@ -61,12 +61,12 @@ def die(*args: object, **kwargs: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def half(path: Path, data: bytes) -> None:
+def half(save: Callable[..., None], state: object, file: IO[bytes]) -> None:
     """Write half of a checkpoint, then die."""
-    with files.replacing(path) as file:
-        file.write(data[: len(data) // 2])
-        file.flush()
-        die()
+    save(state, buffer := io.BytesIO())
+    file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    file.flush()
+    die()
 
 
 def quiet(text: str) -> None:
@@ -83,9 +83,9 @@ def attempt(cut: Experiment, kind: str, draw: random.Random) -> int:
         TrainProgress.advance = lambda self, done: os.write(writer, b".")  # type: ignore[assignment, return-value, method-assign]
         count = iter(range(1, 100))
         if kind == "half":
-            plain = files.write_bytes
-            checkpoint.files.write_bytes = lambda path, data, **rest: (  # type: ignore[attr-defined]
-                half(path, data) if path.suffix == ".pt" and next(count) == writes else plain(path, data, **rest)
+            save = torch.save
+            torch.save = lambda state, file: (  # type: ignore[assignment]
+                half(save, state, file) if next(count) == writes else save(state, file)
             )
         if kind == "rename":
             rename = os.replace

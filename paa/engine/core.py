@@ -21,7 +21,7 @@ NUMBERS = ("cls", "box", "aux", "positives", "ground_truths", "without_positive"
 
 
 def split(batch: Batch, parts: int) -> list[Batch]:
-    """The batch in `parts` of at most equal size, for gradient accumulation; the padding stays the whole batch's."""
+    """Split the batch into `parts` of at most equal size, for gradient accumulation; the padding stays the batch's."""
     size = -(-len(batch.image_ids) // parts)
     out = []
     for low in range(0, len(batch.image_ids), size):
@@ -33,7 +33,7 @@ def split(batch: Batch, parts: int) -> list[Batch]:
 
 
 def without_positive(assignment: Assignment, targets: Targets) -> Tensor:
-    """[] int64: ground truths of the batch that no anchor answers for."""
+    """Return [] int64: ground truths of the batch without a positive anchor."""
     index = assignment.gt_index.clamp(min=0)
     found = torch.zeros_like(targets.labels).scatter_add_(1, index, assignment.positive.to(torch.int64))
     return (targets.valid & (found == 0)).sum()
@@ -41,7 +41,7 @@ def without_positive(assignment: Assignment, targets: Targets) -> Tensor:
 
 @dataclass
 class TrainingCore:
-    """Detector, anchors, assigner and criterion, joined.
+    """Join detector, anchors, assigner and criterion.
 
     accumulate  parts of a batch that pass through the network one after another. The normalizers are those of the whole
                 step, so the gradients are those of the whole batch; it costs one more forward pass without gradients.
@@ -61,7 +61,7 @@ class TrainingCore:
     _trained: list[Tensor] | None = None
 
     def predict(self, batch: Batch) -> tuple[Predictions, Anchors]:
-        """Predictions (float32) and anchors of a batch on the detector's device."""
+        """Return predictions (float32) and anchors of a batch on the detector's device."""
         with self.precision.network():
             network = self.detector if self.network is None else self.network  # a compiled module has no truth value
             predictions, shapes = network(batch.images)
@@ -71,9 +71,9 @@ class TrainingCore:
         return predictions, self.grid(shapes, batch.sizes, padded, batch.images.device)
 
     def losses(self, batch: Batch, progress: float) -> Tensor:
-        """Backward through all losses of a step; returns [6] float32, detached, as NUMBERS names them.
+        """Run backward through all losses of a step; return [6] float32, detached, as NUMBERS names them.
 
-        Of several processes each has its share of the batch; numbers and gradients are those of the whole batch.
+        Each process has its share of the batch; numbers and gradients are those of the whole batch.
         """
         numbers = self._whole(batch, progress) if self.accumulate == 1 else self._in_parts(batch, progress)
         if self.group.size > 1:

@@ -1,4 +1,4 @@
-"""Starting a detector from the weights of another: for other classes, or with another auxiliary task."""
+"""Initialize a detector from the weights of another: for other classes, or with another auxiliary task."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Taken(NamedTuple):
 def initialize(
     detector: nn.Module, state: Mapping[str, Tensor], source: str, same_classes: bool | None = None
 ) -> Taken:
-    """Puts the tensors of `state` into `detector` under their names; says what was not taken.
+    """Load the tensors of `state` into `detector` by name; return what was not taken.
 
     state         a detector's state dict.
     source        what to call it in messages.
@@ -61,6 +61,6 @@ def _same_outputs(own: Tensor, found: Tensor | None) -> bool:
 
 
 def _shortened(names: list[str], most: int = 12) -> str:
-    """All names, or the first of them and how many more there are: another backbone can differ in hundreds."""
+    """List all names, or the first of them and how many more there are: another backbone can differ in hundreds."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

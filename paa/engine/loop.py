@@ -1,4 +1,4 @@
-"""The training loop: steps, checkpoints, numbers; and nothing else."""
+"""The training loop: steps, checkpoints and metrics, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from paa.structures import Batch
 class NonFiniteLoss(UserError):  # noqa: N818
     """A loss is NaN or infinite, or, where `parts` is empty, the weights are though the loss was not.
 
-    On the CPU the weights are still those before the step. The last checkpoint stands.
+    On the CPU the weights are still those before the step. The last checkpoint is kept.
     """
 
     def __init__(self, step: int, image_ids: tuple[int, ...], parts: dict[str, float], what: str | None = None) -> None:
@@ -47,7 +47,7 @@ class NonFiniteLoss(UserError):  # noqa: N818
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How often the loop does what is not training.
+    """Set how often the loop does what is not training.
 
     evaluate_every steps (0: never), log_every steps, checkpoint_every steps and checkpoint_every_s seconds,
     whichever comes first; clip_norm is the largest norm of the gradient, or None.
@@ -70,16 +70,16 @@ class LoopSettings:
 
 @dataclass
 class Loop:
-    """Trains `core` from step `start` to the schedule's end.
+    """Train `core` from step `start` to the schedule's end.
 
-    `evaluate(step)` returns numbers to log; it may raise Interrupted, and is then called again after the resumption.
+    `evaluate(step)` returns numbers to log; it may raise Interrupted, and is then called again on resumption.
     `step_context()` wraps each step (a profiler's); `extra()` is kept in each checkpoint; `observe(done)` is called at
-    the start and after each step, and changes nothing. A stop request ends the loop after the step in hand with a
+    the start and after each step, and changes nothing. A stop request ends the loop after the current step with a
     checkpoint and raises Interrupted.
 
-    Of several processes (`group`) each has a loop of its own and its share of each batch. They agree on where to stop;
-    the main one alone uses `checkpoints` and `observe`, and has `metrics` and `progress`. `batch_size` is the number of
-    images of a step over all of them, whose shares need not be even; None: those of this process.
+    Each process of `group` runs its loop on its share of each batch, and all stop at the same step. Only the main one
+    uses `checkpoints` and `observe`, and has `metrics` and `progress`. `batch_size` is the number of images of a step
+    over all of them, whose shares need not be even; None: those of this process.
     """
 
     core: TrainingCore
@@ -104,7 +104,7 @@ class Loop:
     pending_evaluation: bool = False
 
     def state(self, step: int, others: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-        """Everything that the steps from `step` on depend on; `others` are the other processes' random states."""
+        """Return all that the steps from `step` on depend on; `others` are the other processes' random states."""
         state = {
             "step": step,
             "model": self.core.detector.state_dict(),
@@ -121,19 +121,19 @@ class Loop:
         return state | {name: value for name, value in own.items() if value}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to what `state` gave."""
+        """Restore what `state` returned."""
         self.core.detector.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.restore(state.get("precision", {}))
-        # Only a network or an assigner that draws needs the states; one that another number of processes left goes on
-        # with the main one's.
+        # Only a network or an assigner that draws needs the states; with another number of processes, all use the main
+        # one's.
         every = [state["random"], *state.get("random_of_others", [])]
         self.start, self.random = state["step"], every[self.group.rank if len(every) == self.group.size else 0]
         self._pending = [(-1, (), numbers.to(self.device)) for numbers in state["window"]]
         self.pending_evaluation = state["pending_evaluation"]
 
     def run(self, batches: Iterable[Batch]) -> None:
-        """The steps from `start` on; `batches` begins at that step."""
+        """Run the steps from `start` on; `batches` begins at that step."""
         steps, stream, main = self.schedule.steps, iter(batches), self.group.is_main
         if self.pending_evaluation:
             self._evaluate(self.start)
@@ -145,7 +145,7 @@ class Loop:
         for step in range(self.start, steps):
             batch = next(stream).to(self.device, non_blocking=True)
             if self.random is not None:
-                # Starting the workers drew from the generators: put them back where the checkpoint had them.
+                # Starting the workers drew from the generators: restore the states of the checkpoint.
                 restore_random_states(self.random)
                 self.random = None
             with self.step_context():
@@ -224,7 +224,7 @@ class Loop:
                 raise NonFiniteLoss(step + 1, sum(self.group.gather(image_ids), ()) or image_ids, parts)
 
     def _check_weights(self, step: int, image_ids: tuple[int, ...]) -> None:
-        """An infinite gradient of a finite loss must not reach a checkpoint: none good might be left to go back to."""
+        """Raise if a weight is not finite after a finite loss: the last good checkpoint must not be replaced."""
         finite = [p.detach().isfinite().all() for p in self.core.detector.parameters()]
         if self.precision.lost:
             lost = f"the gradients of step {step + 1} are not finite at any loss scale (precision=fp16)"
@@ -246,12 +246,12 @@ class Loop:
         if self.precision.scale is not None:
             values["loss_scale"] = self.precision.scale
         if self.metrics is not None:
-            # The pace is for eyes alone: it would make two files of one training differ.
+            # Without the pace, so that equal trainings write equal files.
             self.metrics.write(step=done, **values)
         if self.progress is not None:
             self.progress.report(done, {**values, "images_per_s": rate})
 
 
 def processes_of(state: Mapping[str, Any]) -> int:
-    """How many processes trained what `Loop.state` gave."""
+    """Return how many processes trained what `Loop.state` returned."""
     return 1 + len(state.get("random_of_others", ()))

@@ -1,7 +1,7 @@
-"""Freed memory stays with the process: on a CPU, giving large tensors back to the kernel costs a tenth of a training.
+"""Keep freed memory in the process: on a CPU, returning large tensors to the kernel costs a tenth of a training.
 
-glibc serves a large request by mapping fresh pages and unmaps them when it is freed, so that each step touches, and the
-kernel clears, all of its activations anew. Told to keep what was freed, it hands out the same pages again.
+glibc maps fresh pages for a large request and unmaps them when it is freed, so that the kernel clears all activations
+of each step anew. `analysis/benchmark.py` measures the steps with this setting.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Has the C library keep what is freed and reuse it; no number changes. False where it is not glibc.
+    """Make the C library reuse freed memory; no number changes. Return False where it is not glibc.
 
-    A process then holds the most memory that it ever used at once, and some more where sizes vary.
+    A process then holds the most memory that it ever used, and some more where sizes vary.
     """
     if not sys.platform.startswith("linux"):
         return False

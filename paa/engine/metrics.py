@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object a line, in the order of the steps: losses, and what evaluations gave."""
+"""metrics.jsonl: one JSON object per line, in the order of the steps: losses and the numbers of evaluations."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from paa import files
 
 
 class Metrics:
-    """Appends to `path`. Opened with what `mark` gave at a checkpoint, it drops what a cut-off run wrote after that.
+    """Append to `path`. Opened with the `mark` of a checkpoint, drop what an interrupted run wrote after it.
 
-    A line that a kill tore in two is dropped likewise. `ensure_lock_held` is called before each write, that of opening
-    included, and may raise; `observe` is told of each line once it is written.
+    A line that a kill tore in two is dropped likewise. `guard` is called before each write, that of opening included,
+    and may raise; `observe` is called with each line once it is written.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Metrics:
         self._file: TextIO = path.open("a", encoding="utf-8")
 
     def write(self, **values: Any) -> None:
-        """One line; `step` must be among the values. Numbers that are not finite become null."""
+        """Write one line; `step` must be among the values. Numbers that are not finite become null."""
         self.ensure_lock_held()
         line = _encode(values).decode()
         self._file.write(line)
@@ -43,17 +43,17 @@ class Metrics:
         self.observe(json.loads(line))
 
     def mark(self) -> int:
-        """Lines so far, which are on the disk when this returns."""
+        """Return the number of lines so far, which are on the disk when this returns."""
         os.fsync(self._file.fileno())
         return self._lines
 
     def close(self) -> None:
-        """Ends the writing."""
+        """Close the file."""
         self._file.close()
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a metrics file; none where there is no file."""
+    """Return all whole lines of a metrics file; none where there is no file."""
     return [line for line in files.read_json_lines(path) if isinstance(line.get("step"), int)]
 
 

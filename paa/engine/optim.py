@@ -1,4 +1,4 @@
-"""Optimizers. Biases have a learning rate and a decay of their own (authors' code, solver/build.py)."""
+"""Optimizers. Biases have a separate learning rate and decay (authors' code, solver/build.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paa import checks
 def parameter_groups(
     model: nn.Module, lr: float, weight_decay: float, bias_lr_factor: float, bias_decay: bool
 ) -> list[dict]:
-    """Two groups, `base_lr` in each: trainable parameters with "bias" in their name, GroupNorm's too, and the rest."""
+    """Return two groups, `base_lr` in each: parameters with "bias" in their name, GroupNorm's too, and the rest."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     plain = [p for name, p in named if "bias" not in name]
     biases = [p for name, p in named if "bias" in name]
@@ -42,7 +42,7 @@ class SGD:
         _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer of the model's trainable parameters."""
+        """Return the optimizer of the model's trainable parameters."""
         groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
         return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=True)
 
@@ -64,7 +64,7 @@ class AdamW:
         _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer of the model's trainable parameters."""
+        """Return the optimizer of the model's trainable parameters."""
         groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
         first, second = self.betas
         return torch.optim.AdamW(groups, lr=self.lr, betas=(first, second), fused=True)

@@ -1,10 +1,10 @@
-"""In which numbers the network computes. All that is not the network - boxes, assignment, losses - stays float32 or 64.
+"""Number formats of the network. All that is not the network - boxes, assignment, losses - stays float32 or 64.
 
 fp32  float32 throughout, on GPUs without TF32 (whose products have 10 bits).
 tf32  float32, and products of GPUs in TF32; elsewhere the same as fp32.
 bf16  autocast to bfloat16: the range of float32 with 8 bits of precision, no scaling needed.
 fp16  autocast to float16: 11 bits, but gradients below 6e-8 vanish and above 65504 overflow; so the loss is scaled, and
-      a step whose gradients overflow is left out and the scale halved (torch.amp.GradScaler).
+      a step whose gradients overflow is skipped and the scale halved (torch.amp.GradScaler).
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ class Precision:
         self._scaler = torch.amp.GradScaler(self.device.type) if name == "fp16" else None
 
     def apply(self) -> None:
-        """Sets whether this process's GPU may use TF32, which torch allows in convolutions unless told."""
+        """Set whether this process's GPU may use TF32, which torch allows in convolutions unless told."""
         allowed = self.name == "tf32"
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
 
     def network(self) -> AbstractContextManager:
-        """The context in which the network's forward pass runs.
+        """Return the context in which the network's forward pass runs.
 
-        Each pass has its own: autocast keeps its copies of the weights to the context's end, and those of a pass
+        Each pass needs a new one: autocast keeps its copies of the weights to the context's end, and those of a pass
         without gradients would leave one with gradients without any.
         """
         dtype = _AUTOCAST.get(self.name)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     def backward(self, loss: Tensor) -> None:
-        """Adds the gradients of `loss`, scaled in fp16."""
+        """Add the gradients of `loss`, scaled in fp16."""
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Takes the scale out of the gradients, for whoever looks at them before the step."""
+        """Divide the gradients by the scale, for use before the step."""
         if self._scaler is not None:
             self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimizer's step; in fp16 without effect where a gradient is not finite. Nothing leaves the device."""
+        """Do the optimizer's step; in fp16 without effect where a gradient is not finite. Nothing leaves the device."""
         if self._scaler is None:
             optimizer.step()
         else:
@@ -67,19 +67,19 @@ class Precision:
 
     @property
     def scale(self) -> float | None:
-        """The loss scale of fp16, else None. Waits for the device."""
+        """Return the loss scale of fp16, else None. Waits for the device."""
         return None if self._scaler is None else float(self._scaler.get_scale())
 
     @property
     def lost(self) -> bool:
-        """Whether some thirty steps in a row were left out: then no scale helps. Waits for the device."""
+        """Whether some thirty steps in a row were skipped: then no scale helps. Waits for the device."""
         return self.scale is not None and self.scale < _LEAST_SCALE
 
     def state(self) -> dict[str, Any]:
-        """What the next steps depend on; empty but in fp16."""
+        """Return what the next steps depend on; empty except in fp16."""
         return {} if self._scaler is None else self._scaler.state_dict()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to what `state` gave."""
+        """Restore what `state` returned."""
         if self._scaler is not None and state:
             self._scaler.load_state_dict(state)

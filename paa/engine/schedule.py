@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the step, so that a resumed run needs no state of theirs."""
+"""Learning-rate schedules: pure functions of the step, so that a resumed run needs no state of them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Schedule(Protocol):
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the whole training."""
+        """Return the optimizer steps of the whole training."""
 
     def factor(self, step: int) -> float:
-        """Multiplier of the learning rate at `step`."""
+        """Return the multiplier of the learning rate at `step`."""
 
 
 COUNTS = ("steps", "epochs")
@@ -32,7 +32,7 @@ _EPOCH = 7330
 
 
 def in_epochs(steps: int, count: str) -> int:
-    """Optimizer steps of a training of `steps` steps in the paper, for MMDetection's schedule with count="epochs".
+    """Return the optimizer steps of a training of `steps` in the paper; count="epochs": by MMDetection's schedule.
 
     90k, 135k and 180k become 12, 18 and 24 epochs. MMDetection has no counterpart of another length: it stays.
     """
@@ -41,13 +41,13 @@ def in_epochs(steps: int, count: str) -> int:
 
 
 def milestones_in_epochs(steps: int, count: str) -> list[float]:
-    """Milestones of that training, as fractions of it: 2/3 and 8/9, or MMDetection's; arguments as of `in_epochs`."""
+    """Return its milestones as fractions: 2/3 and 8/9, or MMDetection's; arguments as of `in_epochs`."""
     epochs, milestones = _epochs(steps, count) or (9, (6, 8))
     return [round(milestone / epochs, 7) for milestone in milestones]
 
 
 def _epochs(steps: int, count: str) -> tuple[int, tuple[int, int]] | None:
-    """MMDetection's epochs and milestones of a length; None where it has none, or is not asked for."""
+    """MMDetection's epochs and milestones of a length; None where it has none, or is not requested."""
     checks.choice("compat.length", count, COUNTS)
     return _EPOCHS.get(steps) if count == "epochs" and isinstance(steps, int) else None
 
@@ -80,7 +80,7 @@ class MultiStep:
         checks.number("warmup_factor", self.warmup_factor, above=0, high=1)
 
     def factor(self, step: int) -> float:
-        """Warm-up factor times gamma to the number of milestones passed."""
+        """Return the warm-up factor times gamma to the number of milestones passed."""
         passed = sum(step >= round(milestone * self.steps) for milestone in self.milestones)
         value = self.gamma**passed
         if step < self.warmup_steps:
@@ -106,7 +106,7 @@ class OneCycle:
         checks.number("end_factor", self.end_factor, low=0, high=1)
 
     def factor(self, step: int) -> float:
-        """Where `step` lies on the two cosines."""
+        """Return the value of the two cosines at `step`."""
         peak = self.rise * self.steps
         if step < peak:
             low, part = self.start_factor, step / peak

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR2 end a run after the step in hand, with everything saved."""
+"""Ctrl-C, SIGTERM and SIGUSR2 stop a run after the current step, with a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Training was asked to stop and has saved. `code` is the process's exit code: 130, 143, or 140 for SIGUSR2."""
+    """Training was stopped after a checkpoint. `code` is the process's exit code: 130, 143, or 140 for SIGUSR2."""
 
     def __init__(self, signum: int, step: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; everything is saved")
@@ -17,14 +17,14 @@ class Interrupted(Exception):  # noqa: N818
 
 
 class StopRequest:
-    """While entered, SIGINT, SIGTERM and SIGUSR2 set `signum` and training goes on to the end of its step.
+    """While entered, SIGINT, SIGTERM and SIGUSR2 set `signum`, and training continues to the end of its step.
 
-    SIGUSR2 is how a cluster's scheduler says that it wants the machine back: who started the run sees to it that it
-    goes on later (`paa.launch`). Of several signals the last one counts: a cancelled job is not put back in the queue.
+    SIGUSR2 is the scheduler's preemption signal: `paa.launch` requeues the job. Of several signals the last one counts:
+    a cancelled job is not requeued.
 
-    A second Ctrl-C ends the process at once, as users expect of one that hangs; the last checkpoint then stands.
-    Handlers are this process's alone: a DataLoader worker made by fork gets the default ones back. Outside of the
-    main thread Python allows no handlers, and the request is never set.
+    A second Ctrl-C ends the process immediately, as users expect of one that hangs; the last checkpoint then stands.
+    Only this process handles them: in a forked DataLoader worker the handlers do nothing. Outside of the main thread
+    Python allows no handlers, and the request is never set.
     """
 
     SIGNALS = tuple(
@@ -47,13 +47,13 @@ class StopRequest:
             signal.signal(signum, handler)  # type: ignore[arg-type]
         previous = self._previous.get(self.signum) if self.signum is not None else None
         self._previous.clear()
-        # A request that another end came before is handed on: who would have heard it without us still has to.
+        # A request that was not raised as Interrupted is passed on to the previous handler.
         heeded = kind is not None and issubclass(kind, (Interrupted, KeyboardInterrupt))
         if not heeded and callable(previous) and previous is not signal.default_int_handler:
             previous(self.signum, None)
 
     def check(self, step: int) -> None:
-        """Raises Interrupted where a stop was asked for, amid work after `step` that a resumption does again."""
+        """Raise Interrupted if a stop was requested, during work after `step` that is repeated on resumption."""
         if self.signum is not None:
             raise Interrupted(self.signum, step)
 

@@ -18,7 +18,7 @@ from running import TINY, experiment
 from paa.store.paths import RunPaths
 from paa.store.record import TrainingRecord
 
-DRIVER = Path(__file__).with_name("kill_and_resume.py")
+DRIVER = Path(__file__).parents[1] / "kill_and_resume.py"
 
 
 @pytest.mark.parametrize(("workers", "seed"), [(0, 1), (2, 2)])
