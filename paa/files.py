@@ -1,8 +1,8 @@
-"""Files that appear whole or not at all.
+"""Atomic file writes.
 
-Everything a run leaves behind is written aside, in the same folder, brought to the disk, and then renamed over its
-name; the folder is brought to the disk last. A process killed at any moment leaves the old file, or the new one, or
-none; never half of one. What it can leave is the file written aside: `clear_leftovers` removes those.
+Each file is written under a temporary name in the same folder, synced to the disk and renamed; the folder is synced
+last. A process killed at any moment leaves the old file or the new one, never half of one. It may leave the temporary
+file: `clear_leftovers` removes those.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ASIDE = ".aside"
 
 
 def sync_folder(folder: Path) -> None:
-    """Brings the names in `folder` to the disk; systems that cannot open a folder are left to themselves."""
+    """Sync the names in `folder` to the disk, on systems that can."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -36,7 +36,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
-    """A binary file to write `path` into; `path` is replaced when the block ends, and left alone when it raises.
+    """Open a binary file that replaces `path` when the block ends, unless it raises.
 
     The folder of `path` is made where it is missing. `durable=False` leaves out the fsyncs: for what may be lost with
     the machine but must still never be seen half-written.
@@ -59,18 +59,18 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Makes `data` the content of `path`."""
+    """Write `data` to `path` atomically."""
     with replacing(path, durable=durable) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Makes `text`, in UTF-8, the content of `path`."""
+    """Write `text` to `path` in UTF-8, atomically."""
     write_bytes(path, text.encode())
 
 
 def json_bytes(value: Any) -> bytes:
-    """`value` as indented JSON in UTF-8. numpy numbers become numbers, paths become text.
+    """Return `value` as indented JSON in UTF-8. numpy numbers become numbers, paths become text.
 
     Keys stay in their order, so that equal values give equal bytes. Anything else that JSON lacks raises TypeError.
     """
@@ -88,12 +88,12 @@ def _plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Makes `value` the content of `path`, as `json_bytes` spells it."""
+    """Write `value` to `path` as `json_bytes`, atomically."""
     write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:
-    """The value in `path`. FileNotFoundError where there is none; ValueError naming the file where it is not JSON."""
+    """Return the value in `path`. FileNotFoundError without the file; ValueError naming the file if it is not JSON."""
     data = path.read_bytes()
     try:
         return json.loads(data)
@@ -117,7 +117,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """`arrays` as a compressed .npz; equal arrays give equal bytes, whatever the time of writing."""
+    """Return `arrays` as a compressed .npz; equal arrays give equal bytes, whatever the time of writing."""
     import numpy as np
 
     buffer = io.BytesIO()
@@ -132,9 +132,9 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def clear_leftovers(folder: Path) -> int:
-    """Removes what killed writers left aside in `folder`; the number of files removed.
+    """Remove the temporary files of killed writers from `folder`; return how many.
 
-    Only the one process that may write there calls it: it would take another writer's file from under it.
+    Only for the one process that may write there: it would remove the file of another writer.
     """
     if not folder.is_dir():
         return 0
@@ -145,5 +145,5 @@ def clear_leftovers(folder: Path) -> int:
 
 
 def is_aside(path: Path) -> bool:
-    """Whether a file was written aside and has not become what it was meant to be."""
+    """Return whether a file is a temporary one that was not renamed."""
     return path.name.startswith(".") and path.name.endswith(ASIDE)

@@ -1,6 +1,6 @@
 """Multi-scale testing: one image's detections from many passes, brought together (paper, Table 3; authors' code).
 
-Every pass is a whole test of its own, with NMS and voting. Here its boxes are sorted out by their size in that pass,
+Every pass is a complete test with NMS and voting. Here its boxes are selected by their size in that pass,
 taken to the pixels of the first one, and merged class by class.
 
 Legend: N pooled detections of an image, D detections after merging.
@@ -73,7 +73,7 @@ class MultiScale:
         return [(side, self.longest if side < self.large else self.longest_large) for side in self.short]
 
     def back(self, found: Detections, scale: int, size: Tensor, first: Tensor, mirrored: bool) -> Detections:
-        """What stays of a pass's detections, in pixels of scale 0.
+        """Return the selected detections of a pass, in pixels of scale 0.
 
         scale        of the pass, from 0. mirrored: whether it saw the mirror image.
         size, first  [2] (h, w) of the image inside its padding, at that scale and at scale 0.
@@ -89,7 +89,7 @@ class MultiScale:
         return Detections(boxes, found.scores, found.labels, found.quality)
 
     def merged(self, passes: Sequence[Detections]) -> Detections:
-        """The detections of an image, best score first, of those of all its passes, as `back` gives them."""
+        """Merge the detections of all passes of an image, as `back` returns them; best score first."""
         return merge(
             Detections.join(passes),
             self.merge,
@@ -130,8 +130,8 @@ def merge(
     "soft_vote": the same, and each box of the group but the best is a detection of its own, with its own box and the
     score s (1 - IoU with the best) where that is at least `floor` (authors' code, `soft_bbox_vote`).
 
-    A box that is alone stays as it is. Predicted quality is that of the box that the score is of. All that tie the last
-    of `max_detections` stay. Sums and IoUs are computed in float64.
+    A single box stays as it is. Predicted quality is that of the box that the score is of. All that tie the last of
+    `max_detections` stay. Sums and IoUs are computed in float64.
     """
     checks.choice("merge", how, MERGES)
     leader = leaders(pooled, nms_iou if how == "nms" else vote_iou, including=how != "nms", legacy=legacy)

@@ -1,4 +1,4 @@
-"""What the parts of the detector hand to one another.
+"""Data classes passed between the parts of the detector.
 
 Legend: B images, A anchors over all levels, C classes, G ground-truth boxes of an image (padded to the
 batch's largest), L pyramid levels. Boxes are xyxy in pixels of the network's input, float32.
@@ -64,7 +64,7 @@ class Targets:
 
     @classmethod
     def pad(cls, boxes: list[Tensor], labels: list[Tensor]) -> Targets:
-        """Joins per-image boxes [G_i, 4] and labels [G_i]; G is at least 1 so that no dimension is empty."""
+        """Join per-image boxes [G_i, 4] and labels [G_i]; G is at least 1 so that no dimension is empty."""
         if len(boxes) != len(labels):
             raise ValueError(f"{len(boxes)} images have boxes but {len(labels)} have labels")
         n, most = len(boxes), max([1, *(len(b) for b in boxes)])
@@ -79,14 +79,14 @@ class Targets:
         return cls(out_boxes, out_labels, valid)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Targets:
-        """The same targets on another device."""
+        """Return the same targets on another device."""
         boxes, labels, valid = (t.to(device, non_blocking=non_blocking) for t in (self.boxes, self.labels, self.valid))
         return Targets(boxes, labels, valid)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which ground truth each anchor answers for.
+    """Assign anchors to ground truths.
 
     gt_index [B, A] int64: index into the image's ground truths, or NEGATIVE (-1), or IGNORED (-2).
     weights  [B, A] float or None: per-anchor factors of the loss, for soft schemes.
@@ -121,7 +121,7 @@ class Batch:
     image_ids: tuple[int, ...]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The same batch on another device; sizes and original stay where the loader put them."""
+        """Return the same batch on another device; sizes and original stay where the loader put them."""
         images = self.images.to(device, non_blocking=non_blocking)
         return Batch(images, self.sizes, self.original, self.targets.to(device, non_blocking), self.image_ids)
 
@@ -142,10 +142,10 @@ class Detections:
         return len(self.scores)
 
     def __getitem__(self, rows: Tensor) -> Detections:
-        """Those at the positions `rows` [M] int64, or where `rows` [D] bool holds."""
+        """Return those at the positions `rows` [M] int64, or where `rows` [D] bool holds."""
         return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], self.quality[rows])
 
     @classmethod
     def join(cls, parts: Sequence[Detections]) -> Detections:
-        """The detections of all parts, one or more, in order."""
+        """Join the detections of all parts, one or more, in order."""
         return cls(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)))

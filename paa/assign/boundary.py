@@ -87,7 +87,7 @@ class MixtureBoundary(ABC):
                       (authors' code) or "none" is (MMDetection: then all are negative).
     single            the only candidate of a ground truth is "positive" (authors' code) or "negative" (MMDetection).
     pos_peak          candidates up to the peak are counted in the whole sorted "list" (authors' code) or in the
-                      foreground "subset" alone (MMDetection: background candidates before the peak stay negative).
+                      foreground "subset" only (MMDetection: background candidates before the peak stay negative).
     em_dtype          arithmetic of the fit and of the densities, "float64" or "float32".
     """
 

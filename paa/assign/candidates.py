@@ -76,6 +76,6 @@ def spread(labels: Tensor, candidates: Candidates, num_anchors: int) -> Tensor:
     batch, num_gts = labels.shape[:2]
     gt = torch.arange(num_gts, device=labels.device).view(1, -1, 1)
     value = torch.where(labels > 0, gt, torch.where(labels < 0, IGNORED, NEGATIVE))
-    index = candidates.index.where(candidates.valid, num_anchors)  # the rest lands in a column that is cut off
+    index = candidates.index.where(candidates.valid, num_anchors)  # the rest lands in a column that is dropped
     gt_index = torch.full((batch, num_anchors + 1), NEGATIVE, device=labels.device)
     return gt_index.scatter_(1, index.flatten(1), value.flatten(1))[:, :num_anchors].contiguous()

@@ -1,4 +1,4 @@
-"""What a boundary promises, tried on small tensors: whoever writes one learns in a second what it lacks."""
+"""Check the contract of a boundary on small tensors: a mistake in your own boundary is found within a second."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ def _independence(
     if not torch.equal(labels_of(scores, valid), labels):  # draws at random
         return None
     if not torch.equal(labels_of(scores.flip(0), valid.flip(0)), labels.flip(0)):
-        return "labels of a ground truth depend on the others; reduce along dim 1 alone"
+        return "labels of a ground truth depend on the others; reduce along dim 1 only"
     fullest = int(valid.sum(1).argmax())
     alone = slice(fullest, fullest + 1)
     if not torch.equal(labels_of(scores[alone], valid[alone]), labels[alone]):
-        return "labels of a ground truth depend on the others; reduce along dim 1 alone"
+        return "labels of a ground truth depend on the others; reduce along dim 1 only"
     rows, more = len(scores), 3
     wide = torch.cat([scores, scores.new_full((rows, more), torch.inf)], 1)
     kept = torch.cat([valid, valid.new_zeros(rows, more)], 1)

@@ -8,7 +8,7 @@ one tensor problem on the device, with the same start, steps and stopping rule.
 Legend: N score sets (ground truths), M candidates of the largest set.
 
 Inside, sets are columns and candidates are rows, padded to whole blocks of each. Kernels then never meet a ragged end
-that they treat by other instructions, so a column's numbers depend on that column alone, not on where it stands: on
+that they treat by other instructions, so a column's numbers depend only on that column, not on where it stands: on
 the CPU, finished columns can be dropped on the way without changing a bit of the others.
 """
 

@@ -32,14 +32,14 @@ EXPECTS = ("weights", *CONVENTIONS)
 
 
 def agreed(convention: str, expects: str, source: str | None, stated: str | None) -> str:
-    """The convention of a network's input: "torchvision" or "caffe".
+    """Return the convention of a network's input: "torchvision" or "caffe".
 
-    convention  what the configuration says of the weights: one of CONVENTIONS, or "auto".
-    expects     what whoever trains it expects: one of CONVENTIONS, or "weights": whatever the weights want.
+    convention  what the configuration states about the weights: one of CONVENTIONS, or "auto".
+    expects     what the training expects: one of CONVENTIONS, or "weights": whatever the weights want.
     source      the weights by name or path; None: from scratch, where any input will do.
-    stated      what the weights say of themselves: one of CONVENTIONS, or None where they say nothing.
+    stated      what the weights' file states: one of CONVENTIONS, or None.
 
-    Weights that say nothing are taken for torchvision's under "auto". `checks.OutOfRange` where two disagree.
+    Weights that state nothing count as torchvision's under "auto". `checks.OutOfRange` where two disagree.
     """
     checks.choice("convention", convention, (AUTO, *CONVENTIONS))
     checks.choice("expects", expects, EXPECTS)
@@ -54,7 +54,7 @@ def agreed(convention: str, expects: str, source: str | None, stated: str | None
     if expects in ("weights", found):
         return found
     if stated is None and convention == AUTO:
-        hint = f"if they are {expects}'s, say convention={expects}"
+        hint = f"if they are {expects}'s, set convention={expects}"
     else:
         hint = f"give weights of {expects}'s convention (weights=FILE)"
     problem = f"={expects}: {whose} want {CONVENTIONS[found]}, not {CONVENTIONS[expects]}"

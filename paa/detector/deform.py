@@ -13,7 +13,7 @@ STARTS = ("random", "zero")
 class DeformConv2d(nn.Conv2d):
     """A convolution that samples where a second one, `offset`, says, each sample weighted by a mask in (0, 1).
 
-    Arguments are nn.Conv2d's, with an odd kernel; `padding` k // 2 keeps the grid centerd. `offset` has a bias, the
+    Arguments are nn.Conv2d's, with an odd kernel; `padding` k // 2 keeps the grid centered. `offset` has a bias, the
     same kernel, stride and padding, and 3 k^2 channels: first (dy, dx) of each kernel position, row-major, in pixels of
     the input, then the logits of the mask. One group of offsets serves all channels (authors' code). Samples outside of
     the map are zero, between its cells bilinear.
@@ -54,7 +54,7 @@ class DeformConv2d(nn.Conv2d):
 
 
 def deformable(conv: nn.Conv2d, start: str = "random") -> DeformConv2d:
-    """A deformable convolution of the form of `conv` that takes over its weight and bias; the offsets are new."""
+    """Return a deformable convolution with the form, weight and bias of `conv`; its offsets are new."""
     size, stride, padding, bias = conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.bias is not None
     out = DeformConv2d(conv.in_channels, conv.out_channels, size, stride, padding, conv.groups, bias, start)
     out.weight, out.bias = conv.weight, conv.bias

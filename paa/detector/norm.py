@@ -14,7 +14,7 @@ NORMS = ("frozen", "statistics", "batch", "group")
 
 
 def norm_layer(norm: str, eps: float = 1e-5, momentum: float = 0.1) -> Callable[[int], nn.Module]:
-    """What makes a layer of kind `norm` for a number of channels; eps and momentum are BatchNorm's.
+    """Return a function from a number of channels to a layer of kind `norm`; eps and momentum are BatchNorm's.
 
     "statistics" is a BatchNorm, too: that its statistics stay is up to the module that holds it (`Pretrained.train`).
     """
@@ -27,7 +27,7 @@ def norm_layer(norm: str, eps: float = 1e-5, momentum: float = 0.1) -> Callable[
 
 
 def group_count(channels: int, groups: int = 32) -> int:
-    """Groups for `channels`: their largest divisor that is at most `groups` and leaves 8 channels or more a group.
+    """Return the largest divisor of `channels` that is at most `groups` and leaves 8 channels or more per group.
 
     At the paper's width of 256 this is 32 (groups of 8 channels). Narrower layers keep groups of about 8 channels
     rather than 32 groups: statistics over one or two channels of a 1 x 1 level would be those of single values.
@@ -39,5 +39,5 @@ def group_count(channels: int, groups: int = 32) -> int:
 
 
 def group_norm(channels: int, groups: int = 32) -> nn.GroupNorm:
-    """GroupNorm over `channels` in `group_count(channels, groups)` groups."""
+    """Return GroupNorm over `channels` in `group_count(channels, groups)` groups."""
     return nn.GroupNorm(group_count(channels, groups), channels)

@@ -1,4 +1,4 @@
-"""What backbones with published weights have in common: their normalization, and which stages are not trained."""
+"""Base of backbones with published weights: normalization, and stages that are not trained."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Pretrained(nn.Module):
         self.settled = {}
 
     def freeze(self) -> None:
-        """Takes the frozen stages out of training."""
+        """Exclude the frozen stages from training."""
         for module in self._frozen():
             module.requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Pretrained:
-        """Training mode, but BatchNorm of frozen stages (of all, for norm=statistics) keeps its statistics."""
+        """Set training mode, but BatchNorm of frozen stages (of all, for norm=statistics) keeps its statistics."""
         super().train(mode)
         for root in [self] if self.norm == "statistics" else self._frozen():
             for module in root.modules():

@@ -39,7 +39,7 @@ class ResNet(Pretrained):
                      local file with a torchvision state dict (`paa.detector.weights.read`).
     norm, frozen_stages  see `Pretrained`.
     convention       input convention of the weights: "torchvision", "caffe" (authors' code: BGR in [0, 255], std 1) or
-                     "auto": what they say of themselves, else torchvision's; from scratch what `expects` says.
+                     "auto": what their file states, else torchvision's; from scratch that of `expects`.
     stride_in_1x1    where a bottleneck halves its map: in the first 1x1 convolution or in the 3x3. None: in the 1x1 for
                      Caffe's ResNet-50, -101 and -152, in the 3x3 for all else (authors' code).
     bn_eps           epsilon of the frozen BatchNorm; None: the one that the weights were trained with, Caffe's 0 (as in
@@ -48,9 +48,9 @@ class ResNet(Pretrained):
     dcn_stages       stages (2 to 5, for C2 to C5) whose 3x3 convolutions are deformable, of a basic block the second
                      alone, which never halves the map; names `conv2.offset.weight`. Weights may lack the offsets;
                      these then start as `DeformConv2d` says for `dcn_init`.
-    expects          what input whoever trains it expects: "weights" (whatever the weights want), "torchvision" or
+    expects          what input the training expects: "weights" (whatever the weights want), "torchvision" or
                      "caffe". Weights that want another are refused.
-    load_weights     False names weights without loading them: others will take their place.
+    load_weights     False names weights without loading them: others will replace them.
 
     A value that cannot be, or weights that do not fit, raise `checks.OutOfRange` naming the argument, and of weights
     every missing, surplus or misshapen key.
@@ -128,7 +128,7 @@ class ResNet(Pretrained):
         checks.integer("groups", groups, low=1)
         checks.integer("width_per_group", width, low=1)
         if depth < 50 and (groups, width) != (1, 64):
-            raise checks.OutOfRange("groups", f"={groups}: ResNet-{depth} has groups=1 and width_per_group=64 alone")
+            raise checks.OutOfRange("groups", f"={groups}: ResNet-{depth} has only groups=1 and width_per_group=64")
         checks.sequence("dcn_stages", dcn_stages, "a list of stages from 2 to 5, e.g. [3,4,5], or []")
         for i, stage in enumerate(dcn_stages):
             checks.integer(f"dcn_stages[{i}]", stage, low=2, high=5)
@@ -151,7 +151,7 @@ class ResNet(Pretrained):
             if isinstance(module, FrozenBatchNorm2d):
                 factor = module.weight * (module.running_var + bn_eps).rsqrt()
                 if not factor.isfinite().all():
-                    problem = f"={bn_eps}: {name} of the weights has channels without variance; say bn_eps=1e-5"
+                    problem = f"={bn_eps}: {name} of the weights has channels without variance; set bn_eps=1e-5"
                     raise checks.OutOfRange("bn_eps", problem)
 
     def _deform(self, stages: Sequence[int], start: str) -> None:

@@ -1,8 +1,8 @@
-"""Pictures of the assignment while training goes on: the same few images, at chosen steps, into the run's folder.
+"""Pictures of the assignment during training: the same few images, at chosen steps, in the run's folder.
 
 Beside each picture lies what it shows, as arrays: figures are drawn from these when the training is over.
 
-Drawing changes no bit of the training: nothing random is drawn, no gradient is made, every module's mode is put back.
+Drawing changes no bit of the training: nothing random is drawn, no gradient is made, every module's mode is restored.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class PictureSettings:
         self.count = checks.integer("count", count, low=1)
 
     def within(self, total: int) -> frozenset[int]:
-        """The steps of a schedule of `total` steps; OutOfRange where one lies past its end."""
+        """Return the steps of a schedule of `total` steps; OutOfRange where one lies past its end."""
         late = [step for step in self.steps if not isinstance(step, float) and step > total]
         if late:
             raise checks.OutOfRange("steps", f"={list(self.steps)}: {late[0]} lies past the schedule's {total} steps")
@@ -76,7 +76,7 @@ class Subjects:
         rule: str,
         legacy: bool,
     ) -> Subjects:
-        """The first `count` images that training sees, of those (`chosen`) that have a ground truth."""
+        """Choose the first `count` images that training sees, of those (`chosen`) that have a ground truth."""
         order = chosen[Rng(ORDER, seed, 0).permutation(len(chosen))]
         positions = order[truths.counts[order] > 0][:count]
         return cls(index, [int(i) for i in positions], transform, rule, legacy)
@@ -90,7 +90,7 @@ class Pictures:
     total   steps of the schedule.
     folder  of all pictures: `folder`/step_00000500/<image id>.png, and beside each its arrays, <image id>.npz.
     made    is told of the pictures of a step, also of those that an earlier process drew.
-    warn    is told, once, that pictures cannot be written: training goes on.
+    warn    is called if pictures cannot be written: training continues.
     """
 
     core: TrainingCore
@@ -137,24 +137,24 @@ class Pictures:
 
 
 def picture_path(folder: Path, step: int, image_id: int) -> Path:
-    """The picture of an image after `step` steps, below the `folder` of all pictures."""
+    """Return the picture of an image after `step` steps, below the `folder` of all pictures."""
     return folder / f"step_{step:08d}" / f"{image_id}.png"
 
 
 def arrays_path(picture: Path) -> Path:
-    """What a picture shows, as `assignment_picture.Drawn.save` writes it."""
+    """Return the file of what a picture shows, as `paa.drawing.assignment.Drawn.save` writes it."""
     return picture.with_suffix(".npz")
 
 
 def drawn_pictures(folder: Path) -> dict[int, list[Path]]:
-    """The pictures below `folder`, by step."""
+    """Return the pictures below `folder`, by step."""
     steps = sorted(folder.glob("step_*")) if folder.is_dir() else []
     return {int(step.name.split("_")[1]): sorted(step.glob("[!.]*.png")) for step in steps}
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; afterward each part is in the mode that it had, frozen parts too."""
+    """Set evaluation mode within the block; afterward restore the mode of each part, frozen parts too."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

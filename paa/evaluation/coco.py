@@ -49,20 +49,20 @@ class Results:
 
     @classmethod
     def join(cls, parts: Sequence[Results]) -> Results:
-        """All detections of `parts`, in their order; no parts give no detections."""
+        """Join the detections of `parts`, in their order; no parts give no detections."""
         none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4), np.float32))
         empty = cls(*none, np.zeros(0, np.float32), np.zeros(0, np.float32))
         names = ("image_ids", "labels", "boxes", "scores", "quality")
         return cls(**{n: np.concatenate([getattr(p, n) for p in (parts or [empty])]) for n in names})
 
     def in_order(self, image_ids: np.ndarray) -> Results:
-        """The same detections, images in the order of `image_ids` [I], each image's own as they are."""
+        """Return the same detections, images in the order of `image_ids` [I], each image's own as they are."""
         by_id = np.argsort(image_ids, kind="stable")
         place = by_id[np.searchsorted(image_ids, self.image_ids, sorter=by_id)]
         return self.take(np.argsort(place, kind="stable"))
 
     def take(self, rows: np.ndarray) -> Results:
-        """The detections at `rows`: positions, or [D] bool."""
+        """Return the detections at `rows`: positions, or [D] bool."""
         return Results(*(a[rows] for a in (self.image_ids, self.labels, self.boxes, self.scores, self.quality)))
 
 
@@ -88,9 +88,9 @@ class Evaluation:
 
 
 def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -> Evaluation:
-    """COCO evaluation of `results` on all images of `index`; crowds are ignored, as COCO has it.
+    """Evaluate `results` on all images of `index` by COCO's rules; crowds are ignored.
 
-    predicts_iou=False says that `results.quality` is something else than a predicted IoU (centerness): no iou_error.
+    predicts_iou=False: `results.quality` is not a predicted IoU (but centerness), so there is no iou_error.
     ValueError names a detection whose image or class the annotations lack, or whose numbers are not finite.
     """
     category_ids, image_ids = [int(c) for c in index.category_ids], [int(i) for i in index.image_ids]
@@ -119,7 +119,7 @@ def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -
 
 
 def matched(index: CocoIndex, results: Results) -> Array:
-    """The annotation of `index` that each detection matches at IoU 0.5, as COCO evaluation pairs them: [D] int64.
+    """Return the annotation of `index` that each detection matches at IoU 0.5, as COCO pairs them: [D] int64.
 
     It is a position in the index's annotations; -1 where there is none. Several detections may match one crowd. Errors
     as in `evaluate`.

@@ -24,9 +24,9 @@ Rows = list[tuple[int, int, float]]
 
 
 class PositiveErrors:
-    """Adds up the errors of the batches that it is shown.
+    """Add up the errors of batches.
 
-    assigner   of the training; it is asked as at the training's end (progress 1).
+    assigner   of the training, called with progress 1 as at its end.
     coder      decodes the predicted deltas.
     auxiliary  the IoU prediction: gives the true IoU that it was trained for.
     """
@@ -37,7 +37,7 @@ class PositiveErrors:
 
     @torch.no_grad()
     def __call__(self, batch: Batch, predictions: Predictions, anchors: Anchors) -> None:
-        """Takes up a batch with its ground truth, on the device of the predictions (whose auxiliary logit is there)."""
+        """Add a batch with its ground truth, on the device of the predictions (whose auxiliary logit is there)."""
         assert predictions.auxiliary is not None
         assignment = self.assigner(anchors, predictions, batch.targets, 1.0)
         boxes, _ = gather_targets(non_empty(batch.targets), assignment.gt_index)
@@ -49,7 +49,7 @@ class PositiveErrors:
 
 
 def mean_error(rows: Iterable[tuple[int, int, float]]) -> tuple[float | None, int]:
-    """(mean |predicted - true IoU| of all positives or None without one, how many); the same in any order of images."""
+    """Return (mean |predicted - true IoU| of all positives or None, how many); the same in any order of images."""
     ordered = sorted(rows)
     count = sum(number for _, number, _ in ordered)
     total = float(np.sum([error for _, _, error in ordered])) if ordered else 0.0

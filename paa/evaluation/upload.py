@@ -28,7 +28,7 @@ _CHUNK = 10_000
 
 
 def write_upload(folder: Path, split: str, algorithm: str, index: CocoIndex, results: Results) -> Path:
-    """Writes the json and the zip into `folder`, each whole or not at all; the path of the zip.
+    """Write the json and the zip into `folder`, each atomically; return the path of the zip.
 
     split      as the server names it ("test-dev2017"); algorithm, the name under which the file goes.
     results    on images of `index`, whose image and category ids are written. Boxes are rounded to a hundredth of a
@@ -52,7 +52,7 @@ def write_upload(folder: Path, split: str, algorithm: str, index: CocoIndex, res
 
 
 def best(results: Results, limit: int = PER_IMAGE) -> np.ndarray:
-    """Rows [N] int64 of the `limit` highest scores of each image, by image id, then by falling score."""
+    """Return the rows [N] int64 of the `limit` highest scores of each image, by image id, then by falling score."""
     order = np.lexsort((-results.scores, results.image_ids))
     ids = results.image_ids[order]
     rank = np.arange(len(ids)) - np.searchsorted(ids, ids)

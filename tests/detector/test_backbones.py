@@ -137,7 +137,7 @@ def test_the_file_says_the_convention_and_with_it_the_stride(plain_file: str, ca
     assert kept.settled == {"convention": "caffe", "stride_in_1x1": False, "bn_eps": 1e-5}
     with pytest.raises(OutOfRange, match=r"expects=torchvision: the weights of .* want BGR"):
         on_paper({"weights": caffe_file, "expects": "torchvision"})
-    with pytest.raises(OutOfRange, match="if they are caffe's, say convention=caffe"):
+    with pytest.raises(OutOfRange, match="convention=caffe"):
         on_paper({"weights": plain_file, "expects": "caffe"})
     with pytest.raises(OutOfRange, match=r"convention=torchvision: the weights of .* need convention=caffe"):
         ResNet(weights=caffe_file, convention="torchvision")
@@ -197,7 +197,7 @@ def test_two_steps_of_training_and_a_test_pass(arguments: dict[str, Any]) -> Non
     ("arguments", "message"),
     [
         ({"depth": 35}, "depth=35: must be one of 18, 34, 50, 101, 152"),
-        ({"depth": 18, "groups": 2}, "groups=2: ResNet-18 has groups=1 and width_per_group=64 alone"),
+        ({"depth": 18, "groups": 2}, "groups=2: ResNet-18 has only groups=1"),
         ({"groups": 0}, "groups=0 is out of range"),
         ({"width_per_group": 2.5}, "width_per_group=2.5: must be an integer"),
         ({"dcn_stages": 3}, r"dcn_stages=3: must be a list of stages from 2 to 5, e.g. \[3,4,5\]"),
