@@ -1,12 +1,13 @@
 """Rows of tables: each composes under each recipe and means what its name says, and is found by its ids."""
 
 import pytest
+import yaml
 from running import TINY
 
 from paa.config.bulk import Bulk
 from paa.config.compose import composer
 from paa.config.errors import ConfigError
-from paa.config.paths import experiments_dir
+from paa.config.paths import conf_dir, experiments_dir
 from paa.experiment.evaluation import wanted
 from paa.experiment.experiment import identify
 from paa.experiment.memo import Shared
@@ -14,7 +15,8 @@ from paa.experiment.parts import assemble
 from paa.planning.rows import rows_of
 from paa.store.columns import name_of
 
-RECIPES = ("smoke", "mini", "coco_1x", "coco_1.5x", "coco_2x")
+RECIPES = {"mini": ("smoke",), "coco_1.5x": ("coco_1x", "coco_2x")}
+"""{recipe: those that differ from it only in values}."""
 TABLES = ("table1", "table2", "table2_right", "table3", "table4")
 NETWORKS = ("resnet101", "resnext101_64x4d", "resnet101_dcn", "resnext101_64x4d_dcn", "resnext152_32x8d_dcn")
 SHARED = Shared()
@@ -38,7 +40,19 @@ def test_every_row_of_the_paper_is_a_file():
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_row_of_every_table_under_every_recipe(recipe):
+def test_recipes_of_a_kind_differ_only_in_values(recipe):
+    """So that a row that composes under one composes under the others."""
+
+    def form(name):
+        content = yaml.safe_load((conf_dir() / "recipe" / f"{name}.yaml").read_text())
+        return content.pop("defaults"), {key: sorted(node) for key, node in content.items()}
+
+    for other in RECIPES[recipe]:
+        assert form(other) == form(recipe)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_row_of_every_table_under_each_kind_of_recipe(recipe):
     """All values are built. One training may be a row of several tables, and a row the evaluation of another's."""
     names, evaluations = {}, {}
     with composer() as compose:
