@@ -47,7 +47,7 @@ def train(name: str, runs_dir: Path) -> dict[str, Any]:
     overrides = [*COMMON, *TRAININGS[name], f"runs_dir={runs_dir}"]
     experiment = Experiment.of(configuration(*overrides), overrides)
     with contextlib.redirect_stdout(io.StringIO()):
-        experiment.run(lambda _: None)
+        experiment.run()
     paths = experiment.identity.paths
     lines = [json.loads(line) for line in paths.metrics.read_text(encoding="utf-8").splitlines()]
     sums: dict[str, float] = {}

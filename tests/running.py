@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from paa.config.compose import composer, resolved
+from paa.commands.train import Jobs
+from paa.config.app import App
+from paa.config.compose import composer, parse, resolved
 from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector
 from paa.evaluation.coco import NUMBERS
@@ -67,10 +69,6 @@ def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
     code: Any = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"{module.split('.')[-1]}.py", *args])
-        patch.setattr("paa.commands.train._FAILED", {})
-        patch.setattr("paa.commands.train._COMMAND", [])
-        patch.setattr("paa.commands.train._JOBS", [])
-        patch.setattr("paa.commands.train._CHECKED", {})
         capsys.readouterr()
         try:
             code = main() or 0
@@ -90,6 +88,15 @@ def experiment(runs_dir: Path, *overrides: str) -> Experiment:
     """Return the experiment of TINY and `overrides` below `runs_dir`."""
     every = [*TINY, f"runs_dir={runs_dir}", "workers=0", *overrides]
     return Experiment.of(configuration(*every), every)
+
+
+def checked(*words: str) -> Jobs:
+    """The jobs of `python -m paa.train WORDS`, checked and not run."""
+    app = App(parse(words))
+    jobs = Jobs(["paa-train"], app.in_process)
+    for job in app.jobs():
+        app.prepare(jobs, job)
+    return jobs
 
 
 def train(capsys: pytest.CaptureFixture[str], *overrides: str) -> Ended:

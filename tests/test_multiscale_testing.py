@@ -50,7 +50,7 @@ def trained(request, tmp_path_factory, smoke_data) -> tuple[Experiment, Training
     core = [word for word in TINY if not REAL.is_dir() or not word.startswith("data.")]
     words = [*core, *CORE, *data, *SCALES, f"compat={request.param}", f"runs_dir={runs}", "evaluate.splits=[train]"]
     made = Experiment.of(configuration(*words, "images.test.batch_size=1"), words)
-    made.run(lambda text: None)
+    made.run()
     index = made.parts.source.index("train")
     return made, TrainingRecord.read(made.identity.paths.record), index.subset(np.arange(5))
 
@@ -90,10 +90,7 @@ def passes(made: Experiment, detector: torch.nn.Module, index: CocoIndex, i: int
 def test_it_is_the_loop_over_images_scales_and_boxes(trained, voting):
     made, record, index = trained
     detector = final_detector(made.parts, made.identity.paths, record).eval()
-    say = lambda text: None  # noqa: E731
-    found = Evaluator(made.parts, detector, torch.device("cpu"), say, record.categories).results(index, [voting])[
-        voting
-    ]
+    found = Evaluator(made.parts, detector, torch.device("cpu"), record.categories).results(index, [voting])[voting]
     counts = []
     one = 1.0 if made.parts.postprocess.legacy else 0.0
     for i, name in enumerate(index.image_ids.tolist()):
@@ -135,7 +132,7 @@ def test_its_training_is_that_of_one_scale_and_batches_change_no_number(trained)
     results = []
     for size in (1, 4):
         parts = Experiment.of(configuration(*made.overrides, f"images.test.batch_size={size}")).parts
-        evaluator = Evaluator(parts, detector, torch.device("cpu"), lambda text: None, record.categories)
+        evaluator = Evaluator(parts, detector, torch.device("cpu"), record.categories)
         results.append(evaluator.results(whole.subset(alike[:3]), [True])[True])
     assert len(set(results[0].image_ids.tolist())) == len(alike[:3]) > 1
     np.testing.assert_array_equal(results[0].image_ids, results[1].image_ids)

@@ -1,4 +1,4 @@
-"""Launchers of paa: hydra/launcher=slurm (also slurm_8gpu) and local. What they do stands in `paa.launch`."""
+"""Launchers of paa: hydra/launcher=slurm (also slurm_8gpu) and local."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class _Launcher(Launcher):
-    """Keeps its node, and hands the checked jobs of the command line on. The node was checked with the jobs."""
+    """Runs the jobs that the command has already composed and checked, in other processes."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings: Any = OmegaConf.to_container(OmegaConf.create(settings))
-        self._config = OmegaConf.create()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Hydra's own words for what it runs are not needed: the jobs are resolved already."""
-        self._config = config
+        """Keep what `launch` needs."""
+        self._config, self._jobs = config, task_function.jobs  # type: ignore[attr-defined]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs elsewhere; `paa.commands.train.finish` reports what became of each."""
+        """Run the jobs; what became of each is noted in the command's jobs."""
         from paa.commands.launching import launch
 
-        launch(type(self).__name__, self._settings, Path(str(self._config.hydra.sweep.dir)), job_overrides)
+        target = f"{type(self).__module__}.{type(self).__name__}"
+        folder = Path(str(self._config.hydra.sweep.dir))
+        launch(self._jobs, {"_target_": target, **self._settings}, folder, job_overrides)
         return [JobReturn(overrides=list(one), status=JobStatus.COMPLETED) for one in job_overrides]
 
 
@@ -36,4 +37,4 @@ class SlurmLauncher(_Launcher):
 
 
 class LocalLauncher(_Launcher):
-    """So many runs at a time, in processes of this machine."""
+    """Up to `n` trainings at a time, in processes of this machine."""

@@ -29,14 +29,14 @@ def main() -> None:
     options = parsed(out)
     from paa.commands.survey_data import check_data, leave_out
     from paa.config.compose import composer, resolved
+    from paa.config.merge import split_keys
     from paa.config.user_code import add_cwd_to_path
     from paa.experiment.parts import assemble
-    from paa.experiment.reopen import settings
     from paa.log import print_line
 
     add_cwd_to_path()
     with refusing(NAME, 2), composer(options.config_dir) as compose:
-        own, _ = settings(compose.parse(options.overrides), ("out",))
+        own, _ = split_keys(compose.parse(options.overrides), ("out",))
         keys = [word for word in options.overrides if not word.startswith("out=")]
         parts = assemble(leave_out(resolved(compose.compose(keys))))
         sheet = None if own.get("out") in (None, "") else Path(str(own["out"]))

@@ -13,9 +13,10 @@ from paa.datasets.formats.image_folder import folder_index
 from paa.datasets.images import decode
 from paa.drawing.boxes import draw_detections
 from paa.evaluation import Results
+from paa.experiment.device import apply_process, device_of
 from paa.experiment.evaluation import Evaluator
 from paa.experiment.experiment import Experiment, final_detector
-from paa.experiment.parts import apply_process, device_of, votings
+from paa.experiment.parts import votings
 from paa.store.record import TrainingRecord
 
 
@@ -34,7 +35,7 @@ def predict(
     device = device_of(parts.config)
     detector = final_detector(parts, paths, record).to(device)
     voting = votings(parts.config)[-1]
-    found = Evaluator(parts, detector, device, say, record.categories).results(index, [voting])[voting]
+    found = Evaluator(parts, detector, device, record.categories).results(index, [voting])[voting]
     files.write_json(out / "detections.json", _as_coco(index, found))
     say(f"{out / 'detections.json'}: {len(found)} detections on {len(index)} images")
     if score is not None:

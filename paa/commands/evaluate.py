@@ -58,9 +58,10 @@ def main() -> None:
 def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[tuple[Sequence[str], Experiment]]:
     """Check all jobs of the command line; return the overrides and the reopened run of each."""
     from paa.config.compose import composer
+    from paa.config.merge import split_keys
     from paa.config.user_code import add_cwd_to_path
     from paa.engine.distributed import process_group
-    from paa.experiment.reopen import not_trained, reopen, settings
+    from paa.experiment.reopen import not_trained, reopen
     from paa.log import print_line
 
     add_cwd_to_path()
@@ -68,7 +69,7 @@ def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> l
     imported: set[str] = set()
     with composer(config_dir) as compose:
         for job in compose.jobs(overrides, multirun):
-            own, rest = settings(compose.parse(job), ("run", "runs_dir"))
+            own, rest = split_keys(compose.parse(job), ("run", "runs_dir"))
             run = required(own, "run", "the ID of a finished run, or a prefix of it")
             experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
             experiment.check_data()
@@ -83,12 +84,11 @@ def _run(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: dict[int, str
     """Run every job; one that fails is added to `failed` (number: reason) and does not stop the others."""
     from paa.engine.distributed import process_group
     from paa.experiment.job import report_failure
-    from paa.log import print_line
 
     for number, (_, experiment) in enumerate(jobs):
         try:
-            experiment.run(print_line)
+            experiment.run()
         except (UserError, OSError) as error:
-            failed[number] = report_failure(experiment, error)
+            failed[number] = report_failure(experiment.identity.train_id, error)
             if process_group().size > 1:  # the processes are out of step
                 break

@@ -21,7 +21,7 @@ from paa.conversion.source_model import SourceModel
 from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector, ResNet
 from paa.engine import checkpoint
-from paa.experiment.parts import Parts, assemble
+from paa.experiment.parts import Components, assemble
 from paa.store.code_digest import code_digests
 from paa.store.identity import converted_id, file_digest
 from paa.store.paths import RunPaths
@@ -45,7 +45,7 @@ class Conversion:
     source: Path
     found: safe_load.LoadedCheckpoint
     model: SourceModel
-    parts: Parts
+    parts: Components
     choices: dict[str, str]
     categories: list[list[Any]]
     whose: str
@@ -112,7 +112,7 @@ def converted(
     return Conversion(source, found, model, parts, choices, categories, whose, detector, state, fresh)
 
 
-def _take_classes(source: Path, model: SourceModel, parts: Parts, has_data: bool) -> tuple[list[list[Any]], str]:
+def _take_classes(source: Path, model: SourceModel, parts: Components, has_data: bool) -> tuple[list[list[Any]], str]:
     """Return the classes and where they are from; reorders the outputs of the class logits to match."""
     renamed = model.renamed
     logits = renamed.state.get("head.cls_logits.weight")
@@ -132,7 +132,7 @@ def _take_classes(source: Path, model: SourceModel, parts: Parts, has_data: bool
     return categories, whose
 
 
-def _categories_of_data(parts: Parts) -> list[list[Any]]:
+def _categories_of_data(parts: Components) -> list[list[Any]]:
     parts.source.prepare()
     splits = parts.config["evaluate"]["splits"] or parts.source.names[:1]
     return parts.source.index(splits[0]).categories

@@ -33,14 +33,15 @@ def main() -> None:
     from paa import checks
     from paa.commands.detections import predict
     from paa.config.compose import composer
+    from paa.config.merge import split_keys
     from paa.config.user_code import add_cwd_to_path
-    from paa.experiment.reopen import not_trained, reopen, settings
+    from paa.experiment.reopen import not_trained, reopen
     from paa.log import print_line
 
     add_cwd_to_path()
     with refusing(NAME, 2), composer(options.config_dir) as compose:
         (job,) = compose.jobs(options.overrides, multirun=False)
-        own, rest = settings(compose.parse(job), OWN)
+        own, rest = split_keys(compose.parse(job), OWN)
         run = required(own, "run", "the ID of a finished run, or a prefix of it")
         images = required(own, "images", "a folder of images")
         out = Path(required(own, "out", "a folder to write to"))

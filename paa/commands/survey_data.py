@@ -13,7 +13,7 @@ from paa.datasets.image_check import scan_images
 from paa.datasets.survey import format_survey, survey
 from paa.datasets.targets import training_boxes
 from paa.datasets.transforms import Transform
-from paa.experiment.parts import Parts
+from paa.experiment.parts import Components
 
 _FLOOR = 0.1  # for assigners without an iou_floor: what most detectors require of an anchor
 
@@ -26,7 +26,7 @@ def leave_out(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "data": data}
 
 
-def check_data(parts: Parts, out: Path | None, say: Callable[[str], None]) -> bool:
+def check_data(parts: Components, out: Path | None, say: Callable[[str], None]) -> bool:
     """Print the survey of every split, write a contact sheet, and return whether nothing is wrong.
 
     out  the sheet's file; runs_dir/data-check/<name of the data folder>.png where None.

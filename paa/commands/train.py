@@ -1,4 +1,4 @@
-"""What happens around Hydra: all jobs are checked before the first starts, and told of after the last has ended."""
+"""`python -m paa.train`: check every job of the command line, run them through Hydra, print what each came to."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
-from paa.checks import OutOfRange
 from paa.commands.report import table
-from paa.config.bulk import Bulk
-from paa.config.compose import Composer, choices_of, composer, parse, resolved
-from paa.config.errors import USER_ERRORS, ConfigError, format_error
-from paa.config.suggestions import naming_presets
-from paa.engine.distributed import ProcessGroup, process_group
+from paa.config.app import App
+from paa.config.compose import Command, JobConfig
+from paa.config.errors import USER_ERRORS, format_error
+from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
+from paa.experiment.evaluation import wanted
 from paa.experiment.experiment import Experiment
-from paa.experiment.job import Job, JobFailed, Jobs, run_resolved
-from paa.experiment.memo import Shared
+from paa.experiment.job import Job, JobFailed, run_config, run_experiment
+from paa.experiment.memo import Memo
 from paa.launch.sweep import check as check_launcher
 from paa.launch.sweep import settings_of
 from paa.log import print_line
@@ -31,178 +28,198 @@ from paa.planning.dry_run import plan, without_plan
 REFUSED = 2
 """Exit code of a command line that was refused before anything ran."""
 
-_FAILED: dict[tuple[str, ...], str] = {}
-"""Overrides of a job of this process's command line -> why it failed."""
-
-_ENDS: dict[tuple[str, ...], tuple[str, bool]] = {}
-"""Overrides of a job that ended without its records -> what to say of it, and whether that is well."""
-
-_LEFT: list[bool] = []
-"""Not empty where the jobs were left to go on elsewhere."""
-
-_CHECKED: dict[tuple[str, ...], Job] = {}
-"""The jobs of this process's command line, by their overrides: a sweeper or launcher need not compose them again."""
-
-_JOBS: list[Job] = []
-"""The same in their order; jobs of equal overrides (seed=0,0) are there twice."""
-
-_COMMAND: list[str] = []
-"""The command line of this process, once it is checked; a job that a launcher started elsewhere has none."""
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
+"""The overrides of some jobs and the number of the first -> what Hydra calls a JobReturn for each."""
 
 
-def checked(module: str, argv: Sequence[str]) -> Jobs:
-    """Composes, resolves and builds every job; a wrong one ends the process with one line and exit code 2.
+class Jobs:
+    """The jobs of one command line, and what became of them.
 
-    Whether a job could run in this process is asked where Hydra's own launcher is to run it here; another one finds out
-    where it runs it.
-    """
-    made: set[Path] = set()
-    problem = planned = None
-    group = _group(module)
-    try:
-        command = parse(argv)
-        with group.main_process_first(), composer(command.config_dir) as compose:
-            hydras, own = compose.split(command.overrides)
-            every = compose.jobs(own, command.multirun)
-            if command.passive:
-                for overrides in every:
-                    compose.compose([*hydras, *overrides])
-                every = []
-            checking = _Checking(compose, hydras, made)
-            jobs = [checking.job(overrides) for overrides in every]
-            if hydras and jobs and not checking.plans:
-                check_launcher(settings_of(compose.launcher(hydras)), jobs, command.multirun)
-            if checking.plans:
-                planned = plan(jobs, checking.shared)
-    except USER_ERRORS as error:
-        problem = format_error(module, error)
-    problem = group.first_error(problem)
-    if group.is_main and (problem or planned):
-        for folder in made:
-            _remove_cache(folder)
-    if problem is not None:
-        if group.is_main:
-            print_line(problem, sys.stderr)
-        raise SystemExit(REFUSED)
-    _COMMAND[:] = [*_program(), *argv]
-    _JOBS[:] = jobs
-    _ENDS.clear()
-    _LEFT.clear()
-    _CHECKED.clear()
-    _CHECKED.update({tuple(job.overrides): job for job in jobs})
-    return Jobs(jobs, command.multirun, planned)
-
-
-class _Checking:
-    """Checks the jobs of one command line.
-
-    made    gets the folders of runs that are not there before.
-    plans   whether any job has plan=true; shared, what the jobs have in common.
+    command     the words that resume them; printed when they are interrupted.
+    in_process  whether they run in this process.
+    all         in order; jobs of equal overrides (seed=0,0) are there twice.
+    detached    set by a launcher that does not wait: nothing can be reported yet.
     """
 
-    def __init__(self, compose: Composer, hydras: Sequence[str], made: set[Path]) -> None:
-        self._compose, self._hydras, self._made = compose, hydras, made
-        self._bulk, self.shared, self.plans = Bulk(compose, hydras), Shared(), False
+    def __init__(self, command: Sequence[str], in_process: bool) -> None:
+        self.command, self.in_process = command, in_process
+        self.all: list[Job] = []
+        self.dry_run = self.detached = False
+        self._prepared: dict[tuple[str, ...], Job] = {}
+        self._failed: dict[tuple[str, ...], str] = {}
+        self._ended: dict[tuple[str, ...], tuple[str, bool]] = {}
+        self.memo = Memo()
 
-    def job(self, overrides: list[str]) -> Job:
-        """The job, or what is wrong with it, told by the keys that the user may have typed."""
-        found = self._bulk.resolved(overrides)
-        config, plans = without_plan(found.config)
-        self.plans |= plans
-        folder = Path(str(config["runs_dir"]))
-        self._made |= {folder} if not folder.exists() else set()
-        here = found.launcher == "basic" and not plans
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process prepares its job itself."""
+        return Jobs((), True).__dict__
+
+    def prepare(self, job: JobConfig) -> None:
+        """Build, identify and check a job; its data are looked at unless it is a dry run. Raises what is wrong."""
+        found = self._prepared.get(job.overrides)
+        if found is None:
+            config, dry_run = without_plan(job.config)
+            self.dry_run |= dry_run
+            found = Job(
+                list(job.overrides),
+                config,
+                job.choices,
+                Experiment.of(
+                    config,
+                    job.overrides,
+                    job.choices,
+                    here=self.in_process and not dry_run,
+                    memo=self.memo,
+                    check_images=not dry_run,
+                ),
+            )
+            self._prepared[job.overrides] = found
+        self.all.append(found)
+
+    def run(self, job: JobConfig) -> float | None:
+        """Run a job and return its objective. JobFailed after the reason was printed; SystemExit if interrupted."""
+        known = self._prepared.get(job.overrides)
         try:
-            experiment = Experiment.of(config, overrides, found.choices, here=here, shared=self.shared, looks=not plans)
-        except ConfigError:
-            with naming_presets(self._compose.compose([*self._hydras, *overrides])):
-                raise
-        return Job(overrides, config, found.choices, experiment)
+            if known is not None:
+                return run_experiment(known.experiment, shlex.join(self.command))
+            return run_config(without_plan(job.config)[0], job.overrides, job.choices)
+        except Interrupted as stop:
+            raise SystemExit(stop.code) from None
+        except KeyboardInterrupt:
+            print_line("stopped immediately; the last checkpoint is kept")
+            raise SystemExit(130) from None
+        except JobFailed as error:
+            self.note_failure(job.overrides, str(error))
+            if process_group().size > 1:  # the processes are out of step
+                raise SystemExit(1) from None
+            raise
+
+    def named(self, overrides: Sequence[str]) -> Job:
+        """Return the prepared job with these overrides."""
+        return self._prepared[tuple(overrides)]
+
+    def note_failure(self, overrides: Sequence[str], reason: str) -> None:
+        """Keep why a job failed."""
+        self._failed.setdefault(tuple(overrides), reason)
+
+    def note_end(self, overrides: Sequence[str], text: str, expected: bool) -> None:
+        """Keep what to print for a job that ended without failure and without records."""
+        self._ended[tuple(overrides)] = text, expected
+
+    def launch(self, launch: Launch, batch_size: int | None = None) -> list[Any]:
+        """Give `launch` the jobs that are not finished, `batch_size` at a time, and note which failed.
+
+        Jobs of one training with different evaluations are all launched: it is trained once, then evaluated. Of jobs
+        that ask for exactly the same, only the first is.
+        """
+        group = process_group()
+        finished = group.run_on_main(lambda: [job.finished for job in self.all])
+        first: dict[tuple[str, ...], Job] = {}
+        for job, done in zip(self.all, finished, strict=True):
+            if done:
+                job.experiment.run()
+            else:
+                first.setdefault(_request(job), job)
+        left, returned = list(first.values()), list[Any]()
+        for start in range(0, len(left), batch_size or max(len(left), 1)):
+            batch = left[start : start + (batch_size or len(left))]
+            results = launch([job.overrides for job in batch], start)
+            for job, result in zip(batch, results, strict=False):
+                if getattr(getattr(result, "status", None), "name", "") == "FAILED":
+                    self.note_failure(job.overrides, _one_line(result._return_value))
+            returned += results
+        for job, done in zip(self.all, finished, strict=True):
+            before = first.get(_request(job))
+            if not done and before is not None and before is not job:
+                reason = self._failed.get(tuple(before.overrides))
+                if reason is not None:
+                    self.note_failure(job.overrides, reason)
+                elif group.run_on_main(lambda job=job: job.finished):  # type: ignore[misc]
+                    job.experiment.run()
+        return returned
+
+    def report(self) -> int:
+        """Print the table that ends a command; return its exit code."""
+        if self.detached:
+            return 0
+        keys = [tuple(job.overrides) for job in self.all]
+        failed = {number: self._failed[key] for number, key in enumerate(keys) if key in self._failed}
+        ended = {number: self._ended[key][0] for number, key in enumerate(keys) if key in self._ended}
+        if self.all and process_group().is_main:
+            print_line("\n" + table([(job.overrides, job.experiment) for job in self.all], failed, ended))
+        return int(bool(failed) or not all(expected for _, expected in self._ended.values()))
 
 
-def checked_job(overrides: Sequence[str]) -> Job | None:
-    """The job of this process's command line with just these overrides, as `checked` left it."""
-    return _CHECKED.get(tuple(overrides))
-
-
-def checked_jobs() -> list[Job]:
-    """The jobs of this process's command line in their order; none in the process of a launcher."""
-    return list(_JOBS)
-
-
-def failure(overrides: Sequence[str]) -> str | None:
-    """Why the job with these overrides failed, as far as it is known."""
-    return _FAILED.get(tuple(overrides))
-
-
-def note_failure(overrides: Sequence[str], reason: str) -> None:
-    """For a launcher whose jobs run elsewhere: `finish` tells of the job that it failed, and why."""
-    _FAILED[tuple(overrides)] = reason
-
-
-def note_end(overrides: Sequence[str], text: str, well: bool) -> None:
-    """The same for a job that has not failed and has no records; `well` where that is nobody's trouble."""
-    _ENDS[tuple(overrides)] = text, well
-
-
-def note_left() -> None:
-    """For a launcher that does not wait: there is nothing to tell of its jobs yet."""
-    _LEFT.append(True)
-
-
-def command() -> list[str]:
-    """The command line of this process."""
-    return list(_COMMAND)
-
-
-def _group(module: str) -> ProcessGroup:
+def run(command: Command, argv: Sequence[str]) -> int:
+    """Check all jobs of a command line, then run them; return the exit code: 0, 1 if one failed, 2 if one is wrong."""
+    new_folders: set[Path] = set()
+    problem = app = jobs = None
+    group = process_group()
+    with group.main_process_first():
+        try:
+            app = App(command)
+            jobs = Jobs([*_program(), *argv], app.in_process)
+            _prepare(app, jobs, new_folders)
+        except USER_ERRORS as error:
+            problem = format_error("paa.train", error)
+    problem = group.first_error(problem)
+    if problem is not None or app is None or jobs is None or jobs.dry_run:
+        if group.is_main:
+            for folder in new_folders:
+                _remove_cache(folder)
+            if problem is not None:
+                print_line(problem, sys.stderr)
+            elif jobs is not None:
+                print(plan(jobs.all, jobs.memo), end="")
+        return REFUSED if problem is not None else 0
     try:
-        return process_group()
-    except OutOfRange as error:
-        print_line(f"{module}: {error}", sys.stderr)
-        raise SystemExit(REFUSED) from None
+        app.run(jobs)
+    except JobFailed:  # noted; a third party's sweeper has ended on it
+        pass
+    except USER_ERRORS as error:  # of a job that a sweeper proposed
+        print_line(format_error("paa.train", error), sys.stderr)
+        return REFUSED
+    return jobs.report()
+
+
+def _prepare(app: App, jobs: Jobs, new_folders: set[Path]) -> None:
+    for job in app.jobs():
+        folder = Path(str(job.config["runs_dir"]))
+        if not folder.exists():
+            new_folders.add(folder)
+        app.prepare(jobs, job)
+    if not jobs.dry_run:
+        check_launcher(settings_of(app.launcher), jobs.all, app.command.multirun)
+
+
+def _request(job: Job) -> tuple[str, ...]:
+    every = wanted(job.experiment.parts.config, job.experiment.identity.digests)
+    return (job.train_id, *(one.eval_id for one in every))
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).partition("\n")[0]
+    return text if isinstance(error, JobFailed) else f"{type(error).__name__}: {text}"
 
 
 def _remove_cache(runs_dir: Path) -> None:
-    """Removes a folder of runs that holds nothing but digests of annotations: a refused command leaves no folder."""
+    """Remove a folder of runs that holds only cached digests: a refused command leaves no folder."""
     if runs_dir.is_dir() and all(path.name == ".cache" for path in runs_dir.iterdir()):
         shutil.rmtree(runs_dir)
 
 
-def run_job(cfg: DictConfig, hydra: Any) -> None:
-    """The body of one job under Hydra. A sweep of this process goes on after a job that failed; see `finish`."""
-    overrides = list(hydra.overrides.task)
-    multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
-    try:
-        resume = shlex.join(_COMMAND) if _COMMAND else None
-        run_resolved(without_plan(resolved(cfg))[0], overrides, choices_of(hydra.runtime.choices), resume)
-    except Interrupted as stop:
-        raise SystemExit(stop.code) from None
-    except KeyboardInterrupt:
-        print_line("stopped at once; the last checkpoint stands")
-        raise SystemExit(130) from None
-    except JobFailed as error:
-        note_failure(overrides, str(error))
-        if multirun and not _COMMAND:  # a launcher's process, which learns of it by what is raised
-            raise
-        if not multirun or process_group().size > 1:  # several processes are now out of step
-            raise SystemExit(1) from None
-
-
-def finish(jobs: Jobs) -> None:
-    """Prints what the jobs came to; exit code 1 if any has failed. One that was left to another process has not."""
-    if _LEFT:
-        return
-    failed = {number: _FAILED[key] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _FAILED}
-    ends = {number: _ENDS[key][0] for number, job in enumerate(jobs.all) if (key := tuple(job.overrides)) in _ENDS}
-    if jobs.all and process_group().is_main:
-        print_line("\n" + table([(job.overrides, job.experiment) for job in jobs.all], failed, ends))
-    if failed or not all(well for _, well in _ENDS.values()):
-        raise SystemExit(1)
-
-
 def _program() -> list[str]:
-    here = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun's
-    if here is not None and process_group().size > 1:
-        return ["torchrun", "--nproc-per-node", here, "-m", "paa.train"]
+    local = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun's
+    if local is not None and process_group().size > 1:
+        return ["torchrun", "--nproc-per-node", local, "-m", "paa.train"]
     return ["python", "-m", "paa.train"] if os.path.basename(sys.argv[0]) in ("train.py", "-m") else [sys.argv[0]]
+
+
+def main(command: Command, argv: Sequence[str]) -> int:
+    """Run a command line to its end, in every process of a group."""
+    try:
+        code = run(command, argv)
+    except KeyboardInterrupt:  # between two jobs
+        return 130
+    destroy_process_group()
+    return code

@@ -1,40 +1,34 @@
-"""From a command line to checked configurations, before Hydra acts: every job of a sweep, or one clear line."""
+"""Compose the configurations of a command line's jobs, or say in one line what is wrong with it."""
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
-from hydra import version as hydra_version
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from paa.checks import OutOfRange
 from paa.config.errors import ConfigError
-from paa.config.paths import HYDRA_VERSION, conf_dir
-from paa.config.remembering import Remembering
+from paa.config.hydra_internal import config_loader, get_args_parser, grid, override_dirname
 from paa.config.suggestions import explain_choice, explain_override, explain_unknown_key, listed
 from paa.engine.schedule import in_epochs, milestones_in_epochs
 
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
-if not OmegaConf.has_resolver("paa.norm"):  # normalization of a backbone, by whether it has weights
+    # The normalization of a backbone depends on whether it has pretrained weights.
     OmegaConf.register_new_resolver("paa.norm", lambda weights, pretrained: pretrained if weights else "group")
-if not OmegaConf.has_resolver("paa.steps"):  # the recipe's steps and milestones, counted as a preset counts
+    # The recipe's steps and milestones, as the preset counts them.
     OmegaConf.register_new_resolver("paa.steps", in_epochs)
     OmegaConf.register_new_resolver("paa.milestones", milestones_in_epochs)
 
@@ -43,86 +37,74 @@ _DEFAULTS: dict[str, DictConfig] = {}
 
 @dataclass(frozen=True)
 class Command:
-    """A parsed command line: Hydra's own flags, and the overrides as typed."""
+    """A parsed command line of paa.train.
+
+    overrides   as typed.
+    passive     --help, --cfg, --info or shell completion: something is shown, nothing runs.
+    checked     of these, the overrides must be right: all but shell completion.
+    """
 
     overrides: tuple[str, ...]
     multirun: bool
     config_dir: str | None
-    passive: bool  # --help, --info, --cfg: something is shown, nothing runs
+    passive: bool
+    checked: bool
 
 
 def parse(argv: Sequence[str]) -> Command:
-    """Reads the command line as Hydra will; ConfigError for flags of Hydra's that name another configuration."""
+    """Parse a command line as Hydra does; ConfigError for flags that name another primary configuration."""
     args = get_args_parser().parse_intermixed_args(list(argv))
     for flag in ("config_name", "config_path", "experimental_rerun"):
         if getattr(args, flag) is not None:
-            raise ConfigError(
-                f"--{flag.replace('_', '-')}: not here; --config-dir DIR adds groups and choices of your own"
-            )
-    passive = bool(args.help or args.hydra_help or args.cfg or args.info)
-    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, passive)
-
-
-def flags_first(argv: Sequence[str]) -> list[str]:
-    """The command line with its overrides at the end: Hydra refuses those on both sides of a flag (a=1 -m b=1,2)."""
-    overrides = list(parse(argv).overrides)
-    flags: list[str] = []
-    waiting = list(overrides)
-    for word in reversed(argv):
-        if waiting and word == waiting[-1]:
-            waiting.pop()
-        else:
-            flags.insert(0, word)
-    return [*flags, *overrides]
-
-
-@contextmanager
-def composer(config_dir: str | None = None) -> Iterator[Composer]:
-    """A composer over conf/, experiments/ and a folder of one's own."""
-    own = Path(config_dir).resolve() if config_dir else None
-    if own is not None and not own.is_dir():
-        raise ConfigError(f"--config-dir {config_dir}: no such folder")
-    was = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    hydra_version.setbase(HYDRA_VERSION)
-    search_path = create_config_search_path(str(conf_dir()))
-    if own is not None:  # where Hydra puts it
-        search_path.prepend("command-line", f"file://{own}", SearchPathQuery(provider="schema"))
-    try:
-        Hydra.create_main_hydra2("paa", search_path)
-        yield Composer()
-    finally:
-        GlobalHydra.instance().clear()
-        if was is not None:
-            GlobalHydra.instance().initialize(was)
+            name = flag.replace("_", "-")
+            raise ConfigError(f"--{name}: not supported; --config-dir DIR adds groups and choices of your own")
+    shown = bool(args.help or args.hydra_help or args.cfg or args.info)
+    completes = bool(args.shell_completion)
+    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, shown or completes, shown)
 
 
 @dataclass(frozen=True)
-class Composed:
-    """A composed configuration.
+class JobConfig:
+    """The configuration of one job, in plain values and resolved, without Hydra's own node.
 
-    cfg       with its references, without Hydra's own node.
-    choices   {group: choice}, without Hydra's groups.
-    launcher  the choice of hydra/launcher.
+    overrides  as Hydra's sweeper splits them, without those of Hydra's own configuration.
+    choices    {group: choice}, without Hydra's groups.
     """
 
-    cfg: DictConfig
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
     choices: dict[str, str]
-    launcher: str
+
+
+@dataclass(frozen=True)
+class _Composed:
+    job: JobConfig
+    hydra: DictConfig
+
+    @classmethod
+    def of(cls, overrides: Sequence[str], cfg: DictConfig) -> _Composed:
+        return cls(job_config(overrides, cfg), cfg.hydra)
 
 
 class Composer:
-    """Composes jobs; made by `composer`."""
+    """Composes configurations from conf/, experiments/ and a folder of the user's (--config-dir).
 
-    def __init__(self) -> None:
-        self._loader = compose_loader()
-        self._loader.repository = Remembering(self._loader.repository)
-        self._parser = OverridesParser.create(config_loader=self._loader)
+    hydra  overrides of Hydra's own configuration, the same for all jobs.
+    """
+
+    def __init__(self, config_dir: str | None = None, hydra: Sequence[str] = ()) -> None:
+        user_dir = Path(config_dir).resolve() if config_dir else None
+        if user_dir is not None and not user_dir.is_dir():
+            raise ConfigError(f"--config-dir {config_dir}: no such folder")
+        self.loader = config_loader(user_dir)
+        self._hydra = list(hydra)
+        self._parser = OverridesParser.create(config_loader=self.loader)
         self._parsed: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
+        self._jobs: dict[tuple[str, ...], _Composed] = {}
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
-        """The overrides of each job, as Hydra's sweeper will split them."""
+        """Split a command line's overrides into those of each job."""
         parsed = self.parse(overrides)
         if not multirun:
             for override in parsed:
@@ -130,54 +112,81 @@ class Composer:
                     raise ConfigError(f"{override.input_line}: several values are a sweep; add -m")
             return [list(overrides)]
         try:
-            return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+            return grid(parsed)
         except HydraException as error:
             raise ConfigError(str(error)) from error
 
     def split(self, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Overrides of Hydra's own configuration (hydra/launcher=slurm), and the others; each in its order."""
+        """Split overrides into those of Hydra's own configuration (hydra/launcher=slurm) and the others, in order."""
         parsed = self.parse(overrides)
-        hydras = [text for text, one in zip(overrides, parsed, strict=True) if is_hydras(one.key_or_group)]
-        return hydras, [text for text in overrides if text not in hydras]
+        hydra = [text for text, one in zip(overrides, parsed, strict=True) if is_hydras(one.key_or_group)]
+        return hydra, [text for text in overrides if text not in hydra]
 
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """One configuration; raises ConfigError saying which key or choice is wrong and which are right."""
-        return self.composed(overrides).cfg
+    def load(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
+        """Compose a configuration with Hydra's own node; ConfigError says which key or choice is wrong.
 
-    def composed(self, overrides: Sequence[str]) -> Composed:
-        """One configuration and what was chosen for it. Raises as `compose`."""
-        self.refuse(self.parse(overrides))
+        With RunMode.MULTIRUN it is that of a whole sweep, which sweeper and launcher are configured by.
+        """
+        overrides = [*self._hydra, *overrides]
+        if mode is RunMode.RUN:
+            self.refuse(self.parse(overrides))
         try:
-            cfg = compose("config", list(overrides), return_hydra_config=True)
+            cfg = self.loader.load_configuration("config", overrides, mode)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(self._explain(overrides, error)) from error
-        chosen = cfg.hydra.runtime.choices
-        with open_dict(cfg):
-            del cfg["hydra"]
-        self.refuse_strangers(cfg)
-        return Composed(cfg, choices_of(chosen), str(chosen["hydra/launcher"]))
+        if mode is RunMode.RUN:
+            problem = explain_unknown_key(cfg, self._default())
+            if problem:
+                raise ConfigError(problem)
+        return cfg
 
-    def refuse_strangers(self, cfg: DictConfig) -> None:
-        """ConfigError for a key that nothing reads, and for a value in a node's place."""
-        problem = explain_unknown_key(cfg, self._default())
-        if problem:
-            raise ConfigError(problem)
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Compose one configuration, with its references and without Hydra's own node. Raises as `load`."""
+        return _without_hydra(self.load(overrides))
 
-    def launcher(self, hydras: Sequence[str]) -> dict[str, Any]:
-        """The node of hydra/launcher that these overrides of Hydra's own configuration come to."""
-        try:
-            node = OmegaConf.to_container(compose("config", list(hydras), return_hydra_config=True).hydra.launcher)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(self._explain(hydras, error)) from error
-        assert isinstance(node, dict)
-        return {str(key): value for key, value in node.items()}
+    def job(self, overrides: Sequence[str]) -> JobConfig:
+        """Compose one job, once, as plain values. Raises as `load` and `resolved`."""
+        return self._composed(overrides).job
+
+    def launched(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the configuration of a job as launchers take it: resolved, with Hydra's own node."""
+        found = self._composed(overrides)
+        cfg = OmegaConf.create(found.job.config)
+        cfg.hydra = copy.deepcopy(found.hydra)
+        cfg.hydra.overrides.task = list(overrides)
+        cfg.hydra.job.override_dirname = override_dirname(self.parse(overrides), cfg.hydra.job.config.override_dirname)
+        return cfg
+
+    def _composed(self, overrides: Sequence[str]) -> _Composed:
+        """Compose a job. Jobs that differ only in their seed share a composition, unless a key refers to the seed."""
+        key = tuple(overrides)
+        if key not in self._jobs:
+            seeds = [one for one in self.parse(key) if one.input_line == f"seed={one.value()}"]
+            found = self._seeded(key, seeds[0].value()) if len(seeds) == 1 else None
+            self._jobs[key] = found or _Composed.of(key, self.load(key))
+        return self._jobs[key]
+
+    def _seeded(self, overrides: tuple[str, ...], seed: Any) -> _Composed | None:
+        rest = tuple(text for text in overrides if text != f"seed={seed}")
+        shared = (*rest, "seed=")
+        if shared not in self._jobs:
+            cfg = self.load(rest)
+            if any("seed" in text for text in _references(OmegaConf.to_container(cfg, resolve=False))):
+                return None
+            self._jobs[shared] = _Composed.of(rest, cfg)
+        found = self._jobs[shared]
+        job = replace(found.job, overrides=overrides, config={**found.job.config, "seed": seed})
+        return replace(found, job=job)
 
     def _default(self) -> DictConfig:
-        """The configuration without an override; composed once in a process for each search path."""
-        path = str(self._loader.get_search_path())
+        """Compose the configuration without overrides, once in a process for each search path."""
+        path = str(self.loader.get_search_path())
         if path not in _DEFAULTS:
-            _DEFAULTS[path] = compose("config", [])
+            _DEFAULTS[path] = self._select([])
         return _DEFAULTS[path]
+
+    def _select(self, overrides: Sequence[str]) -> DictConfig:
+        return _without_hydra(self.loader.load_configuration("config", list(overrides), RunMode.RUN))
 
     def group(self, group: str, choice: str) -> DictConfig:
         """The node that one choice of a group composes to, within an otherwise default configuration."""
@@ -188,16 +197,16 @@ class Composer:
     def is_group(self, key: str) -> bool:
         """Whether `key` names a config group."""
         if key not in self._groups:
-            self._groups[key] = bool(self._loader.get_group_options(key))
+            self._groups[key] = bool(self.loader.get_group_options(key))
         return self._groups[key]
 
     def options(self, group: str) -> list[str]:
         """The choices of a group."""
-        return list(self._loader.get_group_options(group))
+        return list(self.loader.get_group_options(group))
 
     def groups(self) -> list[str]:
         """The groups of paa, without Hydra's."""
-        return sorted(g for g in self._loader.list_groups("") if g != "hydra")
+        return sorted(g for g in self.loader.list_groups("") if g != "hydra")
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Overrides as Hydra reads them; ConfigError for one that cannot be read."""
@@ -221,7 +230,7 @@ class Composer:
             if not key:
                 raise ConfigError(f"{override.input_line}: cannot be read as key=value")
             if override.is_delete():
-                raise ConfigError(f"{override.input_line}: no key can be left out; say {key}=VALUE")
+                raise ConfigError(f"{override.input_line}: deleting keys is not supported; set {key}=VALUE")
             if not isinstance(override.value(), str | list) and self.is_group(key):
                 raise ConfigError(explain_choice(key, override.value(), self.options(key)))
             if isinstance(override.value(), list) and self.is_group(key):
@@ -236,7 +245,7 @@ class Composer:
             if problem:
                 return problem
         try:
-            cfg = compose("config", [o.input_line or "" for o in choices])
+            cfg = self._select([o.input_line or "" for o in choices])
         except (HydraException, OmegaConfBaseException):
             return self._explain_groups(choices) or _first_lines(error)
         for override in parsed:
@@ -251,7 +260,7 @@ class Composer:
             key = override.key_or_group
             rest = [o.input_line or "" for o in choices if o is not override]
             try:
-                cfg = compose("config", rest)
+                cfg = self._select(rest)
             except (HydraException, OmegaConfBaseException):
                 continue
             if "." in key and OmegaConf.select(cfg, key) is None:
@@ -260,7 +269,7 @@ class Composer:
                 owners = [
                     option
                     for option in self.options(parent)
-                    if OmegaConf.select(compose("config", [f"{parent}={option}"]), key) is not None
+                    if OmegaConf.select(self._select([f"{parent}={option}"]), key) is not None
                 ]
                 return (
                     f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
@@ -268,26 +277,56 @@ class Composer:
         return None
 
 
-def compose_loader() -> Any:
-    """Hydra's config loader of the composer in force."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    return hydra.config_loader
+@contextmanager
+def composer(config_dir: str | None = None) -> Iterator[Composer]:
+    """Yield a composer."""
+    yield Composer(config_dir)
+
+
+def job_config(overrides: Sequence[str], cfg: DictConfig) -> JobConfig:
+    """Return a composed configuration with Hydra's own node as a plain one. Raises as `resolved`."""
+    return JobConfig(tuple(overrides), resolved(cfg), choices_of(cfg.hydra.runtime.choices))
+
+
+def _without_hydra(cfg: DictConfig) -> DictConfig:
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        if "${" in node:
+            yield node
+    elif isinstance(node, Mapping):
+        for key, inner in node.items():
+            if key != "hydra":
+                yield from _references(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _references(inner)
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain values; ConfigError for a missing value or a broken reference."""
+    """Return a configuration as plain values, without Hydra's own node; ConfigError for a missing value or a broken
+    reference.
+    """
     try:
-        missing = sorted(_missing(OmegaConf.to_container(cfg, resolve=False), ""))
+        names = [str(name) for name in cfg if name != "hydra"]
+        missing = sorted(_missing(OmegaConf.to_container(OmegaConf.masked_copy(cfg, names), resolve=False), ""))
         if missing:
             raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
-        plain = OmegaConf.to_container(cfg, resolve=True)
+        plain = {name: _plain(cfg, name) for name in names}
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
         refused = text.partition(f"{OutOfRange.__name__} raised while resolving interpolation: ")[2]  # by a resolver
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return plain
+
+
+def _plain(cfg: DictConfig, name: str) -> Any:
+    value = cfg[name]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _missing(node: Any, path: str) -> Iterator[str]:

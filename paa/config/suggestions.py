@@ -72,14 +72,14 @@ def explain_unknown_key(cfg: DictConfig, default: DictConfig, path: str = "") ->
     default  the configuration without any override: it has every key but those of nodes with a `_target_`, of which
              the target's arguments are the measure.
     """
-    for name in [str(name) for name in cfg]:
+    for name in [str(name) for name in cfg if path or name != "hydra"]:
         key = f"{path}.{name}" if path else name
         if name not in default:
             what = f"Keys of {path}" if path else "Keys"
             names = [str(known) for known in default if not str(known).startswith("_")]
             return f"{key}: no such key. {what}: {listed(names)}.{nearest(name, names)}"
         known, node = default._get_node(name), cfg._get_node(name)
-        if not isinstance(known, DictConfig) or known._is_none() or name == "hydra":
+        if not isinstance(known, DictConfig) or known._is_none():
             continue
         if not isinstance(node, DictConfig) or node._is_none():
             return no_value(key, known)
@@ -92,7 +92,7 @@ def explain_unknown_key(cfg: DictConfig, default: DictConfig, path: str = "") ->
 def no_value(key: str, node: DictConfig) -> str:
     """What to say where a value was given to `node`, which holds keys."""
     inner = [str(name) for name in node if not str(name).startswith("_")]
-    return f"{key}: holds keys and is no value itself. Keys of {key}: {listed(inner)}"
+    return f"{key}: is a node; set one of its keys: {listed(inner)}"
 
 
 def _value_within(node: DictConfig, known: DictConfig, path: str) -> str | None:

@@ -24,7 +24,7 @@ class Pretrained(nn.Module):
     parts: tuple[tuple[str, ...], ...]
     """Names of the submodules of the stem, C2, C3, C4 and C5."""
 
-    settled: dict[str, Any]
+    resolved_defaults: dict[str, Any]
     """What arguments that were left open have come to; with these in their place the same network is built again."""
 
     def __init__(self, weights: str | None, norm: str | None, frozen_stages: int | None) -> None:
@@ -33,7 +33,7 @@ class Pretrained(nn.Module):
             raise checks.OutOfRange("weights", f"={weights}: must be null, a name or the path of a file")
         self.norm = _checked_norm(norm, weights)
         self.frozen_stages = _checked_frozen(frozen_stages, weights)
-        self.settled = {}
+        self.resolved_defaults = {}
 
     def freeze(self) -> None:
         """Exclude the frozen stages from training."""

@@ -95,7 +95,7 @@ class ResNet(Pretrained):
             raise checks.OutOfRange("stride_in_1x1", f"=True: ResNet-{depth} has no 1x1 convolution to halve in")
         if bn_eps is None:
             bn_eps = 0.0 if convention == "caffe" else 1e-5
-        self.settled = {"convention": convention, "stride_in_1x1": stride_in_1x1, "bn_eps": bn_eps}
+        self.resolved_defaults = {"convention": convention, "stride_in_1x1": stride_in_1x1, "bn_eps": bn_eps}
 
         trunk = torchvision.models.ResNet(
             Bottleneck if depth >= 50 else BasicBlock,

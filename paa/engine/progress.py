@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from paa import files
-from paa.log import print_line
+from paa.log import log
 
 
 def duration(seconds: float) -> str:
@@ -49,7 +50,6 @@ class _Bar(Progress):
 class TrainProgress:
     """Show the progress of `steps` steps; `stream` decides the form by being a terminal or not.
 
-    log    also gets the lines.
     state  JSON file for other processes, on any machine, while the training runs: {"step", "steps", "time": Unix time,
            "eta_s": seconds from then to the last step}. The pace stands here and not in metrics.jsonl, because the
            metrics of equal runs are equal files.
@@ -61,11 +61,10 @@ class TrainProgress:
         steps: int,
         start: int,
         stream: TextIO | None = None,
-        log: TextIO | None = None,
         state: Path | None = None,
     ) -> None:
         self.name, self.steps, self.start = name, steps, start
-        self.stream, self._log, self._state = stream or sys.stdout, log, state
+        self.stream, self._state = stream or sys.stdout, state
         self._began = time.monotonic()
         self._bar: _Bar | None = None
 
@@ -104,15 +103,7 @@ class TrainProgress:
         passed = time.monotonic() - self._began
         left = passed / max(done - self.start, 1) * (self.steps - done)
         line = f"{self.name}  {done}/{self.steps}  {text}  {duration(left)} left"
-        if self._bar is None:
-            print_line(line, self.stream)
-        self._write(line)
+        log.log(logging.INFO if self._bar is None else logging.DEBUG, line)  # beside the bar, for the run's file only
         if self._state is not None:
             now = {"step": done, "steps": self.steps, "time": time.time(), "eta_s": left}
             files.write_bytes(self._state, files.json_bytes(now), durable=False)
-
-    def _write(self, line: str) -> None:
-        if self._log is not None:
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-            self._log.write(f"{stamp}  {line}\n")
-            self._log.flush()

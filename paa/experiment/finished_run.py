@@ -25,9 +25,10 @@ from paa.engine.core import TrainingCore
 from paa.engine.metrics import read
 from paa.engine.pictures import arrays_path, drawn_pictures
 from paa.evaluation.coco import matched
+from paa.experiment.device import apply_threads
 from paa.experiment.evaluation import Evaluator
 from paa.experiment.experiment import Experiment, final_detector
-from paa.experiment.parts import Parts, apply_threads, votings
+from paa.experiment.parts import Components, votings
 from paa.experiment.reopen import reopen
 from paa.figures.detections import Detected, worth_showing
 from paa.figures.network import Network, trace
@@ -56,7 +57,7 @@ class Opened:
     compose: Composer
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> Components:
         """What the run's configuration builds."""
         return self._experiment.parts
 
@@ -132,7 +133,7 @@ class Opened:
         positions = np.searchsorted(self.index.image_ids, images)
         index = self.index.subset(positions)
         voting = votings(self.parts.config)[-1]
-        evaluator = Evaluator(self.parts, self.detector, torch.device("cpu"), lambda text: None, self.record.categories)
+        evaluator = Evaluator(self.parts, self.detector, torch.device("cpu"), self.record.categories)
         found = evaluator.results(index, [voting])[voting]
         found = worth_showing(index, found, score)
         partner = matched(index, found)

@@ -23,7 +23,7 @@ _OF_THE_INPUT = ("convention", "stride_in_1x1")
 
 
 @dataclass(frozen=True)
-class Start:
+class InitWeights:
     """Weights to start from. `record` is that of the run that they ended; None for a file of another origin."""
 
     name: str
@@ -31,7 +31,7 @@ class Start:
     record: TrainingRecord | None
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Start | None:
+    def of(cls, config: Mapping[str, Any]) -> InitWeights | None:
         """What `finetune.from` names; None where it names nothing, ConfigError where that is not there."""
         value = config.get("finetune", {}).get("from")  # runs that are older than the key have no such node
         if value is None:

@@ -1,7 +1,7 @@
-"""Jobs: what a command line comes to, without the files it was composed from, and the running of one in any process.
+"""Jobs of a command line, and the running of one in any process.
 
-A launcher needs `config`, `overrides` and `choices` of a `Job`, which are plain and can be pickled or written as JSON,
-and calls `run_resolved` with them wherever the job is to run. Nothing there reads conf/ again.
+A launcher takes `config`, `overrides` and `choices` of a `Job`, which are plain and can be pickled or written as JSON,
+and calls `run_config` with them where the job runs. Nothing there reads conf/ again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from paa.log import print_line
 
 @dataclass(frozen=True)
 class Job:
-    """A job of the command line.
+    """A checked job of a command line.
 
-    overrides   its own, as Hydra's sweeper splits them, without Hydra's (hydra/launcher=...).
+    overrides   as Hydra's sweeper splits them, without those of Hydra's own configuration.
     config      the resolved configuration, plain types.
     choices     {group: choice}, without Hydra's groups.
-    experiment  the same, checked and with its identity; it holds functions and does not leave this process.
+    experiment  the same, built and identified; it holds functions and does not leave this process.
     """
 
     overrides: list[str]
@@ -37,7 +37,7 @@ class Job:
 
     @property
     def train_id(self) -> str:
-        """Identity of the training; jobs that differ at test time alone share it."""
+        """ID of the training; jobs that differ only at test time share it."""
         return self.experiment.identity.train_id
 
     @property
@@ -46,67 +46,60 @@ class Job:
         return self.experiment.finished
 
 
-@dataclass(frozen=True)
-class Jobs:
-    """All jobs of a command line. `multirun` is a sweep; a passive command (--help, --cfg) has none.
-
-    plan  what plan=true prints in place of running them; None where they are to run.
-    """
-
-    all: list[Job]
-    multirun: bool
-    plan: str | None = None
-
-
 class JobFailed(Exception):  # noqa: N818
-    """A job has failed. The message is the reason, in a line; more of it was told on stderr and in the run's log."""
+    """A job has failed. The message is the reason, in one line; the rest is on stderr and in the run's log."""
 
 
-def run_resolved(
+def run_experiment(experiment: Experiment, resume: str | None = None) -> float | None:
+    """Run a job in this process and return its objective: train and evaluate what is missing.
+
+    resume  the command that resumes it, printed when it is interrupted; None: one for this job only.
+    JobFailed if it failed; Interrupted, whose `code` is the exit code, if it was asked to stop and has saved. What a
+    user has to know is printed before either is raised.
+    """
+    try:
+        experiment.run()
+    except Interrupted as stop:
+        if process_group().is_main:
+            command = resume or shlex.join(["python", "-m", "paa.train", *experiment.overrides])
+            print_line(f"{stop}. Resume with:\n  {command}")
+        raise
+    except Exception as error:
+        raise JobFailed(report_failure(experiment.identity.train_id, error)) from error
+    return experiment.objective
+
+
+def run_config(
     config: Mapping[str, Any],
     overrides: Sequence[str],
     choices: Mapping[str, str],
     resume: str | None = None,
     expected: str | None = None,
-) -> None:
-    """Runs one job in this process from its resolved configuration: trains and evaluates what is missing of it.
+) -> float | None:
+    """Check a job from its resolved configuration and run it, in a process that a launcher started.
 
     config, overrides, choices  those of a `Job`.
-    resume  the command that goes on with it, printed where it is stopped; None: one for this job alone.
-    expected  the identity that its training had when it was submitted, where it was; another is a failure: the code or
-              the data are no longer those that were asked for.
-    JobFailed where it failed; Interrupted, whose `code` is the exit code, where it was asked to stop and has saved.
-    Either is raised after all has been told.
+    expected  the run ID that the job was submitted with; another one now is a failure, since code or data changed.
+    Returns and raises as `run_experiment`.
     """
-    experiment = None
     try:
         with process_group().main_process_first():
-            found = Experiment.of(config, overrides, choices, here=True)
-        if expected is not None and found.identity.train_id != expected:
+            experiment = Experiment.of(config, overrides, choices, here=True)
+        found = experiment.identity.train_id
+        if expected is not None and found != expected:
             raise ConfigError(
-                f"code or data changed since it was submitted as {expected}: it would train "
-                f"{found.identity.train_id} now; submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm "
-                "keeps the code as it is at submission)"
+                f"code or data changed since it was submitted as {expected}: it would train {found} now; submit again "
+                "(hydra.launcher.snapshot=true of hydra/launcher=slurm keeps the code as it is at submission)"
             )
-        experiment = found
-        experiment.run(print_line)
-    except Interrupted as stop:
-        if process_group().is_main:
-            print_line(f"{stop}. Go on with:\n  {resume or shlex.join(['python', '-m', 'paa.train', *overrides])}")
-        raise
     except Exception as error:
-        raise JobFailed(report_failure(experiment, error)) from error
+        raise JobFailed(report_failure("paa.train", error)) from error
+    return run_experiment(experiment, resume)
 
 
-def report_failure(experiment: Experiment | None, error: Exception) -> str:
-    """Tells why a job failed: in a line what a person can put right, else with the traceback.
-
-    The run's log has both from `Experiment.run`, which wrote them while the run was this process's own.
-    """
-    name = experiment.identity.train_id if experiment else "paa.train"
+def report_failure(name: str, error: Exception) -> str:
+    """Print why a job failed, with the traceback unless a user can fix it; return the reason in one line."""
     why = reason(error)
-    trace = "".join(traceback.format_exception(error))
-    text = f"{name}  failed: {why}"
-    if process_group().is_main or not isinstance(error, PeerFailed):  # one that others took down adds nothing
-        print_line(text if isinstance(error, USER_ERRORS) else f"{trace}{text}", sys.stderr)
+    if process_group().is_main or not isinstance(error, PeerFailed):  # a process that another one stopped adds nothing
+        trace = "" if isinstance(error, USER_ERRORS) else "".join(traceback.format_exception(error))
+        print_line(f"{trace}{name}  failed: {why}", sys.stderr)
     return why

@@ -1,25 +1,26 @@
-"""What the jobs of one command line have in common, built or looked up once for all of them."""
+"""Compute once what several jobs of a command line have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-Thing = TypeVar("Thing")
+T = TypeVar("T")
 
 
-class Shared:
-    """Remembers what is made of equal things. For the checking of one command line and no longer: files that were
-    looked at may have changed since, and a job that starts looks again.
+class Memo:
+    """Remembers results by name and plain value.
+
+    It lives as long as the check of one command line: files may change later, and a job that starts looks again.
     """
 
     def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
 
-    def once(self, name: str, of: Any, make: Callable[[], Thing]) -> Thing:
-        """What `make` gives, called once for each `name` and plain value `of`; what it raises is not remembered."""
-        key = f"{name} {of!r}"
-        if key not in self._made:
-            self._made[key] = make()
-        thing: Thing = self._made[key]
-        return thing
+    def __call__(self, name: str, value: Any, compute: Callable[[], T]) -> T:
+        """Return what `compute` gives, called once for each `name` and plain `value`; errors are not remembered."""
+        key = f"{name} {value!r}"
+        if key not in self._results:
+            self._results[key] = compute()
+        result: T = self._results[key]
+        return result

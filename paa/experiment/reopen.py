@@ -1,51 +1,38 @@
-"""A finished run, opened again to evaluate or predict: its own configuration, and what the command line names."""
+"""Open a finished run again, to evaluate it or to predict with it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
-
-from paa.config.compose import Composer, resolved
+from paa.config.compose import Composer
 from paa.config.errors import ConfigError
-from paa.config.suggestions import explain_choice, explain_override, listed
-from paa.config.test_time_keys import OPEN
-from paa.experiment.experiment import Experiment, Identity
-from paa.experiment.parts import assemble, device_of
+from paa.config.merge import merge
+from paa.experiment.device import device_of
+from paa.experiment.experiment import Experiment
+from paa.experiment.identify import Identity
+from paa.experiment.parts import assemble
 from paa.store.code_digest import refuse_untrusted
 from paa.store.paths import RunPaths, find
 from paa.store.record import TrainingRecord
 
 
-def settings(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[str, Any], list[Override]]:
-    """Splits off the command's own keys (`run`, `runs_dir`, ...) from overrides of the run's configuration."""
-    own = {o.key_or_group: o.value() for o in overrides if o.key_or_group in names}
-    return own, [o for o in overrides if o.key_or_group not in names]
-
-
 def reopen(
-    runs_dir: Path, prefix: str, overrides: Sequence[Override], composer: Composer, measured: bool = True
+    runs_dir: Path, prefix: str, overrides: Sequence[Any], composer: Composer, measured: bool = True
 ) -> tuple[Experiment, TrainingRecord]:
-    """The run whose id begins with `prefix`, with `overrides` merged into its own configuration; never into today's.
+    """Return the run whose ID begins with `prefix`, with parsed `overrides` merged into its own configuration.
 
-    measured  whether its splits are to be evaluated; else their data need not be there.
-    RunNotFound, BadRecord, and ConfigError where it is not finished, a key may not change, or code of one's own has.
+    measured  whether its splits will be evaluated; otherwise their data need not be there.
+    RunNotFound, BadRecord; ConfigError if it is not finished, a key may not change, or user code has changed.
     """
     paths = find(runs_dir, prefix)
     if not paths.finished:
-        raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows where it stands")
+        raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows its state")
     record = TrainingRecord.read(paths.record)
     refuse_untrusted(record.config, record.code, record.train_id)
-    cfg = OmegaConf.create(record.config)
-    assert isinstance(cfg, DictConfig)
-    _move(cfg, runs_dir)
-    for override in sorted(overrides, key=lambda o: not composer.is_group(o.key_or_group)):  # choices, then their keys
-        _merge(cfg, override, composer)
-    config = resolved(cfg)
+    config = merge(_moved(record.config, runs_dir), overrides, composer)
     parts = assemble(config)
     device_of(config)
     digests = dict(record.digests)
@@ -57,34 +44,14 @@ def reopen(
 
 
 def not_trained(record: TrainingRecord) -> str:
-    """What to say of a run whose weights were converted."""
-    return f"{record.train_id}  was converted from {record.source}; not trained here"
+    """Return what to print for a run whose weights were imported."""
+    return f"{record.train_id}  was imported from {record.source}; not trained here"
 
 
-def _move(cfg: DictConfig, runs_dir: Path) -> None:
-    """Data that lay below the folder of runs lie there still, wherever it is now and whoever asks from where."""
-    was, root = Path(cfg.runs_dir), OmegaConf.select(cfg, "data.root")
+def _moved(config: Mapping[str, Any], runs_dir: Path) -> dict[str, Any]:
+    """Return a recorded configuration with `runs_dir` as it is now; data below the old one moved with it."""
+    was, root = Path(config["runs_dir"]), config["data"].get("root")
+    data = dict(config["data"])
     if isinstance(root, str) and Path(root).is_relative_to(was):
-        cfg.data.root = str(runs_dir / Path(root).relative_to(was))
-    cfg.runs_dir = str(runs_dir)
-
-
-def _merge(cfg: DictConfig, override: Override, composer: Composer) -> None:
-    key = override.key_or_group
-    if override.is_add() or override.is_delete() or override.is_force_add():
-        raise ConfigError(f"{override.input_line}: a finished run takes key=value alone")
-    if not any(key == name or key.startswith(f"{name}.") for name in OPEN):
-        raise ConfigError(f"{key}: cannot change once a run is trained; what can: {listed(OPEN)}")
-    if composer.is_group(key):
-        problem = explain_choice(key, override.value(), composer.options(key))
-        if problem:
-            raise ConfigError(problem)
-        OmegaConf.update(cfg, key, composer.group(key, str(override.value())), merge=False)
-        return
-    if key == "data.split":  # evaluate.splits follows it in conf/; here it is resolved, or older than the key
-        cfg.data.setdefault("split", None)
-        OmegaConf.update(cfg, "evaluate.splits", [override.value()], merge=False)
-    problem = explain_override(override, cfg, [])
-    if problem:
-        raise ConfigError(problem)
-    OmegaConf.update(cfg, key, override.value(), merge=False)
+        data["root"] = str(runs_dir / Path(root).relative_to(was))
+    return {**config, "runs_dir": str(runs_dir), "data": data}

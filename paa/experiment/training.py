@@ -1,4 +1,4 @@
-"""The training of one experiment: data, network, optimizer and the loop, begun or taken up where it was cut off."""
+"""Train one experiment: data, network, optimizer and the loop, from the start or from the latest checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,16 +22,17 @@ from paa.datasets.targets import TrainingBoxes, training_boxes, training_images
 from paa.detector import Detector
 from paa.engine import checkpoint
 from paa.engine.core import TrainingCore
-from paa.engine.distributed import ProcessGroup, shard
+from paa.engine.distributed import shard
 from paa.engine.loop import Loop, processes_of
 from paa.engine.metrics import Metrics, read
+from paa.engine.pictures import Pictures, Subjects, drawn_pictures
 from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
-from paa.engine.signals import StopRequest
+from paa.experiment.device import device_of
 from paa.experiment.evaluation import Evaluator
-from paa.experiment.init_weights import Start
-from paa.experiment.parts import Parts, check_as_before, device_of, votings
-from paa.experiment.watching import catch_up, pictures
+from paa.experiment.init_weights import InitWeights
+from paa.experiment.parts import Components, check_group_size, votings
+from paa.experiment.run_context import RunContext
 from paa.store.paths import RunPaths
 from paa.store.provenance import origin, resumed
 from paa.tracking import Tracker
@@ -41,7 +42,7 @@ from paa.tracking import Tracker
 class Trained:
     """A finished training.
 
-    wall_s      seconds of work, `started` the Unix time at which it began.
+    wall_s      seconds of work; `started` is the Unix time at which it began.
     final       the last logged numbers.
     categories  [id, name] of each class.
     origin      code, libraries and machine at the start of training, and of resumes with other code.
@@ -56,96 +57,81 @@ class Trained:
     origin: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Data:
+    """The training split, its boxes, and the positions of the images to train on."""
+
+    index: CocoIndex
+    truths: TrainingBoxes
+    chosen: np.ndarray
+
+
 class Training:
-    """Trains into the folder of `paths`; `ensure_lock_held` raises when this process may no longer write there.
+    """Trains into the folder of a run. All processes of its group train; only the main one writes."""
 
-    Of several processes (`group`) all train, and the main one alone writes.
-    """
-
-    def __init__(
-        self,
-        parts: Parts,
-        paths: RunPaths,
-        ensure_lock_held: Callable[[], None],
-        stop: StopRequest,
-        say: Callable[..., None],
-        log: TextIO,
-        group: ProcessGroup,
-        tracker: Tracker,
-    ) -> None:
-        self.parts, self.paths, self.ensure_lock_held = parts, paths, ensure_lock_held
-        self.stop, self.say, self.log = stop, say, log
-        self.group, self.tracker = group, tracker
+    def __init__(self, parts: Components, run: RunContext) -> None:
+        self.parts, self.context = parts, run
         keep = parts.config["checkpoint"]["keep"]
-        self.checkpoints = checkpoint.Checkpoints(paths.checkpoints, keep, ensure_lock_held)
+        self.checkpoints = checkpoint.Checkpoints(run.paths.checkpoints, keep, run.ensure_lock_held)
 
     def run(self) -> Trained:
-        """Trains to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to go on from."""
-        parts, config = self.parts, self.parts.config
-        device, (index, truths, chosen) = device_of(config), self._training_data()
-        categories = index.categories
-        self._say_left_out("train", index)
-        for split in config["evaluate"]["splits"]:
-            parts.source.index(split).require_classes(categories)
-            self._say_left_out(split, parts.source.index(split))
-        if config["evaluate"]["every"]:
-            self._measured_split()
-        self.group.raise_if_stopped(self.stop, 0)
-        latest = self.group.run_on_main(lambda: self.checkpoints.latest)
+        """Train to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to resume from."""
+        parts, config, run, group = self.parts, self.parts.config, self.context, self.context.group
+        steps, device, data = parts.schedule.steps, device_of(config), self._data()
+        categories = data.index.categories
+        self._check_splits(categories)
+        group.raise_if_stopped(run.stop, 0)
+        latest = group.run_on_main(lambda: self.checkpoints.latest)
         state = checkpoint.load(latest) if latest else None
+        start = 0
         if state:
-            check_as_before(parts, self.paths.train_id, processes_of(state), self.group.size)
+            check_group_size(parts, run.paths.train_id, processes_of(state), group.size)
+            start = state["step"]
+            run.say(f"resumes at step {start} of {steps}")
         detector = self._detector(categories, resumes=state is not None).to(device)
-        self.group.broadcast(list(detector.state_dict().values()))  # machines may round the initial weights differently
-        optimizer = parts.optim.build(detector)
-        precision = Precision(config.get("precision", "fp32"), device)
+        group.broadcast(list(detector.state_dict().values()))  # machines may round the initial weights differently
+        precision = Precision(config["precision"], device)
         precision.apply()
-        start = state["step"] if state else 0
         made_by, note = resumed(state["extra"]["origin"], origin()) if state else (origin(), "")
-        clock = _Clock(state, made_by)
-        if state:
-            self.say(f"{self.paths.train_id}  goes on at step {start} of {parts.schedule.steps}")
         if note:
-            self.say(f"{self.paths.train_id}  {note}")
+            run.say(note)
+        clock = _Clock(state, made_by)
         with ExitStack() as stack:
             metrics = progress = None
-            if self.group.is_main:
+            if group.is_main:
                 mark = state["metrics"] if state else 0
-                metrics = Metrics(self.paths.metrics, mark, self.ensure_lock_held, self.tracker.line)
+                metrics = Metrics(run.paths.metrics, mark, run.ensure_lock_held, run.tracker.line)
                 stack.callback(metrics.close)
-                catch_up(self.tracker, self.paths, start)
-                progress = TrainProgress(
-                    self.paths.train_id, parts.schedule.steps, start, log=self.log, state=self.paths.progress
-                )
+                _replay(run.tracker, run.paths, start)
+                progress = TrainProgress(run.paths.train_id, steps, start, state=run.paths.progress)
                 stack.enter_context(progress)
-            profiler = _Profiler(config["debug"]["profile"] if self.group.is_main else None, self.paths)
-            core = parts.core(detector, precision, self.group)
+            profiler = stack.enter_context(_Profiler(config["debug"]["profile"] if group.is_main else None, run.paths))
+            core = parts.core(detector, precision, group)
             loop = Loop(
                 core=core,
-                optimizer=optimizer,
+                optimizer=parts.optim.build(detector),
                 schedule=parts.schedule,
                 settings=parts.loop,
                 checkpoints=self.checkpoints,
                 metrics=metrics,
                 progress=progress,
-                stop=self.stop,
+                stop=run.stop,
                 device=device,
                 evaluate=self._evaluate(detector, device, categories),
-                step_context=stack.enter_context(profiler).step,
+                step_context=profiler.step,
                 extra=clock.state,
-                observe=self._pictures(core, (index, truths, chosen), detector, device),
+                observe=self._pictures(core, data, detector, device),
                 precision=precision,
-                group=self.group,
+                group=group,
                 batch_size=config["train"]["batch_size"],
             )
             if state:
                 loop.restore(state)
-            loop.run(self._batches(index, truths, chosen, detector.backbone, start))
-        final = [line for line in read(self.paths.metrics) if "loss" in line][-1:]
+            loop.run(self._batches(data, detector.backbone, start))
+        final = [line for line in read(run.paths.metrics) if "loss" in line][-1:]
         return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {}, categories, made_by)
 
-    def _training_data(self) -> tuple[CocoIndex, TrainingBoxes, np.ndarray]:
-        """The training split, its boxes, and the positions of the images to train on."""
+    def _data(self) -> _Data:
         images, limit = self.parts.config["images"], self.parts.config["debug"]["images"]
         index = self.parts.source.index("train")
         if limit is not None:
@@ -159,73 +145,122 @@ class Training:
             min_side=images["min_side"],
         )
         if not len(chosen):
-            raise ConfigError(f"{index.path}: no image to train on (images.empty={images['empty']} leaves none)")
+            raise ConfigError(f"{index.path}: no image to train on; images.empty={images['empty']} leaves none")
         left_out = f", {len(index) - len(chosen)} left out" if len(chosen) < len(index) else ""
         crowds = f", {truths.crowds} crowds" if truths.crowds else ""
         dropped = f", {truths.dropped} boxes without area" if truths.dropped else ""
         text = f"trains on {len(chosen)} images{left_out}, {len(truths.boxes)} boxes{crowds}{dropped}"
-        self.say(f"{self.paths.train_id}  {text}, {index.classes} classes")
-        return index, truths, chosen
+        self.context.say(f"{text}, {index.classes} classes")
+        self._report_dropped("train", index)
+        return _Data(index, truths, chosen)
 
-    def _say_left_out(self, split: str, index: CocoIndex) -> None:
+    def _check_splits(self, categories: list[list[Any]]) -> None:
+        """DataError if a split to evaluate has other classes; ConfigError if none can be evaluated while training."""
+        for split in self.parts.config["evaluate"]["splits"]:
+            index = self.parts.source.index(split)
+            index.require_classes(categories)
+            self._report_dropped(split, index)
+        if self.parts.config["evaluate"]["every"]:
+            self._measured_split()
+
+    def _report_dropped(self, split: str, index: CocoIndex) -> None:
         if index.invalid:
-            self.say(f"{self.paths.train_id}  left out of {split} (data.on_invalid=drop): {summarize(index.invalid)}")
+            self.context.say(f"left out of {split} (data.on_invalid=drop): {summarize(index.invalid)}")
 
-    def _batches(self, index: CocoIndex, truths: TrainingBoxes, chosen: np.ndarray, backbone: Any, start: int) -> Any:
-        config = self.parts.config
+    def _batches(self, data: _Data, backbone: Any, start: int) -> Any:
+        config, group = self.parts.config, self.context.group
         return train_batches(
-            index,
+            data.index,
             self.parts.train_transform(backbone),
-            self.parts.sampler(index, chosen),
+            self.parts.sampler(data.index, data.chosen),
             start_step=start,
             steps=self.parts.schedule.steps,
             workers=config["workers"],
-            truths=truths,
+            truths=data.truths,
             pin_memory=device_of(config).type == "cuda",
-            share=partial(shard, self.group.rank, self.group.size) if self.group.size > 1 else None,
+            share=partial(shard, group.rank, group.size) if group.size > 1 else None,
         )
 
-    def _pictures(
-        self, core: TrainingCore, data: tuple[CocoIndex, TrainingBoxes, np.ndarray], detector: nn.Module, device: Any
-    ) -> Callable[[int], None]:
-        made, stopping = self.tracker.pictures, lambda: self.stop.signum is not None
-        return pictures(self.parts, core, data, detector, device, self.paths.images, made, self.say, stopping)
-
     def _detector(self, categories: list[list[Any]], resumes: bool) -> Detector:
-        """The network as it starts; one that resumes gets its weights from the checkpoint, and loads no others."""
-        start = None if resumes else Start.of(self.parts.config)
-        detector = self.parts.detector(len(categories), load_weights=not resumes and start is None)
-        if start is not None:
-            self.say(f"{self.paths.train_id}  {start.into(detector, self.parts.config, categories)}")
+        """Build the network as it starts. One that resumes gets its weights from the checkpoint only."""
+        init = None if resumes else InitWeights.of(self.parts.config)
+        detector = self.parts.detector(len(categories), load_weights=not resumes and init is None)
+        if init is not None:
+            self.context.say(init.into(detector, self.parts.config, categories))
         return detector
 
     def _measured_split(self) -> str:
-        """The first split of evaluate.splits that has annotations; ConfigError where none has."""
+        """Return the first split of evaluate.splits that has annotations; ConfigError if none has."""
         node = self.parts.config["evaluate"]
         for split in node["splits"]:
             if self.parts.source.labeled(split):
                 return str(split)
-        none = f"evaluate.splits=[{','.join(node['splits'])}]: has no split with annotations"
-        raise ConfigError(f"evaluate.every={node['every']}: {none}; say evaluate.every=0, or add one")
+        none = f"no split of evaluate.splits=[{','.join(node['splits'])}] has annotations"
+        raise ConfigError(f"evaluate.every={node['every']}: {none}; set evaluate.every=0, or add one")
 
     def _evaluate(
         self, detector: nn.Module, device: torch.device, categories: list[list[Any]]
     ) -> Callable[[int], dict[str, Any]]:
+        parts = replace(self.parts, scales=None)  # at several scales it would take as long as much training
+        evaluator = Evaluator(parts, detector, device, categories)
+
         def evaluate(step: int) -> dict[str, Any]:
-            pause = partial(self.stop.check, step)
-            parts = replace(self.parts, scales=None)  # at many scales would take as long as much training
-            evaluator = Evaluator(parts, detector, device, self.say, categories, pause, self.group)
-            split, voting = self._measured_split(), votings(self.parts.config)[-1]
-            measured = evaluator.split(split, [voting])
-            numbers = self.group.run_on_main(lambda: measured[voting].numbers)
-            self.say(f"{self.paths.train_id}  step {step}  {split}: AP {numbers['AP'] or 0:.1f}")
+            split, voting = self._measured_split(), votings(parts.config)[-1]
+            measured = evaluator.within(self.context, step).split(split, [voting])
+            numbers = self.context.group.run_on_main(lambda: measured[voting].numbers)
+            self.context.say(f"step {step}  {split}: AP {numbers['AP'] or 0:.1f}")
             return {"split": split, "voting": voting, **numbers}
 
         return evaluate
 
+    def _pictures(
+        self, core: TrainingCore, data: _Data, detector: nn.Module, device: torch.device
+    ) -> Callable[[int], None]:
+        """Return what draws the assignment at the steps of `tracking.images`; it changes nothing in the training."""
+        settings, config, run = self.parts.tracking.images, self.parts.config, self.context
+        steps = settings.within(self.parts.schedule.steps)
+        if not steps or not run.group.is_main:
+            return lambda step: None
+        subjects = Subjects.choose(
+            data.index,
+            data.truths,
+            data.chosen,
+            self.parts.train_transform(detector.backbone),  # type: ignore[arg-type]
+            seed=config["seed"],
+            count=settings.count,
+            rule=config["images"]["boxes"],
+            legacy=config["images"]["legacy"],
+        )
+        core = replace(core, network=None)  # the compiled network would be compiled again for a batch of one
+        draw = Pictures(
+            core,
+            detector,
+            device,
+            subjects,
+            steps,
+            self.parts.schedule.steps,
+            run.paths.images,
+            run.tracker.pictures,
+            run.say,
+        )
+        # After a stop request, the resumed training draws them.
+        return lambda step: None if run.stop.signum is not None else draw(step)
+
+
+def _replay(tracker: Tracker, paths: RunPaths, start: int) -> None:
+    """Pass on to the tracker what earlier processes of this training left; it knows what it has already."""
+    lines: dict[int, list[dict[str, Any]]] = {}
+    for line in read(paths.metrics):
+        lines.setdefault(line["step"], []).append(line)
+    pictures = {step: made for step, made in drawn_pictures(paths.images).items() if step < start}
+    for step in sorted({*lines, *pictures}):
+        for line in lines.get(step, []):
+            tracker.line(line)
+        tracker.pictures(step, pictures.get(step, []))
+
 
 class _Clock:
-    """Seconds of work over all parts of a training that was cut off and resumed."""
+    """Seconds of work, over all parts of an interrupted training."""
 
     def __init__(self, state: dict[str, Any] | None, origin: dict[str, Any]) -> None:
         self.origin = origin

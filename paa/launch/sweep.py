@@ -14,9 +14,9 @@ from paa.checks import OutOfRange
 from paa.config.errors import ConfigError
 from paa.config.suggestions import listed, nearest
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
+from paa.experiment.device import check_processes
 from paa.experiment.evaluation import wanted
 from paa.experiment.job import Job
-from paa.experiment.parts import check_processes
 from paa.launch.ledger import Entry, Sweep, content, new_folder, sweeps
 from paa.launch.settings import LocalSettings, SlurmSettings
 from paa.launch.status import QUEUED, Identity, Row, latest, look, summary
@@ -25,8 +25,8 @@ Say = Callable[[str], None]
 Settings = SlurmSettings | LocalSettings
 
 _KINDS: dict[str, type[SlurmSettings] | type[LocalSettings]] = {
-    "SlurmLauncher": SlurmSettings,
-    "LocalLauncher": LocalSettings,
+    "hydra_plugins.paa_launcher.launcher.SlurmLauncher": SlurmSettings,
+    "hydra_plugins.paa_launcher.launcher.LocalLauncher": LocalSettings,
 }
 
 SETTLE_S = 20.0
@@ -38,7 +38,7 @@ MOST_S = 60.0
 
 def settings_of(node: Mapping[str, Any]) -> Settings | None:
     """Return the checked settings of a hydra.launcher node of ours; None of a third-party one. ConfigError."""
-    kind = _KINDS.get(str(node.get("_target_", "")).rpartition(".")[2])
+    kind = _KINDS.get(str(node.get("_target_", "")))  # submitit's Hydra plugin has classes of the same names
     if kind is None:
         return None
     values = {key: value for key, value in node.items() if key != "_target_"}

@@ -92,10 +92,10 @@ def run_all(
 
 
 def _attempt(content: dict[str, Any], command: str) -> Exception | None:
-    from paa.experiment.job import JobFailed, run_resolved
+    from paa.experiment.job import JobFailed, run_config
 
     try:
-        run_resolved(content["config"], content["overrides"], content["choices"], command, content["train_id"])
+        run_config(content["config"], content["overrides"], content["choices"], command, content["train_id"])
     except (JobFailed, OSError) as error:  # the latter where even its report does not fit on the disk
         return error
     return None

@@ -11,7 +11,7 @@ from paa import checks
 from paa.datasets.formats.sources import Shapes
 from paa.experiment.evaluation import missing, wanted
 from paa.experiment.job import Job
-from paa.experiment.memo import Shared
+from paa.experiment.memo import Memo
 from paa.planning.estimate import Estimate, Estimator
 from paa.planning.units import hours, size, span
 from paa.store.status import KINDS, RunStatus, run_status
@@ -36,15 +36,15 @@ class Planned:
     repeated: bool = False
 
 
-def plan(jobs: Sequence[Job], shared: Shared | None = None) -> str:
+def plan(jobs: Sequence[Job], shared: Memo | None = None) -> str:
     """Return a line for each job (ID, state, hours, disk) and the totals. Trains and writes nothing."""
-    every = planned(jobs, shared or Shared())
+    every = planned(jobs, shared or Memo())
     overrides = [[one for one in job.overrides if not one.startswith("plan=")] for job in jobs]
     rows = [[*_line(one), what] for one, what in zip(every, differing(overrides), strict=True)]
     return "\n".join([aligned(HEADER, rows, right=[False] * len(HEADER)), *_totals(every), ""])
 
 
-def planned(jobs: Sequence[Job], shared: Shared) -> list[Planned]:
+def planned(jobs: Sequence[Job], shared: Memo) -> list[Planned]:
     """Return what is left of each job; work that several jobs share counts with the first of them."""
     estimators: dict[str, Estimator] = {}
     trained: set[str] = set()

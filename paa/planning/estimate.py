@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from paa.experiment.evaluation import Wanted
-from paa.experiment.memo import Shared
-from paa.experiment.parts import Parts
+from paa.experiment.memo import Memo
+from paa.experiment.parts import Components
 from paa.store import keys
 from paa.store.frame import scan
 from paa.store.provenance import hardware
@@ -62,10 +62,10 @@ class MeasuredCosts:
 class Estimator:
     """Estimates for jobs with the same runs_dir, whose records are read once."""
 
-    def __init__(self, runs_dir: Path, shared: Shared) -> None:
+    def __init__(self, runs_dir: Path, shared: Memo) -> None:
         self._runs_dir, self._shared = runs_dir, shared
 
-    def of(self, parts: Parts, steps: int, evaluations: Sequence[Wanted]) -> Estimate:
+    def of(self, parts: Components, steps: int, evaluations: Sequence[Wanted]) -> Estimate:
         """Estimate so many training steps and these evaluations of the job that `parts` describe."""
         measured = self._measured.get(_cost_key(parts.config, _device(parts.config)), MeasuredCosts())
         images = sum(self._images(parts, one.split) for one in evaluations)
@@ -75,20 +75,20 @@ class Estimator:
             seconds = steps * statistics.median(step_s or [0.0]) + images * statistics.median(image_s or [0.0])
         return Estimate(seconds, *self._disk(parts, measured, steps, images), len(step_s))
 
-    def _disk(self, parts: Parts, measured: MeasuredCosts, steps: int, images: int) -> tuple[float, float]:
+    def _disk(self, parts: Components, measured: MeasuredCosts, steps: int, images: int) -> tuple[float, float]:
         evaluations = images * IMAGE_BYTES
         if not steps:
             return evaluations, 0.0
-        weights = WEIGHT_BYTES * self._shared.once("weights", parts.network, lambda: _count_weights(parts))
+        weights = WEIGHT_BYTES * self._shared("weights", parts.network, lambda: _count_weights(parts))
         logs = _LOG_BYTES * steps / parts.config["tracking"]["log_every"]
         kept = statistics.median(measured.kept) if measured.kept else weights + evaluations + logs
         moments = 2 if "betas" in parts.config["optim"] else 1
         # One more than `keep`: the next is written before the oldest is removed.
         return kept, (parts.config["checkpoint"]["keep"] + 1) * weights * (1 + moments)
 
-    def _images(self, parts: Parts, split: str) -> int:
+    def _images(self, parts: Components, split: str) -> int:
         limit = parts.config["debug"]["images"]
-        count = self._shared.once("count", [parts.config["data"], split], lambda: parts.source.count(split))
+        count = self._shared("count", [parts.config["data"], split], lambda: parts.source.count(split))
         return count if limit is None else min(limit, count)
 
     @cached_property
@@ -111,7 +111,7 @@ class Estimator:
         return found
 
 
-def _count_weights(parts: Parts) -> int:
+def _count_weights(parts: Components) -> int:
     with torch.device("meta"):
         return sum(p.numel() for p in parts.detector(80).parameters())
 

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paa.config.bulk import Bulk
 from paa.config.compose import Composer, composer
 from paa.config.errors import USER_ERRORS, ConfigError
 from paa.config.suggestions import explain_choice, listed
 from paa.experiment.evaluation import Wanted, wanted
-from paa.experiment.experiment import identify
-from paa.experiment.memo import Shared
+from paa.experiment.identify import identify
+from paa.experiment.memo import Memo
 from paa.experiment.parts import assemble
 from paa.planning.dry_run import without_plan
 from paa.store.paths import RunPaths
@@ -89,13 +88,13 @@ def rows_of(
         unknown = next((row for row in (_row_of(job, name) for job in every) if row not in known), None)
         if unknown is not None:
             raise ConfigError(explain_choice(name, unknown, known))
-        bulk, shared, found = Bulk(compose), Shared(), list[Row]()
+        memo, found = Memo(), list[Row]()
         errors: dict[str, Exception] = {}
         for job in sorted(every, key=lambda job: known.index(_row_of(job, name))):
             row = _row_of(job, name)
             try:
                 if row not in errors:
-                    found.append(_row(bulk, shared, name, row, job, digests))
+                    found.append(_row(compose, memo, name, row, job, digests))
             except USER_ERRORS as error:
                 errors[row] = error
     if errors and not found:
@@ -126,11 +125,11 @@ def _row_of(job: Sequence[str], table: str) -> str:
 
 
 def _row(
-    bulk: Bulk, shared: Shared, table: str, name: str, overrides: list[str], digests: Mapping[str, str] | None
+    compose: Composer, memo: Memo, table: str, name: str, overrides: list[str], digests: Mapping[str, str] | None
 ) -> Row:
-    found = bulk.resolved(overrides)
-    parts = assemble(without_plan(found.config)[0], shared)
-    identity = identify(parts, shared, digests)
+    found = compose.job(overrides)
+    parts = assemble(without_plan(found.config)[0], memo)
+    identity = identify(parts, memo, digests)
     evaluations = wanted(parts.config, identity.digests)
     seed = int(parts.config["seed"])
     return Row(table, name, seed, overrides, parts.config, found.choices, identity.paths, evaluations)

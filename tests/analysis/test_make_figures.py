@@ -38,8 +38,8 @@ def runs_dir(tmp_path_factory, smoke_data) -> Path:
     folder = tmp_path_factory.mktemp("figures") / "runs"
     folder.mkdir()
     (folder / ".data").symlink_to(smoke_data)
-    experiment(folder, *KEYS, *RECORDED).run(lambda _: None)
-    experiment(folder, *KEYS, "assign=atss").run(lambda _: None)
+    experiment(folder, *KEYS, *RECORDED).run()
+    experiment(folder, *KEYS, "assign=atss").run()
     return folder
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from running import call, loaded, rows
 
 from paa.conversion.classes import coco
-from paa.experiment.init_weights import Start
+from paa.experiment.init_weights import InitWeights
 from paa.experiment.parts import assemble
 from paa.runs import collect
 from paa.store.identity import converted_id, train_id
@@ -177,7 +177,7 @@ def test_a_training_can_start_from_it(here):
     run = the_run(here)
     config = {**TrainingRecord.read(run.record).config, "finetune": {"from": run.train_id}, "runs_dir": "runs"}
     parts = assemble(config)
-    start = Start.of(parts.config)
+    start = InitWeights.of(parts.config)
     assert start is not None
     detector = parts.detector(80, load_weights=False)
     assert start.into(detector, parts.config, coco()) == f"starts from the weights of {run.train_id}"

@@ -20,7 +20,7 @@ from paa.experiment.experiment import Experiment
 def finished(tmp_path_factory, smoke_data):
     """A folder with a finished run, and what a user may take for images; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("finished")
-    experiment(folder / "runs", "schedule.steps=2", f"data.root={smoke_data}").run(lambda text: None)
+    experiment(folder / "runs", "schedule.steps=2", f"data.root={smoke_data}").run()
     (folder / "empty").mkdir()
     (folder / "broken").mkdir()
     (folder / "broken/x.png").write_text("no pixels")

@@ -1,33 +1,23 @@
-"""Sweeps: what reaches the launcher, what is told, and how long a thousand jobs take to get there."""
+"""Sweeps: what reaches the launcher, and what becomes of it."""
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from running import SHORT, as_finished, rows, train
+from running import SHORT, as_finished, checked, rows, train
 
-from paa.commands.sweeping import run_all
-from paa.commands.train import checked, failure
 from paa.experiment.evaluation import wanted
 from paa.experiment.job import JobFailed
 
 PAA, C, FNP = (f"assign.boundary={name}" for name in ("paa", "c", "fnp"))
 
 
-@pytest.fixture(autouse=True)
-def own_notes(monkeypatch):
-    """What is noted of jobs is this test's alone."""
-    for name, empty in (("_FAILED", {}), ("_COMMAND", []), ("_JOBS", []), ("_CHECKED", {})):
-        monkeypatch.setattr(f"paa.commands.train.{name}", empty)
-
-
 @pytest.fixture
 def jobs(here):
-    return checked("paa.train", ["-m", *SHORT, "assign.boundary=paa,c,fnp,fsr"]).all
+    return checked("-m", *SHORT, "assign.boundary=paa,c,fnp,fsr")
 
 
 def finish(job):
@@ -45,45 +35,48 @@ def launcher(batches, outcome=lambda job: None):
     return launch
 
 
-def test_finished_jobs_stay_and_of_equal_ones_the_first_goes(jobs, capsys):
-    finish(jobs[3])
+def test_finished_jobs_stay_and_of_equal_ones_only_the_first_is_launched(jobs, capsys):
+    finish(jobs.all[3])
     batches = []
 
     def outcome(overrides):
-        finish(jobs[0])
-        finish(jobs[2])
+        finish(jobs.all[0])
+        finish(jobs.all[2])
 
-    run_all(jobs, launcher(batches, outcome))
+    jobs.launch(launcher(batches, outcome))
     assert batches == [(0, [PAA, FNP])]
-    said = capsys.readouterr().out.splitlines()
-    assert said == [f"{jobs[i].train_id}  is finished: nothing to do" for i in (3, 1)]
-    assert jobs[0].train_id == jobs[1].train_id
+    reused = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "already finished" in line]
+    assert reused == [jobs.all[i].train_id for i in (3, 1)]
+    assert jobs.all[0].train_id == jobs.all[1].train_id
     batches.clear()
-    run_all(jobs, launcher(batches))
+    jobs.launch(launcher(batches))
     assert batches == []
 
 
-def test_jobs_go_in_batches(jobs):
+def test_jobs_are_launched_in_batches(jobs):
     batches = []
-    run_all(jobs, launcher(batches), most=2)
+    jobs.launch(launcher(batches), 2)
     assert batches == [(0, [PAA, FNP]), (2, ["assign.boundary=fsr"])]
 
 
-def test_a_training_that_is_there_goes_once_more_for_an_evaluation_that_is_not(here):
-    both = checked("paa.train", ["-m", *SHORT, "postprocess.sigma_t=0.025,0.1"]).all
-    assert both[0].train_id == both[1].train_id
+def test_a_training_is_launched_again_for_another_evaluation(here):
+    both = checked("-m", *SHORT, "postprocess.sigma_t=0.025,0.1")
+    assert both.all[0].train_id == both.all[1].train_id
     batches = []
-    run_all(both, lambda overrides, first: batches.append(overrides) or [None, None])
+    both.launch(lambda overrides, first: batches.append(overrides) or [None, None])
     assert [len(batch) for batch in batches] == [2]
 
 
-def test_what_a_launcher_gives_back_as_failed_is_noted_for_it_and_for_its_equal(jobs):
+def test_a_failure_that_a_launcher_returns_is_reported_for_its_job_and_its_equal(jobs, capsys):
     def outcome(overrides):
         error = JobFailed("out of paper") if PAA in overrides else MemoryError("no\nmore")
         return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
 
-    run_all(jobs, launcher([], outcome))
-    assert [failure(job.overrides) for job in jobs] == ["out of paper", "out of paper", *["MemoryError: no"] * 2]
+    jobs.launch(launcher([], outcome))
+    capsys.readouterr()
+    assert jobs.report() == 1
+    failed = [line.partition("failed: ")[2] for line in capsys.readouterr().out.splitlines() if "failed: " in line]
+    assert failed == ["out of paper", "out of paper", *["MemoryError: no"] * 2]
 
 
 def test_hydra_s_folder_and_launcher_get_what_is_missing(here, capsys, monkeypatch):
@@ -95,7 +88,7 @@ def test_hydra_s_folder_and_launcher_get_what_is_missing(here, capsys, monkeypat
         return []
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *args, **rest: SimpleNamespace(launch=launch))
-    finish(checked("paa.train", ["-m", *SHORT, "assign.boundary=fnp,fsr,a"]).all[0])
+    finish(checked("-m", *SHORT, "assign.boundary=fnp,fsr,a").all[0])
     ended = train(capsys, "-m", "assign.boundary=fnp,fsr,a", "hydra.sweeper.max_batch_size=1")
     assert ended.code == 0, ended.err
     assert given == [(0, "assign.boundary=fsr"), (1, "assign.boundary=a")]
@@ -105,18 +98,32 @@ def test_hydra_s_folder_and_launcher_get_what_is_missing(here, capsys, monkeypat
     assert "assign.boundary=fnp,fsr" in (folder / "multirun.yaml").read_text()
 
 
-def test_a_thousand_jobs_reach_the_launcher_in_thirty_seconds(here):
-    """Of the processor's time, and for a third of them."""
-    began, given = time.process_time(), []
-    jobs = checked("paa.train", ["-m", *SHORT, "table1=glob(*)", "seed=range(0,24)"]).all
-    run_all(jobs, lambda overrides, first: given.extend(overrides) or [])
-    assert (len(jobs), len(given)) == (14 * 24, 13 * 24)
-    assert time.process_time() - began < 10
+def test_each_job_is_composed_and_built_once(here, capsys, monkeypatch):
+    """From the command line to the first step, jobs that differ only in their seed sharing both."""
+    from paa.config.hydra_internal import ConfigLoader
+    from paa.engine.loop import Loop
+    from paa.experiment import parts
+
+    calls = {"compose": 0, "build": 0, "identify": 0}
+
+    def counting(name, function):
+        def call(*args, **rest):
+            calls[name] += 1
+            return function(*args, **rest)
+
+        return call
+
+    monkeypatch.setattr(ConfigLoader, "load_configuration", counting("compose", ConfigLoader.load_configuration))
+    monkeypatch.setattr(parts, "_components", counting("build", parts._components))
+    monkeypatch.setattr("paa.experiment.experiment.identify", counting("identify", parts_identify()))
+    monkeypatch.setattr(Loop, "run", lambda self, batches: None)
+    ended = train(capsys, "-m", "seed=0,1", "assign.topk=3,4", "evaluate.splits=[]")
+    assert ended.code == 0, ended.err
+    # the sweep itself and the two settings of topk
+    assert calls == {"compose": 3, "build": 2, "identify": 4}
 
 
-def test_another_program_with_this_sweeper_gets_hydra_s(monkeypatch):
-    from hydra_plugins.paa_sweeper.plugin import PaaSweeper
+def parts_identify():
+    from paa.experiment.identify import identify
 
-    monkeypatch.setattr(PaaSweeper.__mro__[1], "sweep", lambda self, arguments: ["plain", *arguments])
-    sweeper = PaaSweeper(max_batch_size=None)
-    assert sweeper.sweep(["seed=1,2"]) == ["plain", "seed=1,2"]
+    return identify

@@ -26,9 +26,9 @@ def test_one_run_in_an_empty_folder_and_again(tmp_path):
     assert [row[-9:-7] for row in rows(first.stdout)] == [["val", "off"], ["val", "on"]]
     run = only_run(tmp_path)
     assert sorted(p.name for p in run.folder.iterdir()) == [
-        "lock",
         "config.yaml",
         "evals",
+        "lock",
         "log",
         "metrics.jsonl",
         "record.json",
@@ -38,7 +38,7 @@ def test_one_run_in_an_empty_folder_and_again(tmp_path):
     before = {p: p.stat().st_mtime_ns for p in run.folder.rglob("*")}
     again = run_cli("paa.train", *TINY, "schedule.steps=25", cwd=tmp_path)
     assert again.returncode == 0
-    assert again.stdout.splitlines()[0] == f"{run.train_id}  is finished: nothing to do"
+    assert again.stdout.splitlines()[0] == f"{run.train_id}  already finished, reusing its results"
     assert rows(again.stdout) == rows(first.stdout)
     assert {p: p.stat().st_mtime_ns for p in run.folder.rglob("*")} == before
 
@@ -51,19 +51,19 @@ def test_a_sweep_prints_its_table_and_jobs_of_one_identity_train_once(here, caps
     assert [row[2:4] for row in table] == [["val", "off"], ["val", "on"]] * 4
     assert len(runs(here / "runs")) == 3
     assert table[4][0] == table[6][0]
-    assert f"{table[4][0]}  is finished: nothing to do" in ended.out
+    assert f"{table[4][0]}  already finished, reusing its results" in ended.out
 
 
 def test_a_row_of_a_table_is_the_same_training_as_its_keys(here, capsys):
     assert train(capsys, "table1=fnp_5").code == 0
     again = train(capsys, "assign.boundary=fnp", "assign.boundary.n=5")
-    assert "is finished: nothing to do" in again.out
+    assert "already finished, reusing its results" in again.out
 
 
 def test_what_cannot_change_a_number_trains_nothing_anew(here, capsys):
     assert train(capsys).code == 0
     again = train(capsys, "workers=1", "tracking.log_every=3", "checkpoint.every=2", "train.accumulate=2")
-    assert "is finished: nothing to do" in again.out
+    assert "already finished, reusing its results" in again.out
 
 
 def test_another_split_is_evaluated_without_training(here, capsys):
@@ -97,7 +97,7 @@ def poison(monkeypatch):
 def test_a_training_without_evaluations_ends_as_finished(here, capsys):
     ended = train(capsys, "evaluate.splits=[]", "schedule.steps=2")
     assert ended.code == 0, ended.err
-    assert ended.out.splitlines()[-1].endswith("  finished; no evaluation was asked for")
+    assert ended.out.splitlines()[-1].endswith("finished; no evaluation requested")
     assert only_run(here).finished
 
 

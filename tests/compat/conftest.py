@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from paa.config.compose import composer, resolved
-from paa.experiment.parts import Parts, assemble
+from paa.experiment.parts import Components, assemble
 
 WORDS = (
     "compat=official",
@@ -31,7 +31,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "deformable": (*WORDS, "backbone=resnet50_dcn", "backbone.dcn_stages=[5]"),
 }
 
-Build = Callable[..., Parts]
+Build = Callable[..., Components]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def build() -> Build:
     with composer() as compose:
         bases = {name: compose.compose(words) for name, words in BASES.items()}
 
-    def made(base: str, weights: str | None = None, **lines: Any) -> Parts:
+    def made(base: str, weights: str | None = None, **lines: Any) -> Components:
         cfg = copy.deepcopy(bases[base])
         if weights is not None:
             cfg.backbone.weights = weights

@@ -7,7 +7,7 @@ from scenes import detect
 from torch import Tensor
 
 from paa.anchors import AnchorGrid
-from paa.experiment.parts import Parts
+from paa.experiment.parts import Components
 from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
 ROW = torch.tensor([[0.0, 0, 10, 10], [10, 0, 20, 10], [20, 0, 30, 10], [30, 0, 40, 10]])
@@ -33,24 +33,24 @@ def truths(*boxes: list[float]) -> Targets:
     return Targets.pad([torch.tensor(boxes)], [torch.zeros(len(boxes), dtype=torch.int64)])
 
 
-def matched(parts: Parts, *boxes: list[float]) -> list[int]:
+def matched(parts: Components, *boxes: list[float]) -> list[int]:
     """Return the ground truth whose candidate each anchor of the row is, or -1."""
     return parts.assigner.score(row(), said(), truths(*boxes))[1][0].tolist()  # type: ignore[attr-defined]
 
 
-def assigned(parts: Parts, *boxes: list[float]) -> list[int]:
+def assigned(parts: Components, *boxes: list[float]) -> list[int]:
     """Return the assignment of each anchor of the row."""
     return parts.assigner(row(), said(), truths(*boxes), 0.0).gt_index[0].tolist()
 
 
-def separated(parts: Parts, *scores: float) -> list[int]:
+def separated(parts: Components, *scores: float) -> list[int]:
     """Return the boundary's labels of candidates with these scores."""
     values = torch.tensor([scores], dtype=torch.float64)
     boundary = parts.assigner.boundary  # type: ignore[attr-defined]
     return boundary(values, torch.ones_like(values, dtype=torch.bool))[0].tolist()
 
 
-def losses(parts: Parts, box: list[float], statistics: list[float] | None = None) -> dict[str, float]:
+def losses(parts: Components, box: list[float], statistics: list[float] | None = None) -> dict[str, float]:
     """Return the losses of the row, whose first anchor is assigned to `box`."""
     only = Assignment(torch.tensor([[0, -1, -1, -1]]))
     counts = None if statistics is None else torch.tensor(statistics)
@@ -65,7 +65,7 @@ def grid(made: AnchorGrid, size: tuple[int, int] = (40, 64)) -> Anchors:
 
 
 def detected(
-    parts: Parts, boxes: list[list[float]], scores: list[float], quality: float = 1.0, stored: int = 64
+    parts: Components, boxes: list[list[float]], scores: list[float], quality: float = 1.0, stored: int = 64
 ) -> Detections:
     """Return the detections of a 64 x 64 image, stored at another size, given boxes and scores.
 

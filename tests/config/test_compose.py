@@ -168,8 +168,8 @@ MESSAGES = {
     "Did you mean auxiliary.lambda_1?",
     "+seed=3": "Could not append to config. An item is already at 'seed'. Either remove + prefix: 'seed=3'",
     "hydra.foo=3": "Could not override 'hydra.foo'. To append to your config use +hydra.foo=3",
-    "~assign": "~assign: no key can be left out; say assign=VALUE",
-    "~assign.topk": "~assign.topk: no key can be left out; say assign.topk=VALUE",
+    "~assign": "~assign: deleting keys is not supported; say assign=VALUE",
+    "~assign.topk": "~assign.topk: deleting keys is not supported; say assign.topk=VALUE",
     # choices that are not there
     "assign=foo": "assign=foo: no such choice. Choices of assign: atss, max_iou, paa.",
     "assign=pa": "assign=pa: no such choice. Choices of assign: atss, max_iou, paa. Did you mean paa?",
@@ -254,12 +254,12 @@ MESSAGES = {
     "runs_dir=null": "runs_dir=None: must be the path of a folder",
     "optim.lr=nan": "optim.lr=nan: must be a number above 0 to 1",
     "postprocess.voting=1": "postprocess.voting=1: must be true, false or both",
-    "tracking.images=1": "tracking.images: holds keys and is no value itself. Keys of tracking.images: count, steps",
-    "tracking.images=[1]": "tracking.images: holds keys and is no value itself. Keys of tracking.images: count, steps",
-    "tracking=wandb tracking.images=2": "tracking.images=2: holds keys and is no value itself: steps, count",
-    "criterion=null": "criterion: holds keys and is no value itself. Keys of criterion: "
+    "tracking.images=1": "tracking.images: is a node; set one of its keys. Keys of tracking.images: count, steps",
+    "tracking.images=[1]": "tracking.images: is a node; set one of its keys. Keys of tracking.images: count, steps",
+    "tracking=wandb tracking.images=2": "tracking.images=2: is a node; set one of its keys: steps, count",
+    "criterion=null": "criterion: is a node; set one of its keys. Keys of criterion: "
     "alpha, average, epsilon, floor, gamma, giou, normalizer, roundtrip, zero_weights",
-    "detector.fpn=3": "detector.fpn: holds keys and is no value itself. Keys of detector.fpn: channels, init, p7_relu",
+    "detector.fpn=3": "detector.fpn: is a node; set one of its keys. Keys of detector.fpn: channels, init, p7_relu",
     "assign._target_=paa.assign.Nope": "assign._target_=paa.assign.Nope: cannot be imported "
     "(module 'paa.assign' has no attribute 'Nope')",
     "assign._target_=torch": "assign._target_=torch: must be the dotted name of a class or function",

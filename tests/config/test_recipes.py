@@ -154,7 +154,7 @@ def test_two_steps_and_a_test_of_resnet50_by_the_whole_recipe(data, tmp_path):
     torch.save({"convention": "caffe", "state": ResNet(50, norm="batch").state_dict()}, weights)
     words = [*overrides("coco_1x", "resnet50"), *data, *SMALL, "images.train.short=48", f"runs_dir={tmp_path}"]
     made = Experiment.of(configuration(*words, f"backbone.weights={weights}", "compat.input=caffe"), words)
-    (record,) = made.run(lambda text: None)
+    (record,) = made.run()
     assert made.parts.config["backbone"]["stride_in_1x1"] is True
     assert made.finished
     assert record.images == 4

@@ -141,7 +141,7 @@ def test_the_check_of_the_page_says_nothing_is_wrong(inside):
 def test_what_is_finished_trains_nothing_and_an_edit_is_another_run(inside, swept, capsys):
     words = command("python", "-m", "paa.train")
     again = call(capsys, words[2], *words[3:], *SHORT)
-    assert again.out.count("is finished: nothing to do") == 2
+    assert again.out.count("already finished, reusing its results") == 2
     assert "trains on" not in again.out
     source = inside / "my" / "gap.py"
     before = source.read_text()
@@ -149,7 +149,7 @@ def test_what_is_finished_trains_nothing_and_an_edit_is_another_run(inside, swep
         source.write_text(before.replace("* steps", "* (steps - 1)"))
         assert source.read_text() != before
         edited = run(inside, words, *SHORT)
-        assert edited.stdout.count("is finished: nothing to do") == 1
+        assert edited.stdout.count("already finished, reusing its results") == 1
         assert {name: len(ids) for name, ids in by_boundary(inside).items()} == {"my.gap.Gap": 2, "paa": 1}
         (name,) = swept["my.gap.Gap"]
         refused = run(inside, ["paa-evaluate", f"run={name}"], code=2)

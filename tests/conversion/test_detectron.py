@@ -52,7 +52,7 @@ def test_a_file_becomes_the_weights_of_a_backbone(
     assert "left out, not needed: conv1_b, conv1_w_momentum, fc1000_b, fc1000_w\n" in ended.out
     assert "ResNet-50 of Detectron, 265 tensors, for BGR from 0 to 255" in ended.out
     network = ResNet(50, weights=str(out), bn_eps=0.0)
-    assert (network.order, network.scale, network.settled["stride_in_1x1"]) == ("bgr", 255, True)
+    assert (network.order, network.scale, network.resolved_defaults["stride_in_1x1"]) == ("bgr", 255, True)
     number = {name: 1 + i / 1024 for i, (name, _) in enumerate(blobs(*FILES["MSRA/R-50"]))}
     for ours, theirs in {
         "conv1.weight": "conv1_w",

@@ -127,14 +127,14 @@ def caffe_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_file_says_the_convention_and_with_it_the_stride(plain_file: str, caffe_file: str) -> None:
     plain, caffe = on_paper({"weights": plain_file}), on_paper({"weights": caffe_file, "expects": "caffe"})
-    assert plain.settled == {"convention": "torchvision", "stride_in_1x1": False, "bn_eps": 1e-5}
-    assert caffe.settled == {"convention": "caffe", "stride_in_1x1": True, "bn_eps": 1e-5}
+    assert plain.resolved_defaults == {"convention": "torchvision", "stride_in_1x1": False, "bn_eps": 1e-5}
+    assert caffe.resolved_defaults == {"convention": "caffe", "stride_in_1x1": True, "bn_eps": 1e-5}
     assert (caffe.order, caffe.scale, caffe.mean, caffe.std) == CONVENTIONS["caffe"]
     assert caffe.layer2[0].conv1.stride == (2, 2)
-    again = on_paper({"weights": caffe_file, **caffe.settled})
-    assert (again.settled, again.order) == (caffe.settled, "bgr")
+    again = on_paper({"weights": caffe_file, **caffe.resolved_defaults})
+    assert (again.resolved_defaults, again.order) == (caffe.resolved_defaults, "bgr")
     kept = on_paper({"weights": caffe_file, "stride_in_1x1": False})
-    assert kept.settled == {"convention": "caffe", "stride_in_1x1": False, "bn_eps": 1e-5}
+    assert kept.resolved_defaults == {"convention": "caffe", "stride_in_1x1": False, "bn_eps": 1e-5}
     with pytest.raises(OutOfRange, match=r"expects=torchvision: the weights of .* want BGR"):
         on_paper({"weights": caffe_file, "expects": "torchvision"})
     with pytest.raises(OutOfRange, match="convention=caffe"):
@@ -148,7 +148,7 @@ def test_the_file_says_the_convention_and_with_it_the_stride(plain_file: str, ca
 )
 def test_stride_from_scratch_under_caffe(arguments: dict[str, Any], stride: bool) -> None:
     net = on_paper({**arguments, "expects": "caffe"})
-    assert net.settled == {"convention": "caffe", "stride_in_1x1": stride, "bn_eps": 1e-5}
+    assert net.resolved_defaults == {"convention": "caffe", "stride_in_1x1": stride, "bn_eps": 1e-5}
 
 
 def test_weights_without_offsets_leave_these_at_their_start(plain_file: str) -> None:
@@ -162,7 +162,7 @@ def test_weights_without_offsets_leave_these_at_their_start(plain_file: str) -> 
 
 def test_weights_may_be_named_without_being_loaded(tmp_path: Path) -> None:
     net = ResNet(18, weights=str(tmp_path / "gone.pth"), load_weights=False)
-    assert (net.norm, net.frozen_stages, net.settled["convention"]) == ("frozen", 2, "torchvision")
+    assert (net.norm, net.frozen_stages, net.resolved_defaults["convention"]) == ("frozen", 2, "torchvision")
 
 
 @pytest.mark.parametrize(

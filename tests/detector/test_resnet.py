@@ -182,5 +182,5 @@ def test_refusals(arguments: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(("convention", "eps"), [("caffe", 0.0), ("torchvision", 1e-5)])
 def test_an_epsilon_that_is_left_open_is_that_of_the_weights(file18, convention, eps):
     net = ResNet(18, weights=file18, convention=convention, bn_eps=None)
-    assert net.settled["bn_eps"] == eps
+    assert net.resolved_defaults["bn_eps"] == eps
     assert {m.eps for m in net.modules() if isinstance(m, FrozenBatchNorm2d)} == {eps}

@@ -162,7 +162,7 @@ def trains(folder: Path, *keys: str, at: dict[int, Callable[[], None]] | None = 
 
         TrainingCore.losses = counted  # type: ignore[method-assign]
         made = experiment(folder, *KEYS, *keys)
-        made.run(lambda text: None)
+        made.run()
         paths = made.identity.paths
         record = TrainingRecord.read(paths.record) if paths.finished else None
         return {

@@ -45,7 +45,7 @@ def test_pictures_change_no_bit(runs_dir, tmp_path, keys):
     plain = experiment(tmp_path / "plain", *KEYS, *keys, data)
     shown = experiment(tmp_path / "shown", *KEYS, *keys, data, *IMAGES)
     for run in (plain, shown):
-        run.run(lambda _: None)
+        run.run()
     a, b = plain.identity, shown.identity
     assert a.train_id == b.train_id
     assert a.paths.metrics.read_bytes() == b.paths.metrics.read_bytes()
@@ -79,13 +79,13 @@ def test_what_is_drawn_is_not_drawn_again_and_a_folder_that_cannot_be_written_is
     drawn = []
     plain = save_picture
     monkeypatch.setattr("paa.drawing.assignment.save_picture", lambda *a: (drawn.append(a[2]), plain(*a)))
-    other.run(lambda _: None)
+    other.run()
     assert len(drawn) == 8
     drawn.clear()
     other.identity.paths.record.unlink()
     gone = min(first.glob("*.png"))
     gone.unlink()
-    experiment(runs_dir, *KEYS, *IMAGES, "seed=1").run(lambda _: None)
+    experiment(runs_dir, *KEYS, *IMAGES, "seed=1").run()
     assert drawn == [gone]
 
 

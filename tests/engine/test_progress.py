@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import pty
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from paa.engine.progress import TrainProgress, describe, duration
+from paa.log import console, run_log
 
 VALUES = {
     "loss": 1.75,
@@ -32,34 +32,33 @@ def test_numbers_in_one_short_text():
     assert describe({k: v for k, v in VALUES.items() if k != "images_per_s"}) == text.removesuffix("  40.0 img/s")
 
 
-def test_plain_lines_where_there_is_no_terminal():
-    stream, log = io.StringIO(), io.StringIO()
-    with TrainProgress("t123", 100, 0, stream, log) as progress:
+def test_plain_lines_where_there_is_no_terminal(capsys, tmp_path):
+    file = tmp_path / "log"
+    with console(), run_log(file), TrainProgress("t123", 100, 0) as progress:
         for done in range(1, 41):
             progress.advance(done)
             if done % 20 == 0:
                 progress.report(done, VALUES)
-    lines = stream.getvalue().splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert re.fullmatch(
         r"t123  20/100  loss 1\.750 \(cls .*\)  pos/GT 5\.12  lr 0\.0013  40\.0 img/s  \d+:\d\d left", lines[0]
     )
     assert all("\x1b" not in line and "\r" not in line for line in lines)
-    for said, logged in zip(lines, log.getvalue().splitlines(), strict=True):
+    for said, logged in zip(lines, file.read_text().splitlines(), strict=True):
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  " + re.escape(said), logged)
 
 
 def test_time_left_counts_from_where_this_process_began(monkeypatch, tmp_path):
     now = [100.0]
     monkeypatch.setattr("paa.engine.progress.time.monotonic", lambda: now[0])
-    stream, state = io.StringIO(), tmp_path / "progress.json"
-    with TrainProgress("t123", 100, 80, stream, state=state) as progress:
+    state = tmp_path / "progress.json"
+    with TrainProgress("t123", 100, 80, state=state) as progress:
         now[0] += 30
         progress.report(90, VALUES)
         said = json.loads(state.read_text())
         assert (said["step"], said["steps"], said["eta_s"]) == (90, 100, 30.0)
         assert said["time"] == pytest.approx(time.time(), abs=600), "Unix time, which means the same on every machine"
-    assert stream.getvalue().endswith("0:30 left\n")
     assert not state.exists()
 
 
@@ -67,8 +66,9 @@ SCRIPT = """
 import time
 from test_progress import VALUES
 from paa.engine.progress import TrainProgress
-from paa.log import print_line
-with TrainProgress("t123", 100, 0) as progress:
+from paa.log import console, run_log
+from paa.log import console, print_line
+with console(), TrainProgress("t123", 100, 0) as progress:
     progress.report(50, VALUES)
     time.sleep(0.6)  # the bar is drawn four times a second
     print_line("a line above the bar")
@@ -105,10 +105,11 @@ def test_a_reader_that_has_gone_does_not_end_the_program():
     script = """
 import sys, time
 from paa.engine.progress import TrainProgress
-from paa.log import print_line
+from paa.log import console, run_log
+from paa.log import console, print_line
 from test_progress import VALUES
 time.sleep(0.2)
-with TrainProgress("t123", 100, 0) as progress:
+with console(), TrainProgress("t123", 100, 0) as progress:
     progress.report(50, VALUES)
     print_line("more")
     progress.report(100, VALUES)

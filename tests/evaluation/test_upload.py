@@ -180,7 +180,7 @@ def test_coco_test_dev_at_the_end_of_training_and_later(here, capsys, smoke_data
         "data.split=test-dev",
     )  # fmt: skip
     assert again.code == 0, again.err
-    assert "is finished: nothing to do" in again.out
+    assert "already finished, reusing its results" in again.out
     (only_run(here).folder / record.upload).unlink()
     gone = call(capsys, "paa.evaluate", f"run={name}", "data.split=test-dev")
     assert f"(which was removed; without runs/{name}/evals/{record.eval_id}.json it is written again)" in gone.out

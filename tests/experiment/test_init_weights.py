@@ -44,7 +44,7 @@ def test_a_run_and_its_file_are_one_start(source: RunPaths, here: Path, capsys: 
     source.weights.unlink()  # the identity comes from the record then, and what is finished stays so
     again = train(capsys, f"finetune.from={source.train_id[:5]}", "seed=3")
     assert again.code == 0
-    assert "is finished: nothing to do" in again.out
+    assert "already finished, reusing its results" in again.out
     ended = train(capsys, f"finetune.from={source.train_id}", "seed=4")
     assert ended.code == 1
     assert f"finetune.from={source.train_id}: runs/{source.train_id}/weights.pt was removed" in ended.err
@@ -82,20 +82,20 @@ def test_what_resumes_loads_nothing(
         assert train(capsys, *start).code != 0
     ended = train(capsys, *start)
     assert ended.code == 0, ended.err
-    assert "goes on at step 4" in ended.out
+    assert "resumes at step 4" in ended.out
     assert "starts from" not in ended.out
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("3", "finetune.from=3: must be null, a finished run's id or the path of a file"),
-        ("", "finetune.from=: must be null, a finished run's id or the path of a file"),
+        ("3", "finetune.from=3: must be null, a finished run's ID or the path of a file"),
+        ("", "finetune.from=: must be null, a finished run's ID or the path of a file"),
         (
             "nope",
             "finetune.from=nope: is no file, and as a run: there are no runs in runs; python -m paa.train makes one",
         ),
-        ("a/b.pt", "finetune.from=a/b.pt: no such file; must be null, a finished run's id or the path of a file"),
+        ("a/b.pt", "finetune.from=a/b.pt: no such file; must be null, a finished run's ID or the path of a file"),
         ("text.pt", "finetune.from=text.pt: cannot be read as tensors only"),
     ],
 )
@@ -121,9 +121,9 @@ def test_an_input_of_another_convention_is_refused(here: Path) -> None:
     state = made.parts.detector(10).state_dict()
     torch.save({"convention": "caffe", "state": state}, here / "caffe.pt")
     other = experiment_of(here, "finetune.from=caffe.pt")
-    from paa.experiment.init_weights import Start
+    from paa.experiment.init_weights import InitWeights
 
-    start = Start.of(other.parts.config)
+    start = InitWeights.of(other.parts.config)
     assert start is not None
     categories = [[i, str(i)] for i in range(10)]
     with pytest.raises(ConfigError) as caught:
@@ -145,7 +145,7 @@ def test_the_backbone_s_own_weights_are_named_and_not_loaded(
     torch.save(ResNet(18, norm="batch").state_dict(), here / "r18.pth")
     short = [*RESNET, "workers=0", "schedule.steps=1", "backbone.weights=r18.pth", "postprocess.voting=false"]
     first = Experiment.of(configuration(*short), short)
-    first.run(say=lambda text: None)
+    first.run()
     assert first.parts.config["backbone"]["norm"] == "frozen"
 
     def refuse(*_: object, **__: object) -> None:
@@ -154,14 +154,14 @@ def test_the_backbone_s_own_weights_are_named_and_not_loaded(
     monkeypatch.setattr("paa.detector.resnet.files.fit", refuse)
     name = first.identity.train_id
     second = Experiment.of(configuration(*short, f"finetune.from={name}", "seed=1"), short)
-    second.run(say=lambda text: None)
+    second.run()
     assert second.finished
     with composer() as compose:
         from paa.experiment.reopen import reopen
 
         (here / "r18.pth").unlink()
         opened, _ = reopen(here / "runs", name, compose.parse(["evaluate.splits=[test]"]), compose)
-        assert opened.run(say=lambda text: None)
+        assert opened.run()
 
 
 def test_the_identity_holds_what_was_settled(here: Path) -> None:

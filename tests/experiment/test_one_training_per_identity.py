@@ -32,7 +32,7 @@ def test_checkpoints_that_a_kill_right_after_the_record_left_are_removed(here, c
     run = only_run(here)
     run.checkpoints.mkdir()
     (run.checkpoints / "00000004.pt").write_bytes(b"x")
-    assert "is finished: nothing to do" in train(capsys).out
+    assert "already finished, reusing its results" in train(capsys).out
     assert not run.checkpoints.exists()
 
 
@@ -44,7 +44,7 @@ def test_killed_between_training_and_evaluation_it_only_evaluates(here, capsys, 
     monkeypatch.setattr(TrainingCore, "losses", lambda *a: 1 / 0)
     ended = train(capsys)
     assert ended.code == 0, ended.err
-    assert "goes on at step 4 of 4" in ended.out
+    assert "resumes at step 4 of 4" in ended.out
 
 
 def test_a_stop_after_the_last_evaluation_still_ends_a_sweep(here, capsys, monkeypatch):
@@ -76,13 +76,13 @@ def test_a_stop_during_the_last_evaluation_is_heeded(here, capsys, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "eval", plain)
     again = train(capsys, "-m", "seed=0,1")
     assert again.code == 0, again.err
-    assert "goes on at step 4 of 4" in again.out
+    assert "resumes at step 4 of 4" in again.out
 
 
 @pytest.mark.parametrize("if_locked", ["wait", "skip"])
 def test_of_eight_processes_that_want_one_training_one_trains(tmp_path, smoke_data, if_locked):
     script = """
-import os, sys, time
+import io, os, sys, time
 import torch
 torch.set_num_threads(1)
 from pathlib import Path
@@ -98,12 +98,13 @@ for i in range(8):
     if child == 0:
         code = 1
         try:
-            said = []
+            said = io.StringIO()
+            sys.stdout = said
             time.sleep(max(0, start - time.monotonic()))
-            found = made.run(said.append)
-            text = " | ".join(said)
+            found = made.run()
+            text = said.getvalue()
             trained = "trains on" in text
-            busy = "is being trained by" in text
+            busy = "locked by" in text
             code = (1 if trained else 0) + (2 if busy else 0) + (4 if len(found) == 2 else 0) + 8
         finally:
             os._exit(code)
@@ -144,19 +145,19 @@ def test_a_failure_after_the_claim_was_lost_leaves_no_trace_in_the_other_s_folde
 
     monkeypatch.setattr("paa.experiment.experiment.Experiment._work", fails)
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        made.run(say=lambda text: None)
+        made.run()
     assert paths.failure.exists()
     paths.log.write_text("")
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        made.run(say=lambda text: None)
+        made.run()
     log = paths.log.read_text()
     assert log.startswith("Traceback ")
     assert log.endswith("failed: RuntimeError: the disk is gone\n")
     lost = True
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        made.run(say=lambda text: None)
+        made.run()
     assert not paths.failure.exists()
     assert paths.log.read_text() == log
     lost = "unreadable"  # the check of the lock raises an OSError of its own
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        made.run(say=lambda text: None)
+        made.run()

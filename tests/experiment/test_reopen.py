@@ -11,8 +11,9 @@ from running import experiment
 
 from paa.config.compose import composer
 from paa.config.errors import ConfigError
-from paa.experiment.evaluation import wanted
-from paa.experiment.reopen import OPEN, reopen, settings
+from paa.config.merge import split_keys
+from paa.config.test_time_keys import OPEN
+from paa.experiment.reopen import reopen
 from paa.store.errors import BadRecord, RunNotFound
 from paa.store.record import TrainingRecord
 
@@ -43,7 +44,7 @@ def finished(runs_dir):
 
 def opened(runs_dir: Path, prefix: str, *overrides: str):
     with composer() as compose:
-        own, rest = settings(compose.parse([f"run={prefix}", *overrides]), ("run",))
+        own, rest = split_keys(compose.parse([f"run={prefix}", *overrides]), ("run",))
         assert own == {"run": prefix}
         return reopen(runs_dir, prefix, rest, compose)
 
@@ -56,30 +57,6 @@ def test_its_own_configuration_holds_and_never_today_s_defaults(runs_dir, finish
     assert again.parts.config["assign"]["topk"] == 4
     assert again.parts.config["postprocess"]["sigma_t"] == 0.5
     assert record.train_id == name
-
-
-def test_a_run_that_is_older_than_a_key_has_it_as_it_was(runs_dir, finished):
-    """Its evaluations keep their names, and the key may change."""
-    path, name = finished.identity.paths.record, finished.identity.train_id
-    record = json.loads(path.read_text())
-    for key in ("padding", "ranked_by", "drop_empty", "frame"):
-        del record["config"]["postprocess"][key]
-    path.write_text(json.dumps(record))
-    again, _ = opened(runs_dir, name)
-    younger, _ = opened(runs_dir, name, "postprocess.padding=drop")
-    node = again.parts.config["postprocess"]
-    assert (node["padding"], node["ranked_by"], node["drop_empty"], node["frame"]) == (
-        "keep",
-        "unified",
-        False,
-        "input",
-    )
-    old, same, new = (
-        {one.eval_id for one in wanted(config, again.identity.digests)}
-        for config in (record["config"], again.parts.config, younger.parts.config)
-    )
-    assert old == same
-    assert not old & new
 
 
 def test_test_time_keys_may_change(runs_dir, finished):
@@ -110,30 +87,6 @@ def test_a_whole_group_may_be_chosen_again_within_the_run_s_own_presets(runs_dir
     assert again.parts.config["postprocess"]["sigma_t"] == 0.5
 
 
-def test_multi_scale_testing_leaves_all_other_post_processing_as_it_was(runs_dir, finished):
-    """Also of a run that is older than the key, and whose evaluations keep their names."""
-    name, config = finished.identity.train_id, json.loads(json.dumps(finished.parts.config))
-    config["postprocess"]["nms_iou"] = 0.55
-    del config["postprocess"]["multiscale"]
-    record = TrainingRecord.read(finished.identity.paths.record)
-    dataclasses.replace(record, config=config).write(finished.identity.paths.record)
-
-    def evaluations(*overrides: str) -> tuple[dict, list[str]]:
-        again, _ = opened(runs_dir, name, *overrides)
-        assert again.identity.train_id == name
-        every = wanted(again.parts.config, again.identity.digests)
-        return again.parts.config["postprocess"], [one.eval_id for one in every]
-
-    plain, old = evaluations()
-    assert "multiscale" not in plain
-    assert evaluations("postprocess.multiscale=none")[1] == old
-    keys, many = evaluations("postprocess.multiscale.merge=vote", "postprocess.multiscale=official")
-    assert {k: v for k, v in keys.items() if k != "multiscale"} == plain
-    assert (keys["multiscale"]["merge"], keys["multiscale"]["nms_iou"]) == ("vote", 0.55)
-    assert len({*old, *many}) == 4
-    assert evaluations("postprocess.multiscale=official")[1] != many
-
-
 def test_the_split_is_the_one_that_is_evaluated(runs_dir, finished):
     name = finished.identity.train_id
     assert finished.parts.config["evaluate"]["splits"] == ["val"]
@@ -147,24 +100,12 @@ def test_the_split_is_the_one_that_is_evaluated(runs_dir, finished):
         opened(runs_dir, name, "data.split=dev")
 
 
-def test_runs_that_are_older_than_the_split_open(runs_dir, finished):
-    record = TrainingRecord.read(finished.identity.paths.record)
-    config = json.loads(json.dumps(record.config))
-    del config["data"]["split"]
-    dataclasses.replace(record, config=config).write(finished.identity.paths.record)
-    again, _ = opened(runs_dir, finished.identity.train_id)
-    assert again.parts.config["data"] == config["data"]
-    assert again.parts.source.split == "val"
-    again, _ = opened(runs_dir, finished.identity.train_id, "data.split=test")
-    assert again.parts.config["evaluate"]["splits"] == ["test"]
-
-
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("assign.topk=5", f"assign.topk: cannot change once a run is trained; what can: {', '.join(sorted(OPEN))}"),
-        ("seed=1", "seed: cannot change once a run is trained; what can: "),
-        ("images.train.flip=0", "images.train.flip: cannot change once a run is trained"),
+        ("assign.topk=5", f"assign.topk: cannot change after training; what can: {', '.join(sorted(OPEN))}"),
+        ("seed=1", "seed: cannot change after training; what can: "),
+        ("images.train.flip=0", "images.train.flip: cannot change after training"),
         ("postprocess.sigma=1", "postprocess.sigma: no such key. Keys of postprocess: "),
         ("postprocess.sigma_t=0", "postprocess.sigma_t=0 is out of range: must be a number above 0"),
         ("postprocess=fancy", "postprocess=fancy: no such choice. Choices of postprocess: standard."),
@@ -176,8 +117,8 @@ def test_runs_that_are_older_than_the_split_open(runs_dir, finished):
             "postprocess.multiscale.short=[9]",
             "postprocess.multiscale.short: no such key. Keys of postprocess.multiscale:",
         ),
-        ("+postprocess.extra=1", "+postprocess.extra=1: a finished run takes key=value alone"),
-        ("~postprocess.voting", "~postprocess.voting: a finished run takes key=value alone"),
+        ("+postprocess.extra=1", "+postprocess.extra=1: a finished run takes only key=value"),
+        ("~postprocess.voting", "~postprocess.voting: a finished run takes only key=value"),
         ("evaluate.splits=[nope]", "evaluate.splits=[nope]: must be of train, val, test"),
         ("device=gpu", "device=gpu: must be one of auto, cpu, cuda"),
     ],
@@ -194,7 +135,7 @@ def test_what_is_not_there_or_not_finished(runs_dir, finished):
     with pytest.raises(RunNotFound, match=r"run=tzz: no run in .* begins so; "):
         opened(runs_dir, "tzz")
     finished.identity.paths.record.rename(runs_dir / "elsewhere.json")
-    with pytest.raises(ConfigError, match=f"^run={name}: has not finished training; python -m paa.runs shows where"):
+    with pytest.raises(ConfigError, match=f"^run={name}: has not finished training; python -m paa.runs shows"):
         opened(runs_dir, name)
     finished.identity.paths.record.write_text("{}")
     with pytest.raises(BadRecord, match=r"record\.json: not the record"):
@@ -221,7 +162,7 @@ def test_data_below_the_folder_of_runs_move_with_it(tmp_path, runs_dir, finished
 
 def test_settings_takes_the_command_s_own_keys_out():
     with composer() as compose:
-        own, rest = settings(
+        own, rest = split_keys(
             compose.parse(["run=t1", "images=photos", "score=0.4", "postprocess.voting=true"]), ("run", "score")
         )
     assert own == {"run": "t1", "score": 0.4}

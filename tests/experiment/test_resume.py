@@ -104,7 +104,7 @@ def test_ctrl_c_and_sigterm_save_and_print_the_command_that_goes_on(tmp_path, ru
 
     code, said = stopped(begin(shlex.split(again), tmp_path, r" 30/60 "), signal.SIGTERM)
     assert code == 143, said
-    assert any(re.search(r"goes on at step (1\d|2\d) of 60", line) for line in said), said
+    assert any(re.search(r"resumes at step (1\d|2\d) of 60", line) for line in said), said
     assert resuming(said) == again
 
     process = begin(shlex.split(again), tmp_path, r"^run ")
@@ -114,7 +114,7 @@ def test_ctrl_c_and_sigterm_save_and_print_the_command_that_goes_on(tmp_path, ru
     assert len([p for p in runs_dir.iterdir() if (p / "record.json").exists()]) == 2
 
     whole = experiment(tmp_path / "whole", "schedule.steps=60", "tracking.log_every=5", f"data.root={smoke_data}")
-    whole.run(lambda _: None)
+    whole.run()
     there, here = whole.identity.paths, RunPaths(runs_dir, whole.identity.train_id)
     assert TrainingRecord.read(here.record).weights_sha256 == TrainingRecord.read(there.record).weights_sha256
     assert here.metrics.read_bytes() == there.metrics.read_bytes()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from paa.config.compose import composer, resolved
-from paa.experiment.parts import Parts, assemble
+from paa.experiment.parts import Components, assemble
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
 _PUBLISHED = ("recipe=coco_1x", "data=shapes", "backbone=tiny")
@@ -16,19 +16,19 @@ _PUBLISHED = ("recipe=coco_1x", "data=shapes", "backbone=tiny")
 
 
 @cache
-def parts(preset: str, *overrides: str) -> Parts:
+def parts(preset: str, *overrides: str) -> Components:
     """Return grid, assigner, criterion and the other components of `compat=preset`."""
     with composer() as compose:
         return assemble(resolved(compose.compose([*_PUBLISHED, f"compat={preset}", *overrides])))
 
 
-def anchors_of(built: Parts, sizes: Tensor, padded: tuple[int, int]) -> Anchors:
+def anchors_of(built: Components, sizes: Tensor, padded: tuple[int, int]) -> Anchors:
     """Return the anchors of images of sizes [B, 2] (h, w), all padded to (H, W)."""
     shapes = tuple((-(-padded[0] // s), -(-padded[1] // s)) for s in built.grid.strides)
     return built.grid(shapes, sizes, padded)
 
 
-def assign(built: Parts, anchors: Anchors, predictions: Predictions, targets: Targets) -> Assignment:
+def assign(built: Components, anchors: Anchors, predictions: Predictions, targets: Targets) -> Assignment:
     """Assign one step as the training core does."""
     detached = Predictions(*(None if t is None else t.detach() for t in vars(predictions).values()))
     return built.assigner(anchors, detached, targets, 0.0)

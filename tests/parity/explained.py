@@ -7,7 +7,7 @@ import torch
 from paa.assign.boundary import MixtureBoundary
 from paa.assign.mixture import log_joint
 from paa.boxes import centers
-from paa.experiment.parts import Parts
+from paa.experiment.parts import Components
 from paa.structures import Anchors, Assignment, Targets
 
 LEAST = 1e-6
@@ -36,7 +36,7 @@ def tie_of(
     return None
 
 
-def tie(built: Parts, assignment: Assignment, image: int, gt: int) -> str | None:
+def tie(built: Components, assignment: Assignment, image: int, gt: int) -> str | None:
     """Return what ties among the candidates of one ground truth of a PAA assignment."""
     rule = built.assigner.boundary
     assert isinstance(rule, MixtureBoundary)
@@ -45,7 +45,7 @@ def tie(built: Parts, assignment: Assignment, image: int, gt: int) -> str | None
     return tie_of(rule, scores, torch.ones_like(scores, dtype=torch.bool))
 
 
-def rounding(built: Parts, assignment: Assignment, image: int, gt: int, positive: torch.Tensor) -> str | None:
+def rounding(built: Components, assignment: Assignment, image: int, gt: int, positive: torch.Tensor) -> str | None:
     """Explain the labels `positive` by scores that differ from ours in the last digits; None if they do not.
 
     positive [M] bool, of the GT's candidates, best first, as another implementation labels them.

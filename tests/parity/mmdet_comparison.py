@@ -14,7 +14,7 @@ from literal_assign import Image
 from mmdet_outputs import Arrays
 from random_images import tensors_of
 
-from paa.experiment.parts import Parts
+from paa.experiment.parts import Components
 from paa.postprocess import to_original
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
@@ -35,7 +35,7 @@ def compare(images: list[Image], original: np.ndarray, theirs: Arrays, differenc
 class Step:
     """A batch as input of our code, and our assignment of it."""
 
-    built: Parts
+    built: Components
     sizes: torch.Tensor
     anchors: Anchors
     predictions: Predictions
@@ -53,7 +53,7 @@ class Step:
         return {key: float(value.detach()) for key, value in found.items()}
 
 
-def step_of(built: Parts, images: list[Image]) -> Step:
+def step_of(built: Components, images: list[Image]) -> Step:
     """Assign a batch whose predictions are leaves."""
     predictions, targets = tensors_of(images)
     for name in MAPS.values():

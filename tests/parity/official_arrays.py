@@ -18,7 +18,7 @@ import torch
 from composed import anchors_of, parts, predictions_of
 from literal_boundary import pad
 
-from paa.experiment.parts import Parts
+from paa.experiment.parts import Components
 from paa.structures import Anchors, Predictions, Targets
 
 LEVELS = range(5)
@@ -68,7 +68,7 @@ class Case:
 
     name: str
     arrays: Arrays
-    built: Parts
+    built: Components
     anchors: Anchors
     sizes: torch.Tensor
     leaves: dict[str, list[torch.Tensor]]

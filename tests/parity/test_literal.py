@@ -16,7 +16,7 @@ from literal_losses import losses
 from literal_rules import RULES, Rules
 from random_images import images_of, tensors_of
 
-from paa.experiment.parts import Parts
+from paa.experiment.parts import Components
 from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
 CHUNK = 50
@@ -35,7 +35,7 @@ class Scene:
     name: str
     against: str
     rules: Rules
-    built: Parts
+    built: Components
     images: list[Image]
     sizes: torch.Tensor
     predictions: Predictions

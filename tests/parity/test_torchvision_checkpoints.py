@@ -32,7 +32,7 @@ from paa.config.compose import composer, resolved
 from paa.conversion.classes import coco
 from paa.conversion.errors import ConversionError
 from paa.conversion.safe_load import LoadedCheckpoint
-from paa.experiment.init_weights import Start
+from paa.experiment.init_weights import InitWeights
 from paa.experiment.parts import assemble
 from paa.store.paths import runs
 
@@ -155,7 +155,7 @@ def test_a_file_of_parts_starts_a_training(tmp_path, capsys):
     with composer() as compose:
         parts = assemble(resolved(compose.compose(words)))
     detector = parts.detector(80, load_weights=False)
-    start = Start.of(parts.config)
+    start = InitWeights.of(parts.config)
     assert start is not None
     said = start.into(detector, parts.config, coco())
     assert "fresh" not in said

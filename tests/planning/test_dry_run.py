@@ -6,11 +6,10 @@ import re
 
 import pytest
 import torch
-from running import SHORT, TINY, as_finished, call, train
+from running import SHORT, TINY, as_finished, call, checked, train
 
-from paa.commands.train import checked
 from paa.experiment.evaluation import wanted
-from paa.experiment.memo import Shared
+from paa.experiment.memo import Memo
 from paa.planning.dry_run import planned
 from paa.store import failure
 
@@ -48,7 +47,7 @@ def test_an_empty_folder_stays_empty(tmp_path, monkeypatch, capsys):
 
 def test_every_status(here, capsys):
     words = ["-m", *SHORT, "seed=range(0,5)", "assign.boundary=paa,c"]
-    jobs = [job for job in checked("paa.train", words).all if "assign.boundary=c" in job.overrides]
+    jobs = [job for job in checked(*words).all if "assign.boundary=c" in job.overrides]
     done, trained, interrupted, failed, _ = (job.experiment for job in jobs)
     finish(done)
     finish(trained, 1)
@@ -73,7 +72,7 @@ def test_every_status(here, capsys):
 
 
 def test_nothing_left_is_said_so(here, capsys):
-    (job,) = checked("paa.train", [*SHORT]).all
+    (job,) = checked(*SHORT).all
     finish(job.experiment)
     ended = train(capsys, "plan=true")
     assert table(ended.out)[1][1:4] == ["done: weights removed", "0", "0"]
@@ -82,20 +81,20 @@ def test_nothing_left_is_said_so(here, capsys):
 
 def test_hours_are_the_median_of_comparable_runs_on_this_machine(here):
     words = ("", "assign.boundary=fsr", "optim.lr=0.001", "train.batch_size=4", "threads=2", "device=cuda")
-    jobs = [checked("paa.train", ["plan=true", *SHORT, *([word] if word else [])]).all[0] for word in words]
-    assert planned(jobs[:1], Shared())[0].estimate.seconds is None
+    jobs = [checked("plan=true", *SHORT, *([word] if word else [])).all[0] for word in words]
+    assert planned(jobs[:1], Memo())[0].estimate.seconds is None
     for seed, wall_s in enumerate((40.0, 80.0, 120.0, 1e6), start=1):
         elsewhere = {"origin": {"hardware": {"cpu": "another", "cores": 1, "gpu": None}}} if wall_s == 1e6 else {}
-        finish(checked("paa.train", [*SHORT, f"seed={seed}"]).all[0].experiment, wall_s=wall_s, **elsewhere)
-    estimates = [planned([job], Shared())[0].estimate for job in jobs]
+        finish(checked(*SHORT, f"seed={seed}").all[0].experiment, wall_s=wall_s, **elsewhere)
+    estimates = [planned([job], Memo())[0].estimate for job in jobs]
     seconds = 4 * 20.0 + 2 * 4 * 0.5  # steps, and two evaluations of four images
     assert [(one.runs, one.seconds) for one in estimates] == [(3, seconds)] * 3 + [(0, None)] * 3
 
 
 def test_disk_is_that_of_weights_and_of_checkpoints_beside(here):
-    (job,) = checked("paa.train", [*SHORT]).all
+    (job,) = checked(*SHORT).all
     weights = 4 * sum(p.numel() for p in job.experiment.parts.detector(10).parameters())
-    estimate = planned([job], Shared())[0].estimate
+    estimate = planned([job], Memo())[0].estimate
     assert weights < estimate.kept < 1.6 * weights
     assert estimate.scratch == pytest.approx(3 * 3 * weights, rel=0.5)  # of 80 classes, with AdamW's two moments
 

@@ -4,13 +4,12 @@ import pytest
 import yaml
 from running import TINY
 
-from paa.config.bulk import Bulk
 from paa.config.compose import composer
 from paa.config.errors import ConfigError
 from paa.config.paths import conf_dir, experiments_dir
 from paa.experiment.evaluation import wanted
-from paa.experiment.experiment import identify
-from paa.experiment.memo import Shared
+from paa.experiment.identify import identify
+from paa.experiment.memo import Memo
 from paa.experiment.parts import assemble
 from paa.planning.rows import rows_of
 from paa.store.columns import name_of
@@ -19,7 +18,7 @@ RECIPES = {"mini": ("smoke",), "coco_1.5x": ("coco_1x", "coco_2x")}
 """{recipe: those that differ from it only in values}."""
 TABLES = ("table1", "table2", "table2_right", "table3", "table4")
 NETWORKS = ("resnet101", "resnext101_64x4d", "resnet101_dcn", "resnext101_64x4d_dcn", "resnext152_32x8d_dcn")
-SHARED = Shared()
+SHARED = Memo()
 """Networks that several rows and recipes have in common."""
 DIGESTS = {"data.train": "1" * 64, "data.val": "2" * 64}
 
@@ -56,11 +55,10 @@ def test_every_row_of_every_table_under_each_kind_of_recipe(recipe):
     """All values are built. One training may be a row of several tables, and a row the evaluation of another's."""
     names, evaluations = {}, {}
     with composer() as compose:
-        many = Bulk(compose)
         for row in files():
             # torchvision has no weights for one network; see below.
             words = [row, f"recipe={recipe}", "data.root=/data", "pretrained.resnext152_32x8d=null"]
-            parts = assemble(many.resolved(words).config, SHARED)
+            parts = assemble(compose.job(words).config, SHARED)
             says_what_it_is(row, parts.config)
             assert parts.config["recipe"]["name"] == recipe
             found = identify(parts, SHARED, DIGESTS)

@@ -32,7 +32,7 @@ def test_four_processes_on_two_nodes_train_as_one_does(place, cluster: Cluster, 
     nodes = cluster.slurm("squeue", "-h", "-t", "all", "-j", ids_by_seed(sweep)["7"], "-O", "NodeList:")
     assert nodes.strip() == "n[1-2]"
     alone = experiment(tmp_path, *keys, "seed=7", f"data.root={place / 'runs/.data'}")
-    alone.run(lambda text: None)
+    alone.run()
     assert alone.identity.train_id == mine.train_id
     ours, its = read(mine.metrics), read(alone.identity.paths.metrics)
     assert [line["step"] for line in ours] == [line["step"] for line in its]

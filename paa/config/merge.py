@@ -1,0 +1,52 @@
+"""Merge test-time overrides into the recorded configuration of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from paa.config.compose import Composer, resolved
+from paa.config.errors import ConfigError
+from paa.config.suggestions import explain_choice, explain_override, listed
+from paa.config.test_time_keys import OPEN
+
+
+def split_keys(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[str, Any], list[Override]]:
+    """Split a command's own keys (`run`, `runs_dir`, ...) from overrides of a run's configuration."""
+    own = {o.key_or_group: o.value() for o in overrides if o.key_or_group in names}
+    return own, [o for o in overrides if o.key_or_group not in names]
+
+
+def merge(config: Mapping[str, Any], overrides: Sequence[Override], composer: Composer) -> dict[str, Any]:
+    """Return a recorded configuration with overrides merged into it, never with today's defaults.
+
+    ConfigError for a key that made the weights what they are, an unknown key, or an unknown choice.
+    """
+    cfg = OmegaConf.create(dict(config))
+    assert isinstance(cfg, DictConfig)
+    for override in sorted(overrides, key=lambda o: not composer.is_group(o.key_or_group)):  # choices, then their keys
+        _merge_one(cfg, override, composer)
+    return resolved(cfg)
+
+
+def _merge_one(cfg: DictConfig, override: Override, composer: Composer) -> None:
+    key = override.key_or_group
+    if override.is_add() or override.is_delete() or override.is_force_add():
+        raise ConfigError(f"{override.input_line}: a finished run takes only key=value")
+    if not any(key == name or key.startswith(f"{name}.") for name in OPEN):
+        raise ConfigError(f"{key}: cannot change after training; what can: {listed(OPEN)}")
+    if composer.is_group(key):
+        problem = explain_choice(key, override.value(), composer.options(key))
+        if problem:
+            raise ConfigError(problem)
+        OmegaConf.update(cfg, key, composer.group(key, str(override.value())), merge=False)
+        return
+    if key == "data.split":  # evaluate.splits follows it in conf/; here it is resolved
+        OmegaConf.update(cfg, "evaluate.splits", [override.value()], merge=False)
+    problem = explain_override(override, cfg, [])
+    if problem:
+        raise ConfigError(problem)
+    OmegaConf.update(cfg, key, override.value(), merge=False)

@@ -1,0 +1,53 @@
+"""The device and the processes that a run trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from paa.config.errors import ConfigError
+from paa.engine.distributed import ProcessGroup, process_group
+from paa.engine.memory import keep_freed_memory
+
+_OWN_THREADS = torch.get_num_threads()
+
+
+def device_of(config: Mapping[str, Any]) -> torch.device:
+    """Return the device of `device=` on this machine; each of several processes has its own GPU. ConfigError."""
+    name, group = config["device"], process_group()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    elif name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda: torch finds no CUDA device here; use device=auto or device=cpu")
+    if name == "cpu" or group.size == 1:
+        return torch.device(name)
+    if group.local_rank >= torch.cuda.device_count():
+        found = f"{torch.cuda.device_count()} GPUs for at least {group.local_rank + 1} processes on this machine"
+        raise ConfigError(f"device={config['device']}: {found}; start one process per GPU, or use device=cpu")
+    return torch.device("cuda", group.local_rank)
+
+
+def check_processes(config: Mapping[str, Any], group: ProcessGroup) -> None:
+    """ConfigError if so many processes cannot share the steps of this training."""
+    size, norm = config["train"]["batch_size"], config["backbone"].get("norm")
+    if size < group.size:
+        least = f"must be at least one image for each of the {group.size} processes"
+        raise ConfigError(f"train.batch_size={size}: {least}")
+    if group.size > 1 and norm == "batch":
+        problem = f"its statistics would be those of one of the {group.size} processes"
+        raise ConfigError(f"backbone.norm=batch: {problem}; use backbone.norm=group, or one process")
+
+
+def apply_process(config: Mapping[str, Any]) -> None:
+    """Set what holds for the whole process: CPU threads, memory that a CPU computes in, deterministic cuDNN."""
+    apply_threads(config)
+    if device_of(config).type == "cpu":
+        keep_freed_memory()
+
+
+def apply_threads(config: Mapping[str, Any]) -> None:
+    """Set torch's CPU threads (null: torch's own choice), and deterministic cuDNN algorithms."""
+    torch.set_num_threads(config["threads"] or _OWN_THREADS)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
