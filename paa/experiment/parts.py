@@ -32,9 +32,9 @@ from paa.engine.loop import LoopSettings
 from paa.engine.precision import Precision
 from paa.engine.schedule import Schedule
 from paa.experiment.memo import Memo
-from paa.experiment.settings import check_settings
 from paa.multiscale import MultiScale
 from paa.postprocess import PostProcess
+from paa.store.settings import check_settings
 from paa.tracking import Files
 
 Source = Shapes | Custom | Coco | Voc
@@ -121,7 +121,10 @@ def assemble(config: Mapping[str, Any], memo: Memo | None = None) -> Components:
 
     memo  builds the components of equal configurations once; those that differ only in their seed are equal.
     """
-    check_settings(config)
+    try:
+        check_settings(config)
+    except checks.OutOfRange as error:
+        raise ConfigError(str(error)) from error
     memo = memo or Memo()
     rest = {name: node for name, node in config.items() if name != "seed"}
     parts = memo("components", rest, lambda: _components(config, memo))

@@ -1,4 +1,5 @@
-"""Which keys of each node of the configuration count in run IDs, declared on the class that configures the node.
+"""Nodes of the configuration that configure a run and no class of the method: ranges of their keys, and which keys of
+each node count in run IDs.
 
 `train_id` contains everything that can change the trained weights, `eval_id` everything that can change a detection
 once the weights exist. A key counts unless the class of its node says otherwise, so that a new key cannot be forgotten.
@@ -8,10 +9,18 @@ Nothing here imports torch: a run ID is computed without it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar
+
+from paa import checks
 
 ALL = ("*",)
 """All keys of a node."""
+
+
+NUMBERS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+"""Numbers of an evaluation that `evaluate.objective` can name."""
 
 
 class Settings:
@@ -32,11 +41,33 @@ class NotHashed(Settings):
     NOT_IN_TRAIN_ID = ALL
 
 
+@dataclass(frozen=True)
 class RunSettings(Settings):
     """The keys at the top of the configuration. Precision, memory layout and compilation change the last digits."""
 
+    seed: int
+    device: str
+    precision: str
+    channels_last: bool
+    compile: bool
+    threads: int | None
+    workers: int
+    runs_dir: str
+
     NOT_IN_TRAIN_ID = ("device", "threads", "workers", "runs_dir", "plan")
     KEYS: ClassVar = ("seed", "precision", "channels_last", "compile", *NOT_IN_TRAIN_ID)
+
+    def __post_init__(self) -> None:
+        checks.integer("seed", self.seed, low=0, high=2**31 - 1)
+        checks.choice("device", self.device, ("auto", "cpu", "cuda"))
+        checks.choice("precision", self.precision, ("fp32", "tf32", "bf16", "fp16"))
+        checks.flag("channels_last", self.channels_last)
+        checks.flag("compile", self.compile)
+        if self.threads is not None:
+            checks.integer("threads", self.threads, low=1, high=1024)
+        checks.integer("workers", self.workers, low=0, high=256)
+        if not isinstance(self.runs_dir, str) or not Path(self.runs_dir).name:
+            raise checks.OutOfRange("runs_dir", f"={self.runs_dir}: must be the path of a folder")
 
 
 class BackboneSettings(Settings):
@@ -45,24 +76,64 @@ class BackboneSettings(Settings):
     NOT_IN_TRAIN_ID = ("expects",)
 
 
+@dataclass(frozen=True)
 class ImageSettings(Settings):
-    """`images`."""
+    """`images`: which images and boxes are trained on; `train` and `test` are checked where a Transform is built."""
+
+    train: Mapping[str, Any]
+    test: Mapping[str, Any]
+    resize: str
+    interpolation: str
+    legacy: bool
+    boxes: str
+    empty: str
+    degenerate_boxes: str
+    min_side: int
 
     NOT_IN_TRAIN_ID = ("test",)
     NOT_IN_EVAL_ID = ("train", "boxes", "empty", "degenerate_boxes", "min_side")
 
+    def __post_init__(self) -> None:
+        checks.integer("test.batch_size", self.test["batch_size"], low=1)
+        checks.choice("boxes", self.boxes, ("clip", "mmdet"))
+        checks.choice("empty", self.empty, ("keep", "drop", "unannotated"))
+        checks.choice("degenerate_boxes", self.degenerate_boxes, ("keep", "drop"))
+        checks.integer("min_side", self.min_side, low=0)
 
+
+@dataclass(frozen=True)
 class TrainSettings(Settings):
-    """`train`. `accumulate` computes the same step in smaller parts."""
+    """`train`: the images of an optimizer step. `accumulate` computes the same step in smaller parts."""
+
+    batch_size: int
+    aspect_grouping: str
+    accumulate: int
+    clip_norm: float | None
 
     NOT_IN_TRAIN_ID = ("accumulate",)
 
+    def __post_init__(self) -> None:
+        checks.integer("batch_size", self.batch_size, low=1)
+        checks.choice("aspect_grouping", self.aspect_grouping, ("at_least", "above", "none"))
+        checks.integer("accumulate", self.accumulate, low=1, high=self.batch_size)
+        if self.clip_norm is not None:
+            checks.number("clip_norm", self.clip_norm, above=0)
 
+
+@dataclass(frozen=True)
 class DebugSettings(Settings):
-    """`debug`."""
+    """`debug`: images of each split, and steps to profile; None: all images, no profile."""
+
+    images: int | None
+    profile: int | None
 
     NOT_IN_TRAIN_ID = ("profile",)
     NOT_IN_EVAL_ID = ("profile",)
+
+    def __post_init__(self) -> None:
+        for name in ("images", "profile"):
+            if getattr(self, name) is not None:
+                checks.integer(name, getattr(self, name), low=1)
 
 
 class PostprocessSettings(Settings):
@@ -71,6 +142,62 @@ class PostprocessSettings(Settings):
     NOT_IN_TRAIN_ID = ALL
     NOT_IN_EVAL_ID = ()
     ONLY_IF: ClassVar = dict.fromkeys(("voting_weight", "sigma_t", "voting_iou"), ("postprocess.voting", True))
+
+
+@dataclass(frozen=True)
+class EvaluateSettings(NotHashed):
+    """`evaluate`: which evaluations are asked for, and which number a sweeper optimizes."""
+
+    splits: list[str]
+    every: int
+    objective: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.splits, list):
+            raise checks.OutOfRange("splits", f"={self.splits}: must be a list, e.g. evaluate.splits=[val]")
+        checks.integer("every", self.every, low=0)
+        if self.every and not self.splits:
+            raise checks.OutOfRange("splits", "=[]: evaluate.every needs a split; add one, or set evaluate.every=0")
+        checks.choice("objective", self.objective, NUMBERS)
+
+
+@dataclass(frozen=True)
+class CheckpointSettings(NotHashed):
+    """`checkpoint`: when a training saves."""
+
+    every: int
+    every_s: float
+    keep: int
+
+    def __post_init__(self) -> None:
+        checks.integer("every", self.every, low=1)
+        checks.number("every_s", self.every_s, above=0)
+        checks.integer("keep", self.keep, low=1)
+
+
+@dataclass(frozen=True)
+class LockSettings(NotHashed):
+    """`lock`: one process trains a run."""
+
+    if_locked: str
+    heartbeat_s: float
+    stale_s: float
+
+    def __post_init__(self) -> None:
+        checks.choice("if_locked", self.if_locked, ("wait", "skip"))
+        checks.number("heartbeat_s", self.heartbeat_s, above=0)
+        checks.number("stale_s", self.stale_s, low=2 * self.heartbeat_s)
+
+
+@dataclass(frozen=True)
+class FinetuneSettings(Settings):
+    """`finetune`: the weights that a training starts from."""
+
+    from_: str | None
+
+    def __post_init__(self) -> None:
+        if self.from_ is not None and (not isinstance(self.from_, str) or not self.from_):
+            raise checks.OutOfRange("from", f"={self.from_}: must be null, a finished run's ID or the path of a file")
 
 
 NODES: dict[str, type[Settings]] = {
@@ -83,7 +210,7 @@ NODES: dict[str, type[Settings]] = {
     "criterion": Settings,
     "optim": Settings,
     "schedule": Settings,
-    "finetune": Settings,
+    "finetune": FinetuneSettings,
     "images": ImageSettings,
     "train": TrainSettings,
     "debug": DebugSettings,
@@ -91,9 +218,26 @@ NODES: dict[str, type[Settings]] = {
     "compat": NotHashed,
     "recipe": NotHashed,
     "pretrained": NotHashed,
-    "evaluate": NotHashed,
-    "checkpoint": NotHashed,
-    "lock": NotHashed,
+    "evaluate": EvaluateSettings,
+    "checkpoint": CheckpointSettings,
+    "lock": LockSettings,
     "tracking": NotHashed,
 }
 """{node: its class}, of every node but `data`, whose class is the `_target_` (see `paa.datasets`)."""
+
+
+def check_settings(config: Mapping[str, Any]) -> None:
+    """OutOfRange naming the key of a value that is out of range. Classes of the method check their own nodes."""
+    RunSettings(**{field.name: config[field.name] for field in fields(RunSettings)})
+    for node, kind in NODES.items():
+        names = [field.name for field in fields(kind)] if "__post_init__" in vars(kind) else []  # type: ignore[arg-type]
+        if names:
+            try:
+                kind(**{name: config[node][name.rstrip("_")] for name in names})
+            except checks.OutOfRange as error:
+                raise checks.OutOfRange(f"{node}.{error.name}", error.problem) from error
+    checks.choice("compat.x152", config["compat"]["x152"], ("release", "common"))  # only recipe=coco_2x reads it
+    accumulate = config["train"]["accumulate"]
+    if accumulate > 1 and config["backbone"].get("norm") == "batch":
+        problem = "its statistics would be those of a part of the batch; use backbone.norm=group, or train.accumulate=1"
+        raise checks.OutOfRange("backbone.norm", f"=batch with train.accumulate={accumulate}: {problem}")
