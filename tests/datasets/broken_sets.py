@@ -190,6 +190,9 @@ BROKEN: dict[str, Case] = {
     "no images": Case('train.json: "images" is missing', annotations=lambda data: data.pop("images")),
     "no annotations": Case('"annotations" is missing', annotations=lambda data: data.pop("annotations")),
     "categories by name": Case('"categories" is not a list', annotations=lambda d: d.update(categories={"disc": 1})),
+    "annotations of numbers": Case(
+        '"annotations" is not a list of obj', annotations=lambda d: d.update(annotations=[1])
+    ),
     "lists no image": Case(
         "train.json: lists no image; must list the files", annotations=_emptied("images", "annotations")
     ),

@@ -1,4 +1,3 @@
-import copy
 import io
 import json
 from contextlib import redirect_stdout
@@ -143,79 +142,6 @@ def test_digest_without_a_usable_cache(tmp_path):
     (entry,) = (cache / "digests").iterdir()
     entry.write_text("rubbish")
     assert Custom(tmp_path, cache).digest("train") == good
-
-
-def _edit(part, at, key, value):
-    def change(data):
-        if value is None:
-            del data[part][at][key]
-        else:
-            data[part][at][key] = value
-
-    return change
-
-
-BROKEN = {
-    "no images list": (lambda d: d.pop("images"), '"images" is missing'),
-    "no annotations list": (lambda d: d.pop("annotations"), '"annotations" is missing'),
-    "categories not a list": (lambda d: d.update(categories={"3": "car"}), '"categories" is not a list of objects'),
-    "annotations of numbers": (lambda d: d.update(annotations=[1, 2]), '"annotations" is not a list of objects'),
-    "no image at all": (lambda d: d.update(images=[], annotations=[]), "lists no image"),
-    "no category at all": (lambda d: d.update(categories=[], annotations=[]), "lists no category"),
-    "image twice": (_edit("images", 0, "id", 10), "image id 10 is given 2 times"),
-    "category twice": (_edit("categories", 0, "id", 3), "category id 3 is given 2 times"),
-    "annotation twice": (_edit("annotations", 0, "id", 7), "annotation id 7 is given 2 times"),
-    "image without width": (_edit("images", 1, "width", None), 'image id 10 has no "width"'),
-    "image without name": (_edit("images", 1, "file_name", None), 'image id 10 has no "file_name"'),
-    "width zero": (_edit("images", 1, "width", 0), 'image id 10 has "width" 0: must be an integer from 1'),
-    "id as text": (_edit("images", 1, "id", "10"), "image id 10 has \"id\" '10': must be an integer"),
-    "unknown image": (
-        _edit("annotations", 0, "image_id", 31),
-        r"annotation id 5 is of image 31, which the file does not",
-    ),
-    "unknown category": (_edit("annotations", 0, "category_id", 4), "annotation id 5 is of category 4"),
-    "box of three": (
-        _edit("annotations", 1, "bbox", [1, 2, 3]),
-        r'annotation id 6 has "bbox" \[1, 2, 3\]: must be four',
-    ),
-    "box NaN": (_edit("annotations", 1, "bbox", [1, 2, float("nan"), 3]), 'annotation id 6 has "bbox"'),
-    "box of text": (_edit("annotations", 1, "bbox", "1 2 3 4"), 'annotation id 6 has "bbox"'),
-    "no box": (_edit("annotations", 1, "bbox", None), 'annotation id 6 has no "bbox"'),
-    "area text": (
-        _edit("annotations", 1, "area", "big"),
-        "annotation id 6 has \"area\" 'big': must be a finite number",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_what_is_not_coco_gets_one_line(tmp_path, case):
-    change, message = BROKEN[case]
-    data = copy.deepcopy(content())
-    change(data)
-    with pytest.raises(AnnotationError, match=message) as caught:
-        read(tmp_path, data)
-    line = str(caught.value)
-    assert "\n" not in line
-    assert line.startswith(str(tmp_path / "annotations" / "train.json"))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", r"not json \(Expecting value in line 1\)"),
-        (b"<annotation/>", "not json"),
-        (b'{"images": [', "not json"),
-        (b"\x80\x81\xff", "not a text file"),
-        (b"[1, 2]", "a json list, where a COCO file is an object"),
-    ],
-)
-def test_what_is_not_json_gets_one_line(tmp_path, text, message):
-    path = tmp_path / "x.json"
-    path.write_bytes(text)
-    with pytest.raises(AnnotationError, match=message) as caught:
-        CocoIndex.read(path, tmp_path)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
