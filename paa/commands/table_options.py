@@ -25,7 +25,7 @@ def parser(name: str, text: str) -> argparse.ArgumentParser:
         usage="%(prog)s [options] [KEY=VALUE ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    settings = "further settings of all rows, as python -m paa.train takes them"
+    settings = "further settings of all rows, as for python -m paa.train"
     out.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=settings)
     out.add_argument(
         "--format",
@@ -38,11 +38,11 @@ def parser(name: str, text: str) -> argparse.ArgumentParser:
     folder = "folder of runs (default: runs)"
     out.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help=folder)
     out.add_argument("--recipe", default="mini", metavar="R", help="recipe of the rows (default: mini)")
-    which = "seeds (default: all of which a row has been begun)"
+    which = "seeds (default: all with a started row)"
     out.add_argument("--seeds", type=_seeds, default=[], metavar="0,1", help=which)
-    draws = "draws of the test images for intervals and p (default: 1000)"
+    draws = "resamples of the test images for intervals and p (default: 1000)"
     out.add_argument("--resamples", type=_resamples, default=1000, metavar="N", help=draws)
-    out.add_argument("--config-dir", metavar="DIR", help="groups and rows of your own, as of python -m paa.train")
+    out.add_argument("--config-dir", metavar="DIR", help="your own groups and rows, as for python -m paa.train")
     return out
 
 
@@ -56,7 +56,7 @@ def parsed(out: argparse.ArgumentParser, arguments: Sequence[str] | None) -> arg
     for word in options.overrides:
         key = word.split("=")[0]
         if key in ("recipe", "runs_dir", "seed"):
-            out.error(f"{word}: say --{key.replace('_', '-').replace('seed', 'seeds')}")
+            out.error(f"{word}: use --{key.replace('_', '-').replace('seed', 'seeds')}")
         if "=" not in word:
             out.error(f"{word}: must be KEY=VALUE of the configuration, for all rows alike; see --help")
     return options
@@ -113,7 +113,7 @@ def nothing_run(runs_dir: Path) -> int:
     """Print on stderr that there is no finished run, and a command that makes some; return the exit code."""
     where = "" if runs_dir == Path("runs") else f" {shlex.quote(f'runs_dir={runs_dir}')}"
     there = f"No finished run in {runs_dir}" if runs_dir.is_dir() else f"No such folder: {runs_dir} (--runs-dir)"
-    print(f"{there}. This makes three: python -m paa.train -m assign.boundary=fnp,fsr,paa{where}", file=sys.stderr)
+    print(f"{there}. To train three runs: python -m paa.train -m assign.boundary=fnp,fsr,paa{where}", file=sys.stderr)
     return 1
 
 
