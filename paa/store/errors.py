@@ -1,4 +1,4 @@
-"""What can be wrong with a run. All are a RunError; each message names the file, key or id and what would be right."""
+"""Errors about runs. All are a RunError; each message names the file, key or ID and what would be right."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from paa.checks import UserError
 
 
 class RunError(UserError):
-    """Something about runs that the user can put right."""
+    """Base class of errors about runs."""
 
 
 class IdentityError(RunError, ValueError):
-    """A configuration that no identity can be given."""
+    """A configuration that has no run ID."""
 
 
-class LockLost(RunError, RuntimeError):  # noqa: N818 - it is what happened, and nobody's mistake
-    """Another process has taken the lock over; nothing may be written any more."""
+class LockLost(RunError, RuntimeError):  # noqa: N818
+    """Another process took the run's lock; nothing may be written any more."""
 
 
 class UntrustedCode(RunError, ValueError):  # noqa: N818
@@ -22,8 +22,8 @@ class UntrustedCode(RunError, ValueError):  # noqa: N818
 
 
 class RunNotFound(RunError, LookupError):  # noqa: N818
-    """No run, or more than one, has an id that begins so."""
+    """No run, or more than one, has an ID with this prefix."""
 
 
 class BadRecord(RunError, ValueError):  # noqa: N818
-    """A file that is not a whole record."""
+    """A file that is not a complete record."""

@@ -1,4 +1,4 @@
-"""The trace of an attempt that failed: one small file in the run's folder, which the next attempt takes away."""
+"""Why the last attempt at a run failed: a small file in the run's folder, which the next attempt removes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paa.store.process import Process
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the last attempt at a run failed: `reason`, in words; `at`, Unix time; `by`, the process that made it."""
+    """A failed attempt: `reason`, its error or traceback; `at`, Unix time; `by`, the process that made it."""
 
     reason: str
     at: float
@@ -21,24 +21,24 @@ class Failure:
 
     @property
     def line(self) -> str:
-        """The last line of the reason."""
+        """Return the last line of the reason."""
         lines = self.reason.strip().splitlines()
-        return lines[-1].strip() if lines else "it did not say why"
+        return lines[-1].strip() if lines else "no reason was given"
 
 
 def write(paths: RunPaths, reason: str) -> None:
-    """Leaves the trace. A full disk, which may be why it failed, is no further error."""
+    """Write the reason. A full disk, which may be why the attempt failed, raises no further error."""
     with suppress(OSError):
         files.write_json(paths.failure, asdict(Failure(reason, time.time(), str(Process.current()))))
 
 
 def clear(paths: RunPaths) -> None:
-    """Takes the trace away: the run is tried again."""
+    """Remove the file, when the run is tried again."""
     paths.failure.unlink(missing_ok=True)
 
 
 def read(paths: RunPaths) -> Failure | None:
-    """The trace; None where the last attempt went well, was stopped, or goes on."""
+    """Return the failure of the last attempt; None if it finished, was interrupted, or is running."""
     try:
         value = files.read_json(paths.failure)
         return Failure(str(value["reason"]), float(value["at"]), str(value["by"]))

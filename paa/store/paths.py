@@ -14,7 +14,7 @@ CONVERTED = "x"
 
 @dataclass(frozen=True, order=True)
 class RunPaths:
-    """The files of the training `train_id` below `runs_dir`. Nothing is made by asking for a path."""
+    """The files of the run `train_id` below `runs_dir`. Asking for a path creates nothing."""
 
     runs_dir: Path
     train_id: str
@@ -31,12 +31,12 @@ class RunPaths:
 
     @property
     def lock(self) -> Path:
-        """Folder of the lock: who trains it."""
+        """Folder of the lock."""
         return self.folder / "lock"
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of what an unfinished training resumes from."""
+        """Folder of the checkpoints of an unfinished training."""
         return self.folder / "checkpoints"
 
     @property
@@ -56,7 +56,7 @@ class RunPaths:
 
     @property
     def log(self) -> Path:
-        """What the training said."""
+        """Log of the training."""
         return self.folder / "log"
 
     @property
@@ -66,7 +66,7 @@ class RunPaths:
 
     @property
     def failure(self) -> Path:
-        """Why the last attempt failed, JSON; not there where it went well, was stopped, or goes on."""
+        """Why the last attempt failed, JSON; absent if it finished, was interrupted, or is running."""
         return self.folder / "failure.json"
 
     @property
@@ -84,11 +84,11 @@ class RunPaths:
         return self.evals / f"{eval_id}.json"
 
     def matches(self, eval_id: str) -> Path:
-        """What became of each detection of an evaluation, for statistics."""
+        """Matches of the detections of an evaluation, for statistics."""
         return self.evals / f"{eval_id}.npz"
 
     def upload(self, eval_id: str) -> Path:
-        """Folder of what an evaluation server takes, of an evaluation on a split without annotations."""
+        """Folder of the file for an evaluation server, for a split without annotations."""
         return self.evals / f"{eval_id}.upload"
 
     @property
@@ -98,12 +98,12 @@ class RunPaths:
 
     @property
     def converted(self) -> bool:
-        """Whether its weights were converted from another project's, by its id."""
+        """Whether its weights were imported from another project, by its ID."""
         return self.train_id.startswith(CONVERTED)
 
 
 def runs(runs_dir: Path) -> list[RunPaths]:
-    """All runs below `runs_dir`, by id: finished or not, in any state. None where there is no such folder."""
+    """Return all runs below `runs_dir` in any state, sorted by ID; [] if there is no such folder."""
     if not runs_dir.is_dir():
         return []
     return sorted(RunPaths(runs_dir, path.name) for path in _folders(runs_dir))
@@ -114,7 +114,7 @@ def _folders(runs_dir: Path) -> Iterator[Path]:
 
 
 def find(runs_dir: Path, prefix: str) -> RunPaths:
-    """The run whose id is, or alone begins with, `prefix`. RunNotFound says what there is instead."""
+    """Return the run with this ID or unique prefix of it; RunNotFound."""
     known = runs(runs_dir)
     matching = [run for run in known if prefix and run.train_id.startswith(prefix)]
     exact = [run for run in matching if run.train_id == prefix]
@@ -122,7 +122,9 @@ def find(runs_dir: Path, prefix: str) -> RunPaths:
         return (exact or matching)[0]
     if matching:
         names = ", ".join(run.train_id for run in matching[:5]) + (", ..." if len(matching) > 5 else "")
-        raise RunNotFound(f"run={prefix}: {len(matching)} runs in {runs_dir} begin so ({names}); give more letters")
+        raise RunNotFound(
+            f"run={prefix}: ambiguous run ID prefix ({len(matching)} matches: {names}); give more characters"
+        )
     if not known:
-        raise RunNotFound(f"run={prefix}: there are no runs in {runs_dir}; python -m paa.train makes one")
-    raise RunNotFound(f"run={prefix}: no run in {runs_dir} begins so; python -m paa.runs lists them")
+        raise RunNotFound(f"run={prefix}: no runs in {runs_dir}; start one with python -m paa.train")
+    raise RunNotFound(f"run={prefix}: no run in {runs_dir} has this ID prefix; python -m paa.runs lists them")

@@ -22,7 +22,7 @@ from paa.runs import collect
 from paa.store.identity import converted_id, train_id
 from paa.store.paths import RunPaths, runs
 from paa.store.record import TrainingRecord
-from paa.store.state import state
+from paa.store.status import RunStatus, run_status
 
 SMALL = ("images.test.short=64", "images.test.longest=null", "images.test.batch_size=2")
 PAA = {"config": "model = dict(bbox_head=dict(type='PAAHead'))"}
@@ -104,7 +104,7 @@ def test_the_folder_is_that_of_a_finished_run_that_was_not_trained_here(here):
     assert len(record.converted["sha256"]) == 64
     assert (record.steps, record.wall_s, record.source) == (0, 0.0, "mmdet: in.pth")
     assert record.categories == coco()
-    assert str(state(run)) == "done (converted)"
+    assert run_status(run) == RunStatus("done", detail="converted")
     assert torch.equal(loaded(run).state_dict()["backbone.conv1.weight"], weights()["backbone.conv1.weight"])
 
 
@@ -188,7 +188,7 @@ def test_a_run_without_its_weights_says_how_to_have_them_again(here, capsys):
     run, away = the_run(here), here / "weights.away"
     run.weights.rename(away)
     try:
-        assert str(state(run)) == "done (converted, weights removed)"
+        assert run_status(run) == RunStatus("done", detail="converted, weights removed")
         ended = call(capsys, "paa.evaluate", "run=x", "postprocess.sigma_t=0.5", "workers=0")
         assert f"its weights were removed; remove runs/{run.train_id} to convert it again" in ended.err
         again = call(capsys, "paa.convert", "in.pth", "runs", "data=custom", "data.root=data", *SMALL)

@@ -14,7 +14,7 @@ from paa.engine.core import TrainingCore
 from paa.engine.metrics import read
 from paa.store import failure
 from paa.store.paths import RunPaths, runs
-from paa.store.state import state
+from paa.store.status import run_status
 
 
 def test_one_run_in_an_empty_folder_and_again(tmp_path):
@@ -115,7 +115,7 @@ def test_a_failed_job_does_not_hide_the_others(here, capsys, poison):
     failed = RunPaths(here / "runs", table[2][0])
     assert "failed: the loss of step 2" in failed.log.read_text()
     assert failure.read(failed).reason.startswith("the loss of step 2 is not finite: cls nan, box ")
-    assert state(failed).kind == "failed"
+    assert run_status(failed).kind == "failed"
     assert not RunPaths(here / "runs", table[0][0]).failure.exists()
 
 

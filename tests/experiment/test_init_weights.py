@@ -93,7 +93,7 @@ def test_what_resumes_loads_nothing(
         ("", "finetune.from=: must be null, a finished run's ID or the path of a file"),
         (
             "nope",
-            "finetune.from=nope: is no file, and as a run: there are no runs in runs; python -m paa.train makes one",
+            "finetune.from=nope: is no file, and as a run: no runs in runs; start one with python -m paa.train",
         ),
         ("a/b.pt", "finetune.from=a/b.pt: no such file; must be null, a finished run's ID or the path of a file"),
         ("text.pt", "finetune.from=text.pt: cannot be read as tensors only"),

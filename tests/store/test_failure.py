@@ -6,7 +6,7 @@ from paa.store import failure
 from paa.store.lock import acquire
 from paa.store.paths import RunPaths
 from paa.store.process import Process
-from paa.store.state import state
+from paa.store.status import run_status
 
 
 def test_the_last_line_of_the_reason_is_told_until_the_next_attempt(tmp_path):
@@ -16,11 +16,11 @@ def test_the_last_line_of_the_reason_is_told_until_the_next_attempt(tmp_path):
     failure.write(paths, "Traceback\n  File\nRuntimeError: out of paper\n")
     assert failure.read(paths).line == "RuntimeError: out of paper"
     assert failure.read(paths).by == f"{Process.current().host}, process {os.getpid()}"
-    assert str(state(paths)) == "failed (RuntimeError: out of paper)"
+    assert str(run_status(paths)) == "failed: RuntimeError: out of paper"
     with acquire(paths.lock):
-        assert state(paths).kind == "running"
+        assert run_status(paths).kind == "running"
     failure.clear(paths)
-    assert state(paths).kind == "stopped"
+    assert run_status(paths).kind == "interrupted"
 
 
 def test_a_trace_that_is_none_says_so(tmp_path):
@@ -30,4 +30,4 @@ def test_a_trace_that_is_none_says_so(tmp_path):
         paths.failure.write_text(text)
         assert failure.read(paths).line == f"{paths.failure} cannot be read"
     failure.write(paths, "")
-    assert failure.read(paths).line == "it did not say why"
+    assert failure.read(paths).line == "no reason was given"

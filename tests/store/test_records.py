@@ -38,7 +38,7 @@ def test_every_path_is_below_the_run_and_nothing_is_made(tmp_path):
 
 
 def test_find_takes_a_unique_beginning(tmp_path):
-    with pytest.raises(RunNotFound, match=r"there are no runs in .*python -m paa\.train"):
+    with pytest.raises(RunNotFound, match=r"^run=t1: no runs in .*python -m paa\.train"):
         find(tmp_path / "absent", "t1")
     for name in ("tab1", "tab12", "tac3", ".sweeps"):
         (tmp_path / name).mkdir()
@@ -46,7 +46,7 @@ def test_find_takes_a_unique_beginning(tmp_path):
     assert [run.train_id for run in runs(tmp_path)] == ["tab1", "tab12", "tac3"]
     assert find(tmp_path, "tac").train_id == "tac3"
     assert find(tmp_path, "tab1").train_id == "tab1"
-    with pytest.raises(RunNotFound, match=r"run=ta: 3 runs .* begin so \(tab1, tab12, tac3\)"):
+    with pytest.raises(RunNotFound, match=r"^run=ta: .*3 matches: tab1, tab12, tac3"):
         find(tmp_path, "ta")
     for absent in ("x", "", "tad"):
         with pytest.raises(RunNotFound, match=r"no run in|runs in"):
@@ -204,7 +204,7 @@ def test_scan_gives_records(tmp_path):
 
 def test_origin_says_what_made_it():
     made = origin()
-    assert set(made) == {"commit", "clean", "versions", "hardware", "host"}
+    assert set(made) == {"commit", "clean", "source_sha256", "versions", "hardware", "host", "resumed"}
     assert set(versions()) == {"python", *LIBRARIES}
     assert versions()["numpy"]
     assert hardware()["cpu"]
@@ -252,7 +252,18 @@ def test_commit_is_that_of_the_code_or_unknown(tmp_path, monkeypatch):
 
 
 def test_nothing_of_runs_imports_torch_or_pandas():
-    names = ["identity", "lock", "paths", "record", "frame", "state", "columns", "provenance", "text_table"]
+    names = [
+        "identity",
+        "lock",
+        "paths",
+        "record",
+        "frame",
+        "status",
+        "identity",
+        "columns",
+        "provenance",
+        "text_table",
+    ]
     code = f"import sys\nfor name in {names}: __import__('paa.store.' + name)\n"
     code += "print([m for m in ('torch', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
