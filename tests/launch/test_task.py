@@ -128,7 +128,7 @@ def attempts(monkeypatch):
         if error is not None:
             raise error
 
-    monkeypatch.setattr("paa.experiment.job.run_resolved", attempt)
+    monkeypatch.setattr("paa.experiment.job.run_config", attempt)
     monkeypatch.setattr(task.time, "sleep", slept.append)
     yield errors, slept
     assert errors == []
