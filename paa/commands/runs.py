@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         out.set_defaults(run=run)
         return out
 
-    command("list", _list, "one line per run: done, running, failed or stopped (the default command)")
+    command("list", _list, "one line per run: done, running, interrupted or failed (the default command)")
     one = command("show", _show, "all that is known of a run: state, overrides, machine, numbers")
     one.add_argument("id", metavar="ID")
     diff = command("diff", _diff, "compare two runs: the keys and the numbers that differ")

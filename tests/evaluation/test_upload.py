@@ -24,7 +24,7 @@ from paa.evaluation.upload import write_upload
 from paa.runs import collect
 from paa.store.record import EvaluationRecord
 
-REPO = Path(__file__).resolve().parents[1]
+REPO = Path(__file__).resolve().parents[2]
 
 CATEGORIES = [{"id": 90, "name": "ox"}, {"id": 3, "name": "car"}]
 
