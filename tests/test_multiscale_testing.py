@@ -161,7 +161,7 @@ def test_the_commands(here, capsys):
     assert many["weights_sha256"] == plain["weights_sha256"]
 
     again = train(capsys, threshold, "postprocess.voting=true", *keys)
-    assert "is finished: nothing to do" in again.out
+    assert "already finished, reusing its results" in again.out
     listed = call(capsys, "paa.runs", "--runs-dir", "runs")
     assert "val+voting+scales " in listed.out
     (here / "photos").mkdir()

@@ -52,7 +52,7 @@ def check_norms(network: nn.Module, path: Path) -> None:
             factor = module.weight * (module.running_var + module.eps).rsqrt()
             if not factor.isfinite().all():
                 problem = f"{name} has channels without variance, and backbone.bn_eps={module.eps:g}"
-                raise ConversionError(f"{path}: {problem}; say backbone.bn_eps=1e-5")
+                raise ConversionError(f"{path}: {problem}; set backbone.bn_eps=1e-5")
 
 
 def _plain(value: Tensor) -> Tensor:

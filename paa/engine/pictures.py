@@ -115,7 +115,7 @@ class Pictures:
                     self._draw(step, position, path)
             except OSError as error:
                 reason = error.strerror or str(error)
-                self.warn(f"warning: no picture {path}: {reason}; training goes on")
+                self.warn(f"warning: no picture {path}: {reason}; training continues")
                 break
             paths.append(path)
         self.made(step, paths)

@@ -175,7 +175,7 @@ class Opened:
             if image not in always:
                 known = ", ".join(map(str, always))
                 raise ConfigError(
-                    f"--image {image}: {self.paths.train_id} recorded images {known} alone; choose of them"
+                    f"--image {image}: {self.paths.train_id} recorded only images {known}; choose from them"
                 )
         digest = self.record.digests.get("data.train")
         if self.parts.source.digest("train") != digest:
@@ -212,5 +212,5 @@ def opened(runs_dir: Path, prefix: str, compose: Composer) -> Opened:
     """The finished run whose id begins with `prefix`; RunNotFound, BadRecord, ConfigError where there is none."""
     paths = find(runs_dir, prefix)
     if not paths.finished:
-        raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows where it stands")
+        raise ConfigError(f"run={paths.train_id}: has not finished training; see python -m paa.runs")
     return Opened(paths, TrainingRecord.read(paths.record), compose)

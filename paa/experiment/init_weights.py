@@ -97,5 +97,5 @@ def _run(runs_dir: Path, prefix: str) -> RunPaths:
         reason = str(error).removeprefix(f"run={prefix}: ")
         raise ConfigError(f"{KEY}={prefix}: is no file, and as a run: {reason}") from error
     if not run.finished:
-        raise ConfigError(f"{KEY}={run.train_id}: has not finished training; python -m paa.runs shows where it stands")
+        raise ConfigError(f"{KEY}={run.train_id}: has not finished training; see python -m paa.runs")
     return run

@@ -43,7 +43,7 @@ def test_evaluate_with_other_settings_trains_nothing_and_each_once(here, capsys)
         ("postprocess.voting=false", "off"),
         ("postprocess.voting=true", "on"),
     ]
-    assert "is finished: nothing to do" in ended.out
+    assert "already finished, reusing its results" in ended.out
     assert len(list(run.evals.glob("*.json"))) == 2
     ended = call(capsys, "paa.evaluate", f"run={run.train_id}", "postprocess.sigma_t=0.5", "evaluate.splits=[test]")
     assert [row[-9:-7] for row in rows(ended.out)] == [["test", "on"]]
@@ -182,7 +182,7 @@ def test_a_run_without_its_weights_is_finished_and_says_what_it_lacks(here, caps
     assert "weights.pt: not a readable checkpoint" in ended.err
     assert f"remove runs/{run.train_id} to train it again" in ended.err
     run.weights.unlink()
-    assert "is finished: nothing to do" in train(capsys).out
+    assert "already finished, reusing its results" in train(capsys).out
     ended = call(capsys, "paa.evaluate", f"run={run.train_id}", "postprocess.sigma_t=0.5")
     assert ended.code == 1
     assert "its weights were removed" in ended.err

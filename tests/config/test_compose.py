@@ -241,7 +241,7 @@ MESSAGES = {
     "evaluate.splits=[nope]": "evaluate.splits=[nope]: must be of train, val, test",
     "evaluate.splits=val": "evaluate.splits=val: must be a list, e.g. evaluate.splits=[val]",
     "evaluate.splits=[] evaluate.every=5": "evaluate.splits=[]: evaluate.every needs a split to evaluate on; "
-    "or say evaluate.every=0",
+    "or set evaluate.every=0",
     "train.accumulate=2 backbone=resnet18 backbone.norm=batch": "backbone.norm=batch with train.accumulate=2: "
     "its statistics are those of a part; take backbone.norm=group, or train.accumulate=1",
     # types

@@ -49,7 +49,7 @@ def test_a_missing_compiler_is_one_line(monkeypatch):
     with pytest.raises(ConfigError) as error:
         parts.core(parts.detector(5))
     assert str(error.value) == (
-        "compile=true: needs a C++ compiler (g++) here (No working C++ compiler found); or say compile=false"
+        "compile=true: needs a C++ compiler (g++) here (No working C++ compiler found); or set compile=false"
     )
 
 

@@ -120,7 +120,7 @@ def test_with_local_normalizers_only_as_many_processes_go_on(told):
     assert re.fullmatch(
         r"criterion\.normalizer_sync=per_process: t\w{10} is of 2 processes, which matters to its numbers, "
         r"and not of 1; "
-        r"start 2, or say another runs_dir or compat\.normalizer_sync=global",
+        r"start 2, or use another runs_dir or compat\.normalizer_sync=global",
         text,
     )
     assert one_of(told, "resumed local")[0]["record"].world_size == 2

@@ -212,7 +212,7 @@ def test_a_test_set_of_one_s_own_without_annotations(here, capsys, smoke_data):
     refused = call(capsys, "paa.train", *base, "evaluate.every=2")
     assert refused.code == 1
     assert (
-        "evaluate.every=2: evaluate.splits=[test]: has no split with annotations; say evaluate.every=0" in refused.err
+        "evaluate.every=2: evaluate.splits=[test]: has no split with annotations; set evaluate.every=0" in refused.err
     )
     ended = call(capsys, "paa.train", *base, "evaluate.every=2", "evaluate.splits=[test,val]")
     assert ended.code == 0, ended.err
