@@ -99,7 +99,7 @@ def trained() -> dict[str, str]:
 TRAININGS = {
     "test-dev": (*CORE, "data=coco", "data.root=photos", *ONE_STEP),
     "wandb sync": (*SHORT, "tracking=wandb", "tracking.mode=offline", "tracking.system_stats=false", "seed=6"),
-    "backbone=efficientnet_lite0 init": ("recipe=mini", "backbone=efficientnet_lite0", *SIZES, *ANY, *ONE_STEP),
+    "backbone=efficientnet_lite0 finetune": ("recipe=mini", "backbone=efficientnet_lite0", *SIZES, *ANY, *ONE_STEP),
     "": (*SHORT, *RECORDED),
 }
 """{part of a command: how to train the run that replaces its ID}; the first that fits."""
