@@ -5,7 +5,7 @@
 # make docs      docs/configuration.md and docs/compat.md, from the comments in conf/
 # make mmdet     MMDetection, in build/mmdet: with it `make test` also compares with its code
 # make plugins   third-party Hydra launchers and sweepers, in build/plugins: with them `make test` also runs those
-# make hydra14   Hydra 1.4, in build/hydra14, and the tests of the command line on it
+# make hydra14   Hydra 1.4 and its plugins, in build/hydra14, and the tests of the command line on it
 # Each creates .venv first where it is missing; PYTHON chooses the interpreter (3.10 to 3.13).
 PYTHON ?= python3
 VENV ?= .venv
@@ -54,7 +54,8 @@ build/%/.installed: | $(INSTALLED)
 	touch $@
 
 hydra14: build/hydra14/.installed
-	PYTHONPATH=$(CURDIR)/$(<D):$(PYTHONPATH) $(BIN)/python -m pytest -n $(WORKERS) tests/config tests/plugins
+	PYTHONPATH=$(CURDIR)/$(<D):$(PYTHONPATH) PAA_PLUGINS=$(CURDIR)/$(<D) \
+		$(BIN)/python -m pytest -n $(WORKERS) tests/config tests/plugins
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -1,7 +1,7 @@
 """Third-party Hydra launchers and sweepers work as their own documentation describes them.
 
-`make plugins` installs them beside the environment (build/plugins); without that folder these tests are skipped.
-hydra/launcher=submitit_slurm is tested in tests/slurm.
+`make plugins` installs them beside the environment, in build/plugins. PAA_PLUGINS can name another folder: `make hydra14`
+does so. Without the folder these tests are skipped. hydra/launcher=submitit_slurm is tested in tests/slurm.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from running import SHORT, run_cli
 from paa.runs import collect
 
 REPO = Path(__file__).resolve().parents[2]
-FOLDER = REPO / "build" / "plugins"
+FOLDER = Path(os.environ.get("PAA_PLUGINS") or REPO / "build" / "plugins")
 
 pytestmark = pytest.mark.skipif(
     not (FOLDER / ".installed").is_file(), reason=f"no third-party plugins in {FOLDER}: `make plugins` installs them"
