@@ -46,8 +46,13 @@ def check_training(words: Sequence[str], folder: Path, capsys: pytest.CaptureFix
     with composer(command.config_dir) as compose:
         launcher, own = compose.split(command.overrides)
         jobs = compose.jobs(own, command.multirun)
-        first = resolved(compose.compose(jobs[0]))
+        configs = [resolved(compose.compose(job)) for job in (jobs if len(jobs) <= MOST else jobs[:1])]
+    first = configs[0]
     flags = ["--config-dir", command.config_dir] if command.config_dir else []
+    if len({bool(config["postprocess"]["multiscale"]) for config in configs}) > 1:  # the keys of scales differ
+        for job in jobs:
+            check_training([*flags, *launcher, *job], folder, capsys)
+        return
     if len(jobs) > MOST:
         own = jobs[0]
     elif command.multirun:
@@ -106,12 +111,13 @@ def small(config: dict[str, Any], words: Sequence[str]) -> tuple[str, ...]:
 
 
 def write_weights(words: Sequence[str], folder: Path) -> None:
-    """Write the weight files that a command names: of a ResNet or of the whole network, untrained."""
+    """Write the weight files that a command names, untrained."""
     for word in words:
         key, _, value = word.partition("=")
         path = folder / value
-        if key == "backbone.weights" and (name := re.fullmatch(r"(resnet\d+)\.pth", value)) and not path.exists():
-            torch.save(torchvision.models.get_model(name[1]).state_dict(), path)
+        if key == "backbone.weights" and value.endswith(".pth") and not path.exists():
+            name = re.fullmatch(r"(resnet\d+)\.pth", value)  # others are only named, by dry runs
+            torch.save(torchvision.models.get_model(name[1]).state_dict() if name else {}, path)
         elif key == "finetune.from" and value.endswith(".pth") and not path.exists():
             parts = assemble(configuration(*(w for w in words if w != word), *ANY))
             torch.save(parts.detector(3, load_weights=False).state_dict(), path)

@@ -1,7 +1,7 @@
 """Third-party Hydra launchers and sweepers work as their own documentation describes them.
 
-`make plugins` installs them beside the environment, in build/plugins. PAA_PLUGINS can name another folder: `make hydra14`
-does so. Without the folder these tests are skipped. hydra/launcher=submitit_slurm is tested in tests/slurm.
+`make plugins` installs them beside the environment, in build/plugins. PAA_PLUGINS can name another folder, as it does in
+`make hydra14`. Without the folder these tests are skipped. tests/slurm tests hydra/launcher=submitit_slurm.
 """
 
 from __future__ import annotations
