@@ -1,6 +1,6 @@
 """Third-party Hydra launchers and sweepers work as their own documentation describes them.
 
-`make plugins` installs them beside the environment, in build/plugins. PAA_PLUGINS can name another folder, as it does in
+`make plugins` installs them beside the environment, in build/plugins. PAA_PLUGINS can name another folder, as in
 `make hydra14`. Without the folder these tests are skipped. tests/slurm tests hydra/launcher=submitit_slurm.
 """
 
