@@ -4,8 +4,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 REPO = Path(__file__).resolve().parents[1]
 PACKAGE = REPO / "paa"
 
@@ -79,13 +77,11 @@ def test_no_room_imports_from_its_own_layer_or_above():
     assert {(file.relative_to(PACKAGE).as_posix(), room) for file in FILES for room in upward(file)} == set()
 
 
-@pytest.mark.xfail(reason="until the command line composes each job once")
 def test_only_config_imports_hydra():
     found = {room_of(file) for file in FILES if HYDRA & {name.split(".")[0] for name in imports(file)}}
     assert found == {"config"}
 
 
-@pytest.mark.xfail(reason="until the command line composes each job once")
 def test_at_most_one_file_imports_what_hydra_keeps_private():
     every = [*FILES, *sorted((REPO / "hydra_plugins").rglob("*.py"))]
     found = {
@@ -97,7 +93,6 @@ def test_at_most_one_file_imports_what_hydra_keeps_private():
     assert len(found) <= 1, found
 
 
-@pytest.mark.xfail(reason="until the command line composes each job once")
 def test_entry_points_are_short():
     lengths = {name: len((PACKAGE / f"{name}.py").read_text().splitlines()) for name in LAYERS[-1]}
     assert {name: length for name, length in lengths.items() if length >= ENTRY_POINT_LINES} == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+import yaml
 
 from paa import files
 from paa.commands.described import described
@@ -173,7 +173,7 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
                 "sha256": file_digest(made.source),
             },
         )
-        files.write_text(paths.config, OmegaConf.to_yaml(OmegaConf.create(dict(made.parts.config))))
+        files.write_text(paths.config, yaml.safe_dump(dict(made.parts.config), sort_keys=False))
         checkpoint.save(paths.weights, made.state)
         record.write(paths.record)
         say(f"{paths.train_id}  {paths.folder}: a finished run, imported")

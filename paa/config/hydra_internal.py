@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks as Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import create_config_search_path
 from hydra._internal.utils import get_args_parser as get_args_parser
@@ -109,4 +109,5 @@ def grid(overrides: Sequence[Override]) -> list[list[str]]:
 
 def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str:
     """Return what `hydra.job.override_dirname` is for a job with these overrides."""
-    return get_overrides_dirname(list(overrides), settings.exclude_keys, settings.item_sep, settings.kv_sep)
+    lines = [str(one.input_line) for one in overrides if one.key_or_group not in settings.exclude_keys]
+    return settings.item_sep.join(sorted(lines)).replace("=", settings.kv_sep)
