@@ -54,13 +54,16 @@ class App:
 
     @property
     def launcher(self) -> dict[str, Any]:
-        """The launcher's `_target_` and settings; those of a single run are Hydra's basic launcher's."""
-        return {"_target_": BASIC_LAUNCHER} if self._master is None else _container(self._master.hydra.launcher)
+        """The `_target_` and settings of hydra/launcher. A single run is not launched, whatever they say."""
+        cfg = self.compose.launched(self._task) if self._master is None else self._master
+        plain = OmegaConf.to_container(cfg.hydra.launcher)
+        assert isinstance(plain, dict)
+        return {str(key): value for key, value in plain.items()}
 
     @property
     def in_process(self) -> bool:
         """Whether the jobs run in this process."""
-        return self.launcher["_target_"] == BASIC_LAUNCHER
+        return self._master is None or self.launcher["_target_"] == BASIC_LAUNCHER
 
     def jobs(self) -> list[JobConfig]:
         """Compose the jobs that are known before anything runs; none where a third party's sweeper proposes them."""
@@ -145,9 +148,3 @@ def show(command: Command) -> None:
     if command.checked:
         App(command).jobs()
     _nothing()
-
-
-def _container(node: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(node)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
