@@ -19,7 +19,7 @@ import torchvision  # noqa: F401  registers deform_conv2d
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from paa.config.compose import Composer, composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.datasets.transforms import Transform, target_size
 from paa.experiment.parts import assemble
 from paa.store.text_table import FORMATS, written
@@ -70,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def table(tflops: float) -> list[list[Any]]:
     """Return a row of values, in the order of HEAD, for each training."""
-    with composer() as compose:
-        return [row(compose, recipe, backbone, tflops) for recipe, backbone in ROWS]
+    compose = Composer()
+    return [row(compose, recipe, backbone, tflops) for recipe, backbone in ROWS]
 
 
 def row(compose: Composer, recipe: str, backbone: str, tflops: float) -> list[Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from paa.commands.options import refusing
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.user_code import add_cwd_to_path
 from paa.drawing.assignment import Drawn, counted_handles, paint, style_of
 from paa.experiment.finished_run import opened
@@ -68,7 +68,8 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (runs)")
     args = parser.parse_args()
     add_cwd_to_path()
-    with refusing("draw_assignment", 2), composer() as compose:
+    with refusing("draw_assignment", 2):
+        compose = Composer()
         run = opened(args.runs_dir, args.run, compose)
         draw(*run.assigned(int(run.index.image_ids[args.image % len(run.index)])), args.out)
         print(args.out, file=sys.stdout)

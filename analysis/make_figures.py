@@ -13,7 +13,7 @@ from pathlib import Path
 
 from paa.commands.figures import FIGURES, OTHER_NAMES, Shown, choose
 from paa.commands.options import warnings_on_stderr
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.errors import USER_ERRORS
 from paa.config.user_code import add_cwd_to_path
 from paa.figures.detections import SCORE
@@ -27,23 +27,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = dict.fromkeys(name for word in options.figure or FIGURES for name in OTHER_NAMES.get(word, (word,)))
     failed = 0
     add_cwd_to_path()
-    with composer() as compose:
+    compose = Composer()
+    try:
+        with warnings_on_stderr():
+            runs = choose(options.runs_dir, options.run or [], compose)
+    except USER_ERRORS as error:
+        print(f"make_figures: {error}", file=sys.stderr)
+        return 1
+    shown = Shown(runs, bool(options.run), options.image, options.score, options.scheme)
+    for name in wanted:
         try:
-            with warnings_on_stderr():
-                runs = choose(options.runs_dir, options.run or [], compose)
+            with printed():
+                paths = save(FIGURES[name](shown), options.out, f"figure_{name}", options.format)
         except USER_ERRORS as error:
-            print(f"make_figures: {error}", file=sys.stderr)
-            return 1
-        shown = Shown(runs, bool(options.run), options.image, options.score, options.scheme)
-        for name in wanted:
-            try:
-                with printed():
-                    paths = save(FIGURES[name](shown), options.out, f"figure_{name}", options.format)
-            except USER_ERRORS as error:
-                print(f"make_figures: Figure {name}: {error}", file=sys.stderr)
-                failed += 1
-            else:
-                print(*paths, sep="\n")
+            print(f"make_figures: Figure {name}: {error}", file=sys.stderr)
+            failed += 1
+        else:
+            print(*paths, sep="\n")
     return int(failed > 0 if options.figure else failed == len(wanted))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from paa.commands.train import Jobs
 from paa.config.app import App
-from paa.config.compose import composer, parse, resolved
+from paa.config.compose import Composer, parse, resolved
 from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector
 from paa.evaluation.coco import NUMBERS
@@ -80,8 +80,7 @@ def call(capsys: pytest.CaptureFixture[str], module: str, *args: str) -> Ended:
 
 def configuration(*overrides: str) -> dict[str, Any]:
     """Return the resolved configuration of `python -m paa.train OVERRIDES`."""
-    with composer() as compose:
-        return resolved(compose.compose(overrides))
+    return resolved(Composer().compose(overrides))
 
 
 def experiment(runs_dir: Path, *overrides: str) -> Experiment:

@@ -13,11 +13,11 @@ REPO = Path(__file__).resolve().parents[1]
 COMPOSE = """
 import json, sys
 import paa
-from paa.config.compose import composer, resolved
-with composer() as compose:
-    config = resolved(compose.compose(["table1=fnp_5"]))
-    rows = compose.jobs(["table1=glob(*)"], multirun=True)
-    print(json.dumps([paa.__file__, config["assign"]["boundary"], len(rows)]))
+from paa.config.compose import Composer, resolved
+compose = Composer()
+config = resolved(compose.compose(["table1=fnp_5"]))
+rows = compose.jobs(["table1=glob(*)"], multirun=True)
+print(json.dumps([paa.__file__, config["assign"]["boundary"], len(rows)]))
 """
 
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from docs.generate.comments import Key
 from docs.generate.reference import Conf
 from paa import files
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.paths import conf_dir
 
 PRESETS = ("modern", "paper", "official", "mmdet")
@@ -185,9 +185,9 @@ def _cell(preset: str, key: Key) -> str:
 
 
 def _agreed() -> str:
-    with composer() as compose:
-        cfg = compose.compose(["recipe=coco_1x", "data.root=COCO"])
-        chosen = compose.compose([]).assign.boundary  # of a group that is chosen by name the page shows the class
+    compose = Composer()
+    cfg = compose.compose(["recipe=coco_1x", "data.root=COCO"])
+    chosen = compose.compose([]).assign.boundary  # of a group that is chosen by name the page shows the class
     rows = [["key", "value in `recipe=coco_1x`", "note"], ["---"] * 3]
     for key, note in AGREED:
         value = OmegaConf.select(cfg, key)

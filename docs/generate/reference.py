@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from docs.generate.comments import Choice, Comment, Key, read_choice, read_group
 from paa import files
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.paths import conf_dir, experiments_dir
 
 INTRO = """\
@@ -89,8 +89,7 @@ def page(folder: Path | None = None) -> str:
     """The page, in Markdown."""
     folder = folder or conf_dir()
     conf = Conf.read(folder)
-    with composer() as compose:
-        cfg = compose.compose([])
+    cfg = Composer().compose([])
     parts = [INTRO, "## Keys of every run\n", _table(conf, "", [conf.base], cfg, folder)]
     for group in conf.groups:
         parts.append(f"## `{group}`\n")

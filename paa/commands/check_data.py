@@ -28,14 +28,15 @@ def main() -> None:
     out.add_argument("command", choices=["check"], help="the only command")
     options = parsed(out)
     from paa.commands.survey_data import check_data, leave_out
-    from paa.config.compose import composer, resolved
+    from paa.config.compose import Composer, resolved
     from paa.config.merge import split_keys
     from paa.config.user_code import add_cwd_to_path
     from paa.experiment.parts import assemble
     from paa.log import print_line
 
     add_cwd_to_path()
-    with refusing(NAME, 2), composer(options.config_dir) as compose:
+    with refusing(NAME, 2):
+        compose = Composer(options.config_dir)
         own, _ = split_keys(compose.parse(options.overrides), ("out",))
         keys = [word for word in options.overrides if not word.startswith("out=")]
         parts = assemble(leave_out(resolved(compose.compose(keys))))

@@ -36,11 +36,12 @@ def main() -> None:
     out.add_argument("out", metavar="OUT", type=Path, help=OUT)
     options = parsed(out)
     from paa.commands.import_checkpoint import convert
-    from paa.config.compose import composer
+    from paa.config.compose import Composer
     from paa.config.user_code import add_cwd_to_path
     from paa.log import print_line
 
     add_cwd_to_path()
-    with refusing(NAME, 2), composer(options.config_dir) as compose:
+    with refusing(NAME, 2):
+        compose = Composer(options.config_dir)
         (overrides,) = compose.jobs(options.overrides, multirun=False)
         convert(options.source, options.out, overrides, compose, print_line)

@@ -57,7 +57,7 @@ def main() -> None:
 
 def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[tuple[Sequence[str], Experiment]]:
     """Check all jobs of the command line; return the overrides and the reopened run of each."""
-    from paa.config.compose import composer
+    from paa.config.compose import Composer
     from paa.config.merge import split_keys
     from paa.config.user_code import add_cwd_to_path
     from paa.engine.distributed import process_group
@@ -67,16 +67,16 @@ def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> l
     add_cwd_to_path()
     jobs: list[tuple[Sequence[str], Experiment]] = []
     imported: set[str] = set()
-    with composer(config_dir) as compose:
-        for job in compose.jobs(overrides, multirun):
-            own, rest = split_keys(compose.parse(job), ("run", "runs_dir"))
-            run = required(own, "run", "the ID of a finished run, or a prefix of it")
-            experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
-            experiment.check_data()
-            if record.converted and process_group().is_main and record.train_id not in imported:
-                print_line(not_trained(record))
-                imported.add(record.train_id)
-            jobs.append((job, experiment))
+    compose = Composer(config_dir)
+    for job in compose.jobs(overrides, multirun):
+        own, rest = split_keys(compose.parse(job), ("run", "runs_dir"))
+        run = required(own, "run", "the ID of a finished run, or a prefix of it")
+        experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)
+        experiment.check_data()
+        if record.converted and process_group().is_main and record.train_id not in imported:
+            print_line(not_trained(record))
+            imported.add(record.train_id)
+        jobs.append((job, experiment))
     return jobs
 
 

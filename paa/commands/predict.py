@@ -32,14 +32,15 @@ def main() -> None:
     options = parsed(parser(NAME, "run=ID images=DIR out=DIR [key=value ...]", __doc__))
     from paa import checks
     from paa.commands.detections import predict
-    from paa.config.compose import composer
+    from paa.config.compose import Composer
     from paa.config.merge import split_keys
     from paa.config.user_code import add_cwd_to_path
     from paa.experiment.reopen import not_trained, reopen
     from paa.log import print_line
 
     add_cwd_to_path()
-    with refusing(NAME, 2), composer(options.config_dir) as compose:
+    with refusing(NAME, 2):
+        compose = Composer(options.config_dir)
         (job,) = compose.jobs(options.overrides, multirun=False)
         own, rest = split_keys(compose.parse(job), OWN)
         run = required(own, "run", "the ID of a finished run, or a prefix of it")

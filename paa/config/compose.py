@@ -6,7 +6,6 @@ import copy
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -275,12 +274,6 @@ class Composer:
                     f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
                 )
         return None
-
-
-@contextmanager
-def composer(config_dir: str | None = None) -> Iterator[Composer]:
-    """Yield a composer."""
-    yield Composer(config_dir)
 
 
 def job_config(overrides: Sequence[str], cfg: DictConfig) -> JobConfig:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paa.config.compose import Composer, composer
+from paa.config.compose import Composer
 from paa.config.errors import USER_ERRORS, ConfigError
 from paa.config.suggestions import explain_choice, listed
 from paa.experiment.evaluation import Wanted, wanted
@@ -78,25 +78,25 @@ def rows_of(
     Trains nothing and reads no image. A row that cannot be composed (weights that it needs are missing) is among the
     problems; if none can, its error is raised. ConfigError for an unknown table; DataError if the data are missing.
     """
-    with composer(config_dir) as compose:
-        name = table.partition("=")[0]
-        known = row_names(compose, name)
-        others = [word for word in words if word.partition("=")[0] in tables(compose)]
-        if others:
-            raise ConfigError(f"{others[0]}: must not name a second table beside {table}")
-        every = compose.jobs([table if "=" in table else f"{table}=glob(*)", *words], True)
-        unknown = next((row for row in (_row_of(job, name) for job in every) if row not in known), None)
-        if unknown is not None:
-            raise ConfigError(explain_choice(name, unknown, known))
-        memo, found = Memo(), list[Row]()
-        errors: dict[str, Exception] = {}
-        for job in sorted(every, key=lambda job: known.index(_row_of(job, name))):
-            row = _row_of(job, name)
-            try:
-                if row not in errors:
-                    found.append(_row(compose, memo, name, row, job, digests))
-            except USER_ERRORS as error:
-                errors[row] = error
+    compose = Composer(config_dir)
+    name = table.partition("=")[0]
+    known = row_names(compose, name)
+    others = [word for word in words if word.partition("=")[0] in tables(compose)]
+    if others:
+        raise ConfigError(f"{others[0]}: must not name a second table beside {table}")
+    every = compose.jobs([table if "=" in table else f"{table}=glob(*)", *words], True)
+    unknown = next((row for row in (_row_of(job, name) for job in every) if row not in known), None)
+    if unknown is not None:
+        raise ConfigError(explain_choice(name, unknown, known))
+    memo, found = Memo(), list[Row]()
+    errors: dict[str, Exception] = {}
+    for job in sorted(every, key=lambda job: known.index(_row_of(job, name))):
+        row = _row_of(job, name)
+        try:
+            if row not in errors:
+                found.append(_row(compose, memo, name, row, job, digests))
+        except USER_ERRORS as error:
+            errors[row] = error
     if errors and not found:
         raise next(iter(errors.values()))
     return Rows(found, {row: str(error) for row, error in errors.items()})

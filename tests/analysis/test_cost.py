@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from analysis_scripts import script
 
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.datasets.transforms import Transform
 from paa.store.text_table import markdown
 
@@ -27,8 +27,8 @@ def test_pixels_by_hand():
 
 def test_a_training_by_hand():
     """ResNet-50 at 1x: 1.44 million images of 800 x 1088 pixels, forward and, past the frozen stages, backward."""
-    with composer() as compose:
-        at_six, at_sixty = (cost.row(compose, "coco_1x", "resnet50", rate) for rate in (6.0, 60.0))
+    compose = Composer()
+    at_six, at_sixty = (cost.row(compose, "coco_1x", "resnet50", rate) for rate in (6.0, 60.0))
     values = dict(zip(cost.HEAD, at_six, strict=True))
     # The convolutions of the same network on 128 x 160 pixels are 4.097e9 multiplications; frozen are stem and C2.
     forward = 2 * 4.097e9 * (800 * 1088) / (128 * 160)
@@ -53,12 +53,12 @@ def test_the_documentation_shows_what_is_printed():
     table = shown[start + 2 : start + 2 + len(cost.ROWS)]
     assert [tuple(row[:2]) for row in table] == list(cost.ROWS)
     assert f"{cost.TFLOPS:g} TFLOP/s" in text
-    with composer() as compose:
-        for recipe, backbone in (cost.ROWS[2], cost.ROWS[-1]):
-            row = cost.row(compose, recipe, backbone, cost.TFLOPS)
-            (printed,) = markdown(cost.HEAD, [row], cost.DIGITS).splitlines()[2:]
-            cells = [cell.strip() for cell in printed.strip("|").split("|")]
-            assert cells in table, f"python analysis/cost.py --format md prints another row: {printed}"
+    compose = Composer()
+    for recipe, backbone in (cost.ROWS[2], cost.ROWS[-1]):
+        row = cost.row(compose, recipe, backbone, cost.TFLOPS)
+        (printed,) = markdown(cost.HEAD, [row], cost.DIGITS).splitlines()[2:]
+        cells = [cell.strip() for cell in printed.strip("|").split("|")]
+        assert cells in table, f"python analysis/cost.py --format md prints another row: {printed}"
 
 
 def test_a_rate_must_be_one(capsys):

@@ -17,7 +17,7 @@ from scenes import detect
 from paa.assign import PAA
 from paa.assign.boundary import A, B, C, D
 from paa.commands.figures import FIGURES, Shown, choose
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.drawing.assignment import Drawn
 from paa.engine import checkpoint
 from paa.experiment.finished_run import Opened
@@ -45,8 +45,7 @@ def runs_dir(tmp_path_factory, smoke_data) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(runs_dir):
-    with composer() as compose:
-        yield Shown(choose(runs_dir, [], compose))
+    return Shown(choose(runs_dir, [], Composer()))
 
 
 @pytest.fixture

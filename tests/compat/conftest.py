@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.experiment.parts import Components, assemble
 
 WORDS = (
@@ -37,8 +37,8 @@ Build = Callable[..., Components]
 @pytest.fixture(scope="session")
 def build() -> Build:
     """Return build(base, key=value, ...), which builds a base with these keys; `weights` is the backbone's."""
-    with composer() as compose:
-        bases = {name: compose.compose(words) for name, words in BASES.items()}
+    compose = Composer()
+    bases = {name: compose.compose(words) for name, words in BASES.items()}
 
     def made(base: str, weights: str | None = None, **lines: Any) -> Components:
         cfg = copy.deepcopy(bases[base])

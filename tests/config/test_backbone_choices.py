@@ -9,7 +9,7 @@ import torch
 from running import configuration
 from torch import nn
 
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.config.errors import ConfigError
 from paa.config.instantiate import build
 from paa.detector.deform import DeformConv2d
@@ -42,14 +42,14 @@ DEFORMABLE = {
 @pytest.fixture(scope="module")
 def configs() -> dict[str, dict[str, Any]]:
     """Each choice under the recipe of the comparison, its weights aside where torchvision has none."""
-    with composer() as compose:
-        assert set(compose.options("backbone")) == CHOICES.keys() | DEFORMABLE.keys()
-        found = {}
-        for name in (*CHOICES, *DEFORMABLE):
-            scratch = ["backbone.weights=null"] if name.startswith("resnext152") else []
-            overrides = [f"backbone={name}", "recipe=coco_2x", "data.root=/data", *scratch]
-            found[name] = resolved(compose.compose(overrides))
-        return found
+    compose = Composer()
+    assert set(compose.options("backbone")) == CHOICES.keys() | DEFORMABLE.keys()
+    found = {}
+    for name in (*CHOICES, *DEFORMABLE):
+        scratch = ["backbone.weights=null"] if name.startswith("resnext152") else []
+        overrides = [f"backbone={name}", "recipe=coco_2x", "data.root=/data", *scratch]
+        found[name] = resolved(compose.compose(overrides))
+    return found
 
 
 def on_paper(config: dict[str, Any]) -> Any:
@@ -92,8 +92,8 @@ def test_the_towers_follow_and_can_be_switched_apart(configs: dict[str, dict[str
     with torch.device("meta"):
         head = parts.detector(3).head
     assert [n for n, m in head.named_modules() if isinstance(m, DeformConv2d)] == ["cls_tower.9", "bbox_tower.9"]
-    with composer() as compose:
-        node = resolved(compose.compose(["backbone=resnet50_dcn", "detector.head.dcn=false"]))
+    compose = Composer()
+    node = resolved(compose.compose(["backbone=resnet50_dcn", "detector.head.dcn=false"]))
     assert (node["detector"]["head"]["dcn"], node["backbone"]["dcn_stages"]) == (False, [3, 4, 5])
 
 
@@ -103,20 +103,19 @@ def test_normalization_follows_weights_and_preset(configs: dict[str, dict[str, A
         **dict.fromkeys(["resnext152_32x8d", "resnext152_32x8d_dcn"], "group"),
         "tiny": None,
     }
-    with composer() as compose:
-        mmdet = resolved(compose.compose(["backbone=efficientnet_lite0", "compat=mmdet"]))
-        scratch = resolved(compose.compose(["backbone=efficientnet_lite0", "backbone.weights=null"]))
+    compose = Composer()
+    mmdet = resolved(compose.compose(["backbone=efficientnet_lite0", "compat=mmdet"]))
+    scratch = resolved(compose.compose(["backbone=efficientnet_lite0", "backbone.weights=null"]))
     assert (mmdet["backbone"]["norm"], scratch["backbone"]["norm"]) == ("statistics", "group")
 
 
 @pytest.mark.parametrize("compat", ["paper", "official", "mmdet"])
 def test_a_preset_that_contradicts_the_pretrained_efficientnet_is_refused(compat: str) -> None:
     words = ["backbone=efficientnet_lite0", f"compat={compat}"]
-    with composer() as compose:
-        refused, followed, scratch = (
-            resolved(compose.compose([*words, *more]))
-            for more in ([], ["compat.input=weights"], ["backbone.weights=null"])
-        )
+    compose = Composer()
+    refused, followed, scratch = (
+        resolved(compose.compose([*words, *more])) for more in ([], ["compat.input=weights"], ["backbone.weights=null"])
+    )
     with pytest.raises(ConfigError, match=r"^backbone\.expects=\w+: the weights of EfficientNet-Lite0 want RGB"):
         on_paper(refused)
     for config in (followed, scratch):

@@ -8,7 +8,7 @@ import random
 import pytest
 from running import TINY, Ended, call, run_cli
 
-from paa.config.compose import ConfigError, composer, parse, resolved
+from paa.config.compose import Composer, ConfigError, parse, resolved
 from paa.config.paths import experiments_dir
 from paa.config.suggestions import TEMPLATE_NODES
 from paa.experiment.parts import assemble
@@ -19,8 +19,8 @@ RECIPES = ("smoke", "mini", "coco_1x", "coco_1.5x", "coco_2x")
 
 
 def groups_and_choices():
-    with composer() as compose:
-        return {group: compose.options(group) for group in compose.groups() if not group.startswith("table")}
+    compose = Composer()
+    return {group: compose.options(group) for group in compose.groups() if not group.startswith("table")}
 
 
 def contradicts(group, choice, other, other_choice):
@@ -70,25 +70,25 @@ def test_every_pair_of_choices_composes_resolves_and_builds():
     choices["backbone"] = list(BACKBONES)
     configs = list(covering(choices))
     assert len(configs) < 80
-    with composer() as compose:
-        for config in configs:
-            overrides = [f"{group}={choice}" for group, choice in config.items()]
-            if config["backbone"] == "efficientnet_lite0":  # its weights have an input of their own, and say so
-                overrides.append("compat.input=weights")
-            try:
-                assemble(resolved(compose.compose([*overrides, "data.root=/data"])))
-            except ConfigError as error:
-                pytest.fail(f"{' '.join(overrides)}\n{error}")
+    compose = Composer()
+    for config in configs:
+        overrides = [f"{group}={choice}" for group, choice in config.items()]
+        if config["backbone"] == "efficientnet_lite0":  # its weights have an input of their own, and say so
+            overrides.append("compat.input=weights")
+        try:
+            assemble(resolved(compose.compose([*overrides, "data.root=/data"])))
+        except ConfigError as error:
+            pytest.fail(f"{' '.join(overrides)}\n{error}")
 
 
 def test_presets_reach_what_reads_them_and_keys_win_over_presets():
-    with composer() as compose:
-        config = resolved(compose.compose(["compat=mmdet", "assign.iou_floor=0.2"]))
-        assert config["anchors"]["center"] == 0.0
-        assert config["assign"]["lambda_score"] == 1.3
-        assert config["assign"]["iou_floor"] == 0.2
-        one = resolved(compose.compose(["compat.iou_floor=0.3"]))
-        assert one["assign"]["iou_floor"] == 0.3
+    compose = Composer()
+    config = resolved(compose.compose(["compat=mmdet", "assign.iou_floor=0.2"]))
+    assert config["anchors"]["center"] == 0.0
+    assert config["assign"]["lambda_score"] == 1.3
+    assert config["assign"]["iou_floor"] == 0.2
+    one = resolved(compose.compose(["compat.iou_floor=0.3"]))
+    assert one["assign"]["iou_floor"] == 0.3
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,17 @@ def test_presets_reach_what_reads_them_and_keys_win_over_presets():
     ],
 )
 def test_loss_weights_are_those_of_the_table_rows(assign, auxiliary, weights):
-    with composer() as compose:
-        node = resolved(compose.compose([f"assign={assign}", f"auxiliary={auxiliary}"]))["auxiliary"]
+    node = resolved(Composer().compose([f"assign={assign}", f"auxiliary={auxiliary}"]))["auxiliary"]
     assert (node["lambda_1"], node.get("lambda_2")) == weights
 
 
 def test_jobs_are_split_as_hydra_splits_them():
-    with composer() as compose:
-        assert compose.jobs(["seed=0,1", "assign=paa"], True) == [["seed=0", "assign=paa"], ["seed=1", "assign=paa"]]
-        assert compose.jobs(["seed=range(0,3)"], True) == [["seed=0"], ["seed=1"], ["seed=2"]]
-        table = sorted(f"table1={path.stem}" for path in (experiments_dir() / "table1").iterdir())
-        assert sorted(job[0] for job in compose.jobs(["table1=glob(*)"], True)) == table
-        assert compose.jobs(["evaluate.splits=[val,test]"], False) == [["evaluate.splits=[val,test]"]]
+    compose = Composer()
+    assert compose.jobs(["seed=0,1", "assign=paa"], True) == [["seed=0", "assign=paa"], ["seed=1", "assign=paa"]]
+    assert compose.jobs(["seed=range(0,3)"], True) == [["seed=0"], ["seed=1"], ["seed=2"]]
+    table = sorted(f"table1={path.stem}" for path in (experiments_dir() / "table1").iterdir())
+    assert sorted(job[0] for job in compose.jobs(["table1=glob(*)"], True)) == table
+    assert compose.jobs(["evaluate.splits=[val,test]"], False) == [["evaluate.splits=[val,test]"]]
 
 
 def test_flags_are_read_as_hydra_reads_them():
@@ -131,15 +130,15 @@ def test_a_folder_of_one_s_own_adds_choices_and_rows(tmp_path):
     (own / "table1").mkdir()
     (own / "table1" / "own.yaml").write_text("# @package _global_\nassign: {topk: 4}\n")
     (own / "table1" / "typo.yaml").write_text("# @package _global_\ntrain: {batchsize: 4}\n")
-    with composer(str(own)) as compose:
-        assert "two" in compose.options("assign.boundary")
-        assert resolved(compose.compose(["assign.boundary=two"]))["assign"]["boundary"]["n"] == 2
-        assert resolved(compose.compose(["table1=own"]))["assign"]["topk"] == 4
-        assert ["table1=own"] in compose.jobs(["table1=glob(*)"], True)
-        with pytest.raises(
-            ConfigError, match=r"^train\.batchsize: no such key. Keys of train: .* Did you mean batch_size\?"
-        ):
-            compose.compose(["table1=typo"])
+    compose = Composer(str(own))
+    assert "two" in compose.options("assign.boundary")
+    assert resolved(compose.compose(["assign.boundary=two"]))["assign"]["boundary"]["n"] == 2
+    assert resolved(compose.compose(["table1=own"]))["assign"]["topk"] == 4
+    assert ["table1=own"] in compose.jobs(["table1=glob(*)"], True)
+    with pytest.raises(
+        ConfigError, match=r"^train\.batchsize: no such key. Keys of train: .* Did you mean batch_size\?"
+    ):
+        compose.compose(["table1=typo"])
 
 
 ASSIGN_KEYS = (
@@ -311,8 +310,7 @@ BAD = (None, "abc", -1, 1e9, [], {}, True, float("nan"))
 )
 def test_no_value_of_any_key_ends_in_a_traceback(overrides):
     """What cannot be is refused by a ConfigError that names the key; nothing else is ever raised."""
-    with composer() as compose:
-        base = resolved(compose.compose([*TINY[:1], *overrides]))
+    base = resolved(Composer().compose([*TINY[:1], *overrides]))
     base = {name: node for name, node in base.items() if name not in TEMPLATE_NODES}
     usual = (
         ()

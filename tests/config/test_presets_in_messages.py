@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from running import call
 
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.config.suggestions import naming_presets
 
@@ -30,8 +30,7 @@ def test_the_key_of_the_preset_is_named(here, capsys, override, message):
     ["backbone, detector: too deep", "assign.topk: no such key", "assign=3: x", "nothing.of.it=3: x", "", "a=[b: c"],
 )
 def test_other_messages_stay(text):
-    with composer() as compose:
-        cfg = compose.compose([])
+    cfg = Composer().compose([])
     with pytest.raises(ConfigError) as error, naming_presets(cfg):
         raise ConfigError(text)
     assert str(error.value) == text

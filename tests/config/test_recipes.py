@@ -11,7 +11,7 @@ from analysis_scripts import script
 from running import configuration
 from torch import nn
 
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.config.instantiate import build
 from paa.datasets.loader import train_batches
 from paa.datasets.sampler import TrainSampler
@@ -60,10 +60,10 @@ def overrides(recipe: str, backbone: str, *more: str) -> list[str]:
 @pytest.fixture(scope="module")
 def configs() -> dict[tuple[str, ...], dict[str, Any]]:
     """{(recipe, backbone): configuration}; and with "compat=mmdet" behind the two, MMDetection's network."""
-    with composer() as compose:
-        every = [(recipe, backbone) for recipe in SCHEDULES for backbone in PARAMETERS]
-        every += [("coco_2x", backbone, "compat=mmdet") for backbone in PARAMETERS]
-        return {words: resolved(compose.compose(overrides(*words))) for words in every}
+    compose = Composer()
+    every = [(recipe, backbone) for recipe in SCHEDULES for backbone in PARAMETERS]
+    every += [("coco_2x", backbone, "compat=mmdet") for backbone in PARAMETERS]
+    return {words: resolved(compose.compose(overrides(*words))) for words in every}
 
 
 @pytest.mark.parametrize("recipe", SCHEDULES)

@@ -6,7 +6,7 @@ import re
 import pytest
 from pages import PAGES, Command
 
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 
 _INLINE = re.compile(r"(?<!`)`((?:python -m paa\.|torchrun )[^`]+)`(?!`)")
 
@@ -27,6 +27,6 @@ def test_inline_command_is_valid(command):
     spec = importlib.util.find_spec(module)
     assert spec is not None
     if module == "paa.train":
-        with composer(None) as compose:
-            jobs = compose.jobs([word for word in arguments if "=" in word], "-m" in arguments)
-            resolved(compose.compose(jobs[0]))
+        compose = Composer()
+        jobs = compose.jobs([word for word in arguments if "=" in word], "-m" in arguments)
+        resolved(compose.compose(jobs[0]))

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from docs.generate.comments import Key
 from docs.generate.presets import AGREED, AUTHORS, PRESETS, REPOSITORIES, link, main, page, topics
 from docs.generate.reference import Conf
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.config.paths import conf_dir
 from paa.experiment.parts import assemble
 from paa.store.identity import eval_id, train_id
@@ -107,8 +107,7 @@ def test_each_value_of_another_preset_works_in_this_one(name, values, readers):
     """It changes only the keys that refer to it, and builds. All keys together also work as overrides."""
     typed = [f"compat.{key}={value}" for key, value in values[name].items()]
     words = ["optim=sgd", "schedule=multistep", "backbone=resnet18", "recipe.steps=90000"]
-    with composer() as compose:
-        cfg = compose.compose([f"compat={name}", *words, *typed])
+    cfg = Composer().compose([f"compat={name}", *words, *typed])
     usual, tried = leaves(resolved(cfg)), 0
     assert {key: usual[f"compat.{key}"] for key in values[name]} == values[name]
     for key, own in values[name].items():
@@ -134,9 +133,9 @@ def leaves(node: Any, path: str = "") -> dict[str, Any]:
 
 
 def test_sweep_over_a_test_time_key_is_two_evaluations_of_one_training():
-    with composer() as compose:
-        jobs = compose.jobs(["compat=official", "postprocess.sigma_t=0.0025,0.025"], multirun=True)
-        configs = [dict(assemble(resolved(compose.compose(job))).config) for job in jobs]
+    compose = Composer()
+    jobs = compose.jobs(["compat=official", "postprocess.sigma_t=0.0025,0.025"], multirun=True)
+    configs = [dict(assemble(resolved(compose.compose(job))).config) for job in jobs]
     assert [config["postprocess"]["sigma_t"] for config in configs] == [0.0025, 0.025]
     assert len({train_id(config, DIGESTS) for config in configs}) == 1
     assert len({eval_id(config, DIGESTS, "val", voting=True) for config in configs}) == 2
@@ -144,13 +143,13 @@ def test_sweep_over_a_test_time_key_is_two_evaluations_of_one_training():
 
 
 def test_recipe_has_the_schedule_of_its_preset():
-    with composer() as compose:
-        for recipe, epochs, falls in (("1x", 12, (8, 11)), ("1.5x", 18, (12, 16)), ("2x", 24, (16, 22))):
-            words = [f"recipe=coco_{recipe}", "data.root=/data"]
-            official, mmdet = (compose.compose([*words, f"compat={name}"]) for name in ("official", "mmdet"))
-            assert official.schedule.steps == official.recipe.steps == int(float(recipe.removesuffix("x")) * 90_000)
-            assert list(official.schedule.milestones) == [0.6666667, 0.8888889]
-            assert mmdet.schedule.steps == epochs * 7330
-            assert [round(m * mmdet.schedule.steps) for m in mmdet.schedule.milestones] == [f * 7330 for f in falls]
-            short = compose.compose([*words, "compat=mmdet", "schedule.steps=400"])
-            assert short.schedule.steps == 400
+    compose = Composer()
+    for recipe, epochs, falls in (("1x", 12, (8, 11)), ("1.5x", 18, (12, 16)), ("2x", 24, (16, 22))):
+        words = [f"recipe=coco_{recipe}", "data.root=/data"]
+        official, mmdet = (compose.compose([*words, f"compat={name}"]) for name in ("official", "mmdet"))
+        assert official.schedule.steps == official.recipe.steps == int(float(recipe.removesuffix("x")) * 90_000)
+        assert list(official.schedule.milestones) == [0.6666667, 0.8888889]
+        assert mmdet.schedule.steps == epochs * 7330
+        assert [round(m * mmdet.schedule.steps) for m in mmdet.schedule.milestones] == [f * 7330 for f in falls]
+        short = compose.compose([*words, "compat=mmdet", "schedule.steps=400"])
+        assert short.schedule.steps == 400

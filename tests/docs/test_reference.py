@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from docs.generate.comments import Comment, read_choice
 from docs.generate.reference import Conf, alike, main, page
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.config.errors import ConfigError
 from paa.config.paths import conf_dir
 from paa.experiment.parts import assemble
@@ -189,16 +189,16 @@ def documented(conf: Conf) -> Iterator[tuple[list[list[str]], dict[str, str]]]:
 
 def test_values_are_accepted_within_the_documented_range_and_rejected_beyond_it(conf):
     checked, wrong = set(), []
-    with composer() as compose:
-        for every, table in documented(conf):
-            parsed = {name: found for name, values in table.items() if (found := tries(values)) is not None}
-            bases = [Base(compose.compose(overrides), conf) for overrides in every] if parsed else []
-            for name, (inside, beyond) in parsed.items():
-                checked.add(name)
-                if name != "compat.norm":  # read where a backbone has weights
-                    taken = [v for v in beyond if not any(base.error_of(name, v) for base in bases)]
-                    wrong += [f"{name}={v} is accepted: {table[name]}" for v in taken]
-                if name not in NOT_IN_THE_MIDDLE and not conf.readers(name):  # who reads it says the same
-                    wrong += [f"{name}={v}: {found}" for v in inside if (found := bases[0].error_of(name, v))]
+    compose = Composer()
+    for every, table in documented(conf):
+        parsed = {name: found for name, values in table.items() if (found := tries(values)) is not None}
+        bases = [Base(compose.compose(overrides), conf) for overrides in every] if parsed else []
+        for name, (inside, beyond) in parsed.items():
+            checked.add(name)
+            if name != "compat.norm":  # read where a backbone has weights
+                taken = [v for v in beyond if not any(base.error_of(name, v) for base in bases)]
+                wrong += [f"{name}={v} is accepted: {table[name]}" for v in taken]
+            if name not in NOT_IN_THE_MIDDLE and not conf.readers(name):  # who reads it says the same
+                wrong += [f"{name}={v}: {found}" for v in inside if (found := bases[0].error_of(name, v))]
     assert not wrong, "\n".join(wrong)
     assert len(checked) > 100

@@ -21,7 +21,7 @@ import torch
 import torchvision
 from running import TINY, call, configuration
 
-from paa.config.compose import composer, parse, resolved
+from paa.config.compose import Composer, parse, resolved
 from paa.experiment.parts import assemble
 
 ANY = tuple(word for word in TINY if not word.startswith(("data.", "backbone.", "recipe=")))
@@ -43,10 +43,10 @@ def check_training(words: Sequence[str], folder: Path, capsys: pytest.CaptureFix
     """
     command = parse(words)
     write_weights(words, folder)
-    with composer(command.config_dir) as compose:
-        launcher, own = compose.split(command.overrides)
-        jobs = compose.jobs(own, command.multirun)
-        configs = [resolved(compose.compose(job)) for job in (jobs if len(jobs) <= MOST else jobs[:1])]
+    compose = Composer(command.config_dir)
+    launcher, own = compose.split(command.overrides)
+    jobs = compose.jobs(own, command.multirun)
+    configs = [resolved(compose.compose(job)) for job in (jobs if len(jobs) <= MOST else jobs[:1])]
     first = configs[0]
     flags = ["--config-dir", command.config_dir] if command.config_dir else []
     if len({bool(config["postprocess"]["multiscale"]) for config in configs}) > 1:  # the keys of scales differ

@@ -10,7 +10,7 @@ import pytest
 import torch
 from running import TINY, configuration, experiment, train
 
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.detector import ResNet
 from paa.engine import checkpoint
@@ -156,12 +156,12 @@ def test_the_backbone_s_own_weights_are_named_and_not_loaded(
     second = Experiment.of(configuration(*short, f"finetune.from={name}", "seed=1"), short)
     second.run()
     assert second.finished
-    with composer() as compose:
-        from paa.experiment.reopen import reopen
+    compose = Composer()
+    from paa.experiment.reopen import reopen
 
-        (here / "r18.pth").unlink()
-        opened, _ = reopen(here / "runs", name, compose.parse(["evaluate.splits=[test]"]), compose)
-        assert opened.run()
+    (here / "r18.pth").unlink()
+    opened, _ = reopen(here / "runs", name, compose.parse(["evaluate.splits=[test]"]), compose)
+    assert opened.run()
 
 
 def test_the_identity_holds_what_was_settled(here: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from running import experiment
 
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.config.merge import split_keys
 from paa.config.test_time_keys import OPEN
@@ -43,10 +43,10 @@ def finished(runs_dir):
 
 
 def opened(runs_dir: Path, prefix: str, *overrides: str):
-    with composer() as compose:
-        own, rest = split_keys(compose.parse([f"run={prefix}", *overrides]), ("run",))
-        assert own == {"run": prefix}
-        return reopen(runs_dir, prefix, rest, compose)
+    compose = Composer()
+    own, rest = split_keys(compose.parse([f"run={prefix}", *overrides]), ("run",))
+    assert own == {"run": prefix}
+    return reopen(runs_dir, prefix, rest, compose)
 
 
 def test_its_own_configuration_holds_and_never_today_s_defaults(runs_dir, finished):
@@ -161,9 +161,9 @@ def test_data_below_the_folder_of_runs_move_with_it(tmp_path, runs_dir, finished
 
 
 def test_settings_takes_the_command_s_own_keys_out():
-    with composer() as compose:
-        own, rest = split_keys(
-            compose.parse(["run=t1", "images=photos", "score=0.4", "postprocess.voting=true"]), ("run", "score")
-        )
+    compose = Composer()
+    own, rest = split_keys(
+        compose.parse(["run=t1", "images=photos", "score=0.4", "postprocess.voting=true"]), ("run", "score")
+    )
     assert own == {"run": "t1", "score": 0.4}
     assert [o.key_or_group for o in rest] == ["images", "postprocess.voting"]

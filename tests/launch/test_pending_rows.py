@@ -9,7 +9,7 @@ from fakes import slurm  # noqa: F401
 from running import TINY
 
 from paa.commands.runs import main
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.launch.ledger import Entry, Sweep
 from paa.planning.rows import rows_of
 
@@ -40,8 +40,8 @@ def test_what_waits_in_slurm_s_queue_is_pending_and_in_no_command(here, capsys, 
     assert states[3].startswith("pending: 70_3 running")
     lines = below.splitlines()
     assert lines[0] == "6 requested: 2 pending, 4 missing"
-    with composer() as compose:
-        jobs = [job for line in lines[2:] for job in compose.jobs(shlex.split(line)[4:], True)]
+    compose = Composer()
+    jobs = [job for line in lines[2:] for job in compose.jobs(shlex.split(line)[4:], True)]
     wanted = [("a", 1), ("fnp_3", 0), ("fnp_10", 0), ("fnp_10", 1)]
     assert sorted(map(sorted, jobs)) == sorted(
         sorted([f"table1={name}", *TINY, f"seed={seed}"]) for name, seed in wanted

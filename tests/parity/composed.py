@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.experiment.parts import Components, assemble
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
@@ -18,8 +18,7 @@ _PUBLISHED = ("recipe=coco_1x", "data=shapes", "backbone=tiny")
 @cache
 def parts(preset: str, *overrides: str) -> Components:
     """Return grid, assigner, criterion and the other components of `compat=preset`."""
-    with composer() as compose:
-        return assemble(resolved(compose.compose([*_PUBLISHED, f"compat={preset}", *overrides])))
+    return assemble(resolved(Composer().compose([*_PUBLISHED, f"compat={preset}", *overrides])))
 
 
 def anchors_of(built: Components, sizes: Tensor, padded: tuple[int, int]) -> Anchors:

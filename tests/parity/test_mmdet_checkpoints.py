@@ -21,7 +21,7 @@ from running import call, loaded
 from torch import Tensor
 
 from paa.commands.import_checkpoint import converted
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.conversion.safe_load import LoadedCheckpoint
 from paa.store.paths import runs
 
@@ -35,8 +35,8 @@ KINDS = {"paa": "paa/paa_r50_fpn_1x_coco.py", "atss": "atss/atss_r50_fpn_1x_coco
 def test_its_names_and_shapes_are_taken_one_by_one(name: str) -> None:
     """On the meta device; a missing or unused name or another shape would reject the conversion."""
     state = {key: torch.empty(shape, device="meta") for key, shape in LISTS[name].items()}
-    with composer() as compose:
-        made = converted(Path("in.pth"), LoadedCheckpoint(state), ["assign=paa"], compose, Path("runs"))
+    compose = Composer()
+    made = converted(Path("in.pth"), LoadedCheckpoint(state), ["assign=paa"], compose, Path("runs"))
     mine = {key: value for key, value in made.state.items() if key != "head.scales"}
     assert len(mine) == sum(".scales." not in key for key in state)
     assert made.state["head.scales"].shape == (5,)

@@ -13,7 +13,7 @@ from official_network import C4_TO_C5, CONFIGS, Config, anchors, forward, random
 from running import call, loaded
 
 from paa.commands.import_checkpoint import converted
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.conversion.safe_load import LoadedCheckpoint
 from paa.store.paths import runs
 from paa.structures import Predictions
@@ -37,8 +37,8 @@ def test_their_names_and_shapes_are_taken_one_by_one(name: str) -> None:
     """On the meta device; a missing or unused name or another shape would reject the conversion."""
     config, boxes = CONFIGS[name], anchors()
     state = {key: torch.empty(shape, device="meta") for key, shape in shapes(config).items()} | boxes
-    with composer() as compose:
-        made = converted(Path("in.pth"), LoadedCheckpoint(state), [], compose, Path("runs"))
+    compose = Composer()
+    made = converted(Path("in.pth"), LoadedCheckpoint(state), [], compose, Path("runs"))
     kept = {key: value for key, value in state.items() if key not in boxes}
     assert sum(v.numel() for v in made.state.values()) == sum(v.numel() for v in kept.values())
     assert sorted(made.model.renamed.unused) == sorted(boxes)
@@ -78,8 +78,8 @@ def test_the_run_of_a_checkpoint_computes_what_their_network_does(tmp_path, caps
 def test_deformable_stages_and_towers_and_groups_compute_what_theirs_do():
     config = Config(50, 32, 4, False, C4_TO_C5, True)
     state = random_state(config)
-    with composer() as compose:
-        made = converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, Path("runs"))
+    compose = Composer()
+    made = converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, Path("runs"))
     made.detector.load_state_dict(made.state, assign=True)
     compare(config, state, made.detector.eval())
 

@@ -28,7 +28,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from paa.commands.import_checkpoint import Conversion, converted
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.conversion.classes import coco
 from paa.conversion.errors import ConversionError
 from paa.conversion.safe_load import LoadedCheckpoint
@@ -58,9 +58,9 @@ def features(model: Any, images: Tensor) -> list[Tensor]:
 
 
 def make(model: nn.Module, whole: bool) -> Conversion:
-    with composer() as compose:
-        out = Path("runs") if whole else None
-        made = converted(Path("in.pth"), LoadedCheckpoint(dict(model.state_dict())), [], compose, out)
+    compose = Composer()
+    out = Path("runs") if whole else None
+    made = converted(Path("in.pth"), LoadedCheckpoint(dict(model.state_dict())), [], compose, out)
     made.detector.load_state_dict(made.state, assign=True)
     made.detector.eval()
     return made
@@ -125,10 +125,10 @@ def test_what_is_not_the_same_is_named_and_its_weights_are_left_out(name: str):
     build, other = PUBLISHED[name]
     with torch.device("meta"):
         state = build(weights=None, weights_backbone=None).state_dict()
-    with composer() as compose:
-        made = converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, None)
-        with pytest.raises(ConversionError) as refused:
-            converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, Path("runs"))
+    compose = Composer()
+    made = converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, None)
+    with pytest.raises(ConversionError) as refused:
+        converted(Path("in.pth"), LoadedCheckpoint(dict(state)), [], compose, Path("runs"))
     assert list(made.model.other) == other
     for part in other:
         assert part in str(refused.value)
@@ -152,8 +152,8 @@ def test_a_file_of_parts_starts_a_training(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
     words = ["recipe=coco_1x", "data.root=x", "backbone=resnet18", "auxiliary=centerness", f"finetune.from={out}"]
-    with composer() as compose:
-        parts = assemble(resolved(compose.compose(words)))
+    compose = Composer()
+    parts = assemble(resolved(compose.compose(words)))
     detector = parts.detector(80, load_weights=False)
     start = InitWeights.of(parts.config)
     assert start is not None

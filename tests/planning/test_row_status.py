@@ -11,7 +11,7 @@ from running import TINY, as_finished
 
 from paa import files
 from paa.commands.runs import main
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.planning.rows import rows_of
 from paa.store import failure
 from paa.store.lock import acquire
@@ -66,8 +66,8 @@ def test_every_state_of_a_row_and_how_to_run_what_is_missing(rows, capsys):
     assert below[0] == "6 requested: 1 done, 1 trained, 1 running, 1 failed, 2 missing"
     commands = [shlex.split(line) for line in below[2:]]
     assert [command[:4] for command in commands] == [["python", "-m", "paa.train", "-m"]] * 2
-    with composer() as compose:
-        jobs = [job for command in commands for job in compose.jobs(command[4:], True)]
+    compose = Composer()
+    jobs = [job for command in commands for job in compose.jobs(command[4:], True)]
     wanted = [("a", 1), ("fnp_3", 0), ("fnp_3", 1), ("fnp_10", 1)]
     assert sorted(map(sorted, jobs)) == sorted(
         sorted([f"table1={name}", *TINY, f"seed={seed}"]) for name, seed in wanted

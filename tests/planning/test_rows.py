@@ -4,7 +4,7 @@ import pytest
 import yaml
 from running import TINY
 
-from paa.config.compose import composer
+from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.config.paths import conf_dir, experiments_dir
 from paa.experiment.evaluation import wanted
@@ -54,16 +54,16 @@ def test_recipes_of_a_kind_differ_only_in_values(recipe):
 def test_every_row_of_every_table_under_each_kind_of_recipe(recipe):
     """All values are built. One training may be a row of several tables, and a row the evaluation of another's."""
     names, evaluations = {}, {}
-    with composer() as compose:
-        for row in files():
-            # torchvision has no weights for one network; see below.
-            words = [row, f"recipe={recipe}", "data.root=/data", "pretrained.resnext152_32x8d=null"]
-            parts = assemble(compose.job(words).config, SHARED)
-            says_what_it_is(row, parts.config)
-            assert parts.config["recipe"]["name"] == recipe
-            found = identify(parts, SHARED, DIGESTS)
-            names[row] = found.train_id
-            evaluations[row] = {one.voting: one.eval_id for one in wanted(parts.config, found.digests)}
+    compose = Composer()
+    for row in files():
+        # torchvision has no weights for one network; see below.
+        words = [row, f"recipe={recipe}", "data.root=/data", "pretrained.resnext152_32x8d=null"]
+        parts = assemble(compose.job(words).config, SHARED)
+        says_what_it_is(row, parts.config)
+        assert parts.config["recipe"]["name"] == recipe
+        found = identify(parts, SHARED, DIGESTS)
+        names[row] = found.train_id
+        evaluations[row] = {one.voting: one.eval_id for one in wanted(parts.config, found.digests)}
     coco = recipe.startswith("coco")
     same = {row for row in names if names[row] == names["table1=paa"]}
     own = {"table4=scale_8", "table2_right=resnet50"} if coco else {"table4=scale_2"}  # what the recipe itself says

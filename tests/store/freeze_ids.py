@@ -9,7 +9,7 @@ release.
 import json
 from pathlib import Path
 
-from paa.config.compose import composer, resolved
+from paa.config.compose import Composer, resolved
 from paa.experiment.parts import assemble
 from paa.store.identity import eval_id, train_id
 
@@ -32,8 +32,7 @@ COMMANDS = (
 
 def ids(command: str) -> dict[str, str]:
     """The IDs of the training, and of its evaluations on val without and with voting."""
-    with composer() as compose:
-        config = assemble(resolved(compose.compose(command.split()))).config
+    config = assemble(resolved(Composer().compose(command.split()))).config
     return {
         "train": train_id(config, DIGESTS),
         "val": eval_id(config, DIGESTS, "val", voting=False),
