@@ -14,6 +14,7 @@ from paa.commands.report import table
 from paa.config.app import App
 from paa.config.compose import Command, JobConfig
 from paa.config.errors import USER_ERRORS, format_error
+from paa.config.user_code import add_cwd_to_path
 from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
 from paa.experiment.evaluation import wanted
@@ -217,6 +218,7 @@ def _program() -> list[str]:
 
 def main(command: Command, argv: Sequence[str]) -> int:
     """Run a command line to its end, in every process of a group."""
+    add_cwd_to_path()
     try:
         code = run(command, argv)
     except KeyboardInterrupt:  # between two jobs

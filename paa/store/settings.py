@@ -236,7 +236,8 @@ def check_settings(config: Mapping[str, Any]) -> None:
                 kind(**{name: config[node][name.rstrip("_")] for name in names})
             except checks.OutOfRange as error:
                 raise checks.OutOfRange(f"{node}.{error.name}", error.problem) from error
-    checks.choice("compat.x152", config["compat"]["x152"], ("release", "common"))  # only recipe=coco_2x reads it
+    if "compat" in config:  # what it says has reached other nodes; only recipe=coco_2x reads this key
+        checks.choice("compat.x152", config["compat"]["x152"], ("release", "common"))
     accumulate = config["train"]["accumulate"]
     if accumulate > 1 and config["backbone"].get("norm") == "batch":
         problem = "its statistics would be those of a part of the batch; use backbone.norm=group, or train.accumulate=1"
