@@ -9,7 +9,7 @@ from typing import Any
 from paa.datasets.contact_sheet import write_contact_sheet
 from paa.datasets.errors import DataError
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.image_check import scan_images
+from paa.datasets.image_scan import scan_images
 from paa.datasets.survey import format_survey, survey
 from paa.datasets.targets import training_boxes
 from paa.datasets.transforms import Transform

@@ -10,44 +10,26 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, JpegImagePlugin
 
 from paa.datasets.cache import default_cache
-from paa.datasets.images import BROKEN, orientation_of, reason, to_rgb
+from paa.datasets.images import BROKEN, MISSING, ImageInfo, orientation_of, reason, to_rgb
 from paa.datasets.progress import track
 from paa.files import write_bytes
+
+if TYPE_CHECKING:
+    from paa.datasets.formats.coco_index import CocoIndex
 
 LEVELS = ("size", "decode")
 """How a file is looked at: only its header, or all of it."""
 
-MISSING = "no such file"
-
-_FORMAT = 1
+_FORMAT = 2
 _SAVE_EVERY = 20_000
-
-
-@dataclass(frozen=True)
-class ImageInfo:
-    """What is known of a file.
-
-    problem      what is wrong with it, "" if nothing is.
-    level        how it was looked at, see LEVELS; "" where it could not be opened, which is not remembered.
-    size         (width, height) of its pixels as they are stored; (0, 0) where they cannot be read.
-    orientation  that EXIF states, 1 to 8.
-    colors      PIL's mode: RGB, L, P, CMYK, ...
-    """
-
-    problem: str = ""
-    level: str = "decode"
-    size: tuple[int, int] = (0, 0)
-    orientation: int = 1
-    colors: str = ""
 
 
 def inspect(path: Path, level: str) -> ImageInfo:
@@ -74,35 +56,35 @@ def inspect(path: Path, level: str) -> ImageInfo:
         return ImageInfo(reason(error), "" if unread else level)
 
 
-def scan(
-    folder: Path, names: Sequence[str], level: str, cache_dir: str | Path | None = None, *, quiet: bool = False
-) -> list[ImageInfo]:
-    """Return what is known of the files `names` below `folder`, by looking where it is not remembered.
+def scan_images(index: CocoIndex, level: str, cache_dir: str | Path | None = None) -> list[ImageInfo]:
+    """Return what is known of every image file of `index`, by looking where it is not remembered.
 
     level      see LEVELS; what is known from all of a file covers its header.
     cache_dir  folder of the cache; the user's cache folder where None. One that cannot be read or written is
                ignored.
-    Shows its progress on stderr when there is much to do, unless `quiet`. What was seen before an interrupt is kept.
+    Shows its progress on stderr when there is much to do. What was seen before an interrupt is kept.
     """
-    memory = _Memory(folder, cache_dir)
-    states = [_state(folder / name) for name in names]
-    found = [memory.get(name, state, level) for name, state in zip(names, states, strict=True)]
+    names = index.file_names.tolist()
+    place = f"{_FORMAT} {index.image_dir.resolve()}".encode("utf-8", "surrogatepass")
+    memory = Path(cache_dir or default_cache()) / "images" / hashlib.sha256(place).hexdigest()
+    rows = _read(memory)
+    states = [_state(index.image_dir / name) for name in names]
+    found = [_known(rows.get(name), state, level) for name, state in zip(names, states, strict=True)]
     unknown = [i for i, info in enumerate(found) if info is None]
-    what = f"checking the images of {folder}"
-
-    def one(i: int) -> tuple[int, ImageInfo]:
-        return i, inspect(folder / names[i], level)
-
+    what = f"checking the images of {index.image_dir}"
+    new = {}
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16))  # threads: PIL reads and decodes outside of Python's lock
+    seen = pool.map(lambda i: (i, inspect(index.image_path(i), level)), unknown)
     try:
-        for done, (i, info) in enumerate(track(pool.map(one, unknown), what, len(unknown), quiet=quiet), start=1):
+        for done, (i, info) in enumerate(track(seen, what, len(unknown)), start=1):
             found[i] = info
-            memory.put(names[i], states[i], info)
+            if states[i] is not None and info.level:
+                new[names[i]] = [states[i], asdict(info)]
             if done % _SAVE_EVERY == 0:
-                memory.save()
+                _add(memory, new)
     finally:
         pool.shutdown(cancel_futures=True)
-        memory.save()
+        _add(memory, new)
     return [info for info in found if info is not None]
 
 
@@ -115,45 +97,24 @@ def _state(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-class _Memory:
-    """What is known of the files of one folder, in one file of the cache."""
+def _known(row: Any, state: list[int] | None, level: str) -> ImageInfo | None:
+    """What a row of the memory says of a file in this state."""
+    if row is None or row[0] != state:
+        return None
+    info = ImageInfo(**{**row[1], "size": tuple(row[1]["size"])})
+    return info if info.level in ("decode", level) else None
 
-    def __init__(self, folder: Path, cache_dir: str | Path | None) -> None:
-        place = str(folder.resolve())
-        cache = default_cache() if cache_dir is None else Path(cache_dir)
-        self.file = cache / "images" / hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()
-        self._head = {"format": _FORMAT, "folder": place}
-        self._rows = self._read()
-        self._new: dict[str, Any] = {}
 
-    def get(self, name: str, state: list[int] | None, level: str) -> ImageInfo | None:
-        row: Any = self._rows.get(name)
-        try:
-            if state is None or row[0] != state:
-                return None
-            problem, known, size, orientation, colors = row[1]
-            info = ImageInfo(str(problem), str(known), (int(size[0]), int(size[1])), int(orientation), str(colors))
-        except (TypeError, ValueError, IndexError, KeyError):
-            return None
-        return info if info.level in ("decode", level) else None
+def _read(memory: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(memory.read_bytes()))
+    except (OSError, ValueError):
+        return {}
 
-    def put(self, name: str, state: list[int] | None, info: ImageInfo) -> None:
-        if state is not None and info.level:
-            self._new[name] = [state, list(astuple(info))]
 
-    def save(self) -> None:
-        """Adds what is new to what others may have written since."""
-        if self._new:
-            self._rows = {**self._read(), **self._new}
-            self._new = {}
-            text = json.dumps({**self._head, "files": self._rows}, separators=(",", ":"))
-            with contextlib.suppress(OSError):
-                write_bytes(self.file, text.encode(), durable=False)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            content = json.loads(self.file.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        files = content.pop("files", None) if isinstance(content, dict) else None
-        return files if isinstance(files, dict) and content == self._head else {}
+def _add(memory: Path, new: dict[str, Any]) -> None:
+    """Adds what is new to what others may have written since."""
+    if new:
+        text = json.dumps({**_read(memory), **new}, separators=(",", ":"))
+        with contextlib.suppress(OSError):
+            write_bytes(memory, text.encode(), durable=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from paa.datasets.errors import ImageError
+from paa.datasets.findings import Finding
 
 if TYPE_CHECKING:
     from paa.datasets.formats.coco_index import CocoIndex
@@ -33,7 +35,8 @@ BROKEN = (
 )
 """What PIL raises for files that are no images, or not whole: its readers trust the numbers that they find."""
 
-_ORIENTATION_TAG = 0x0112
+MISSING = "no such file"
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,6 +46,25 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What is known of a file.
+
+    problem      what is wrong with it, "" if nothing is.
+    level        how it was looked at, see `image_scan.LEVELS`; "" where it could not be opened, which is not
+                 remembered.
+    size         (width, height) of its pixels as they are stored; (0, 0) where they cannot be read.
+    orientation  that EXIF states, 1 to 8.
+    colors       PIL's mode: RGB, L, P, CMYK, ...
+    """
+
+    problem: str = ""
+    level: str = "decode"
+    size: tuple[int, int] = (0, 0)
+    orientation: int = 1
+    colors: str = ""
 
 
 def decode(index: CocoIndex, i: int) -> Image.Image:
@@ -56,14 +78,33 @@ def decode(index: CocoIndex, i: int) -> Image.Image:
             file.load()
             orientation = 1 if index.exif == "ignore" else orientation_of(file)
             image = to_rgb(file)
+            info = ImageInfo(size=image.size, orientation=orientation)
     except FileNotFoundError:
-        raise ImageError(missing(index, i)) from None
+        info = ImageInfo(MISSING)
     except BROKEN as error:
-        raise ImageError(undecodable(index, i, reason(error))) from None
-    turn = orientation_for(index.exif, orientation, image.size, stated(index, i))
-    if turn is None:
-        raise ImageError(wrong_size(index, i, image.size, orientation))
-    return turned(image, turn)
+        info = ImageInfo(reason(error))
+    if found := image_problem(index, i, info):
+        raise ImageError(found.first)
+    turn = turn_of(index, i, info)
+    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
+
+
+def image_problem(index: CocoIndex, i: int, info: ImageInfo) -> Finding | None:
+    """Return what is wrong with the file of the image at position i, None where it can be used."""
+    path, identity = index.image_path(i), f"image id {int(index.image_ids[i])}"
+    if info.problem == MISSING:
+        return Finding("image files that are missing", f"{path}: {MISSING}, {identity} of {index.path}")
+    if info.problem:
+        line = f"{path}: cannot be decoded ({info.problem}), {identity} of {index.path}"
+        return Finding("image files that cannot be decoded", line)
+    if turn_of(index, i, info) is not None:
+        return None
+    note = f" (EXIF orientation {info.orientation}, data.exif={index.exif})" if info.orientation > 1 else ""
+    is_, states = "{} x {} pixels".format(*info.size), f"{index.widths[i]} x {index.heights[i]}"
+    return Finding(
+        "images of another size than the annotations state",
+        f"{path}: is {is_}{note}, but {index.path} states {states} for {identity}",
+    )
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -94,7 +135,7 @@ def orientation_of(image: Image.Image) -> int:
     """
     if image.format == "TIFF":
         return 1
-    orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return orientation if orientation in _TURNS else 1
 
 
@@ -111,14 +152,9 @@ def orientation_for(exif: str, orientation: int, size: tuple[int, int], stated: 
     return None
 
 
-def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn the image as a viewer does that reads EXIF orientation 1 to 8."""
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-
-
-def stated(index: CocoIndex, i: int) -> tuple[int, int]:
-    """Return (width, height) of the image at position i, as the annotation file has them."""
-    return int(index.widths[i]), int(index.heights[i])
+def turn_of(index: CocoIndex, i: int, info: ImageInfo) -> int | None:
+    """Return `orientation_for` the image at position i."""
+    return orientation_for(index.exif, info.orientation, info.size, (int(index.widths[i]), int(index.heights[i])))
 
 
 def reason(error: BaseException) -> str:
@@ -127,23 +163,3 @@ def reason(error: BaseException) -> str:
         return "not an image of a known kind"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
-
-
-def missing(index: CocoIndex, i: int) -> str:
-    """Return the line about the image at position i whose file is not there."""
-    return f"{index.image_path(i)}: no such file, image id {int(index.image_ids[i])} of {index.path}"
-
-
-def undecodable(index: CocoIndex, i: int, why: str) -> str:
-    """Return the line about the image at position i whose file cannot be decoded."""
-    return f"{index.image_path(i)}: cannot be decoded ({why}), image id {int(index.image_ids[i])} of {index.path}"
-
-
-def wrong_size(index: CocoIndex, i: int, size: tuple[int, int], orientation: int) -> str:
-    """Return the line about the image at position i whose size (w, h) is not the one that the annotations state."""
-    width, height = stated(index, i)
-    note = f" (EXIF orientation {orientation}, data.exif={index.exif})" if orientation > 1 else ""
-    return (
-        f"{index.image_path(i)}: is {size[0]} x {size[1]} pixels{note}, but {index.path} states {width} x {height}"
-        f" for image id {int(index.image_ids[i])}"
-    )

@@ -18,7 +18,7 @@ from paa.boxes import iou_matrix
 from paa.datasets.findings import Finding
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.image_check import applied_orientations
-from paa.datasets.image_scan import ImageInfo
+from paa.datasets.images import ImageInfo
 from paa.datasets.progress import track
 from paa.datasets.targets import TrainingBoxes, training_boxes
 from paa.datasets.transforms import Transform

@@ -52,7 +52,7 @@ def test_what_is_broken_gets_its_line(tmp_path, name):
     assert len(training_boxes(index).boxes) == case.boxes
     wrong = [one for one in index.invalid if one.kind != FOLLOWING]
     assert wrong[0].count <= 2
-    assert all("that the file does not list" in one.kind for one in wrong[1:])  # boxes of an image without its id
+    assert all("the file does not list" in one.kind for one in wrong[1:])  # boxes of an image without its id
     assert line.startswith(wrong[0].first)
     for i in range(len(index)):
         decode(index, i)

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from paa.datasets.errors import ImageError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.image_folder import folder_index
-from paa.datasets.image_scan import inspect, scan
+from paa.datasets.image_scan import inspect, scan_images
 from paa.datasets.images import decode, orientation_for, orientation_of, to_rgb
 
 SIZE = (32, 24)
@@ -18,8 +18,13 @@ def index_of(folder, data, size=SIZE, exif="ignore", name="a.png"):
     """An index of one image file."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(data)
+    return named(folder, name, size=size, exif=exif)
+
+
+def named(folder, *names, size=SIZE, exif="ignore"):
+    """An index of files of these names."""
     lists = {
-        "images": [{"id": 1, "file_name": name, "width": size[0], "height": size[1]}],
+        "images": [{"id": i, "file_name": n, "width": size[0], "height": size[1]} for i, n in enumerate(names)],
         "annotations": [],
         "categories": [{"id": 1, "name": "disc"}],
     }
@@ -177,17 +182,17 @@ def test_a_draft_of_a_jpeg_finds_what_a_whole_decode_finds(tmp_path):
 def test_facts_name_size_colors_and_orientation(tmp_path):
     (tmp_path / "a.jpg").write_bytes(with_tag(8, "JPEG"))
     (tmp_path / "b.png").write_bytes(encoded(Image.new("LA", (5, 4))))
-    one, two, three = scan(tmp_path, ["a.jpg", "b.png", "c.png"], "size", tmp_path / "cache")
+    one, two, three = scan_images(named(tmp_path, "a.jpg", "b.png", "c.png"), "size", tmp_path / "cache")
     assert (one.size, one.orientation, one.colors, one.problem) == (SIZE, 8, "RGB", "")
     assert (two.size, two.orientation, two.colors) == ((5, 4), 1, "LA")
     assert three.problem == "no such file"
-    assert scan(tmp_path, ["a.jpg"], "size", tmp_path / "cache") == [one]
+    assert scan_images(named(tmp_path, "a.jpg"), "size", tmp_path / "cache") == [one]
     (cache,) = (tmp_path / "cache" / "images").iterdir()
     cache.write_text("rubbish")
-    assert scan(tmp_path, ["a.jpg"], "decode", tmp_path / "cache")[0].level == "decode"
+    assert scan_images(named(tmp_path, "a.jpg"), "decode", tmp_path / "cache")[0].level == "decode"
     cache.unlink()
     (tmp_path / "file").write_text("")
-    assert scan(tmp_path, ["a.jpg"], "size", tmp_path / "file") == [one]  # no cache can be there
+    assert scan_images(named(tmp_path, "a.jpg"), "size", tmp_path / "file") == [one]  # no cache can be there
 
 
 def test_an_unreadable_tag_is_no_orientation():

@@ -43,7 +43,7 @@ def test_what_is_there_is_not_drawn_again(tmp_path, monkeypatch):
     assert generate(SMALL, tmp_path) == folder
 
 
-def test_a_generator_that_is_cut_off_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_generator_draws_the_whole_data_set_next_time(tmp_path, monkeypatch):
     real = generator.draw
 
     def failing(seed, split, index, size):
@@ -54,7 +54,14 @@ def test_a_generator_that_is_cut_off_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(generator, "draw", failing)
     with pytest.raises(KeyboardInterrupt):
         generate(SMALL, tmp_path, quiet=True)
-    assert folders(tmp_path) == set()
+    monkeypatch.setattr(generator, "draw", real)
+    assert not (tmp_path / SMALL.name / "complete.json").exists()
+    assert_whole(generate(SMALL, tmp_path, quiet=True))
+
+
+def assert_whole(folder):
+    custom = Custom(folder, cache_dir=folder / "cache")
+    assert all(digest_of_files(custom.index(split)) == digest_of_scenes(SMALL, split) for split in SPLITS)
 
 
 KILLED = """
@@ -85,37 +92,30 @@ def drawing(tmp_path):
         process.kill()
 
 
-def folders(root):
-    return {path.name for path in root.iterdir() if path.is_dir()}
-
-
-def test_what_a_killed_generator_left_is_removed(tmp_path, drawing):
-    (left,) = folders(tmp_path)
+def test_what_a_killed_generator_left_is_drawn_whole(tmp_path, drawing):
     drawing.kill()
     drawing.wait()
-    generate(SMALL, tmp_path, quiet=True)
-    assert folders(tmp_path) == {SMALL.name} != {left}
+    assert_whole(generate(SMALL, tmp_path, quiet=True))
 
 
-def test_a_generator_at_work_keeps_its_folder_whatever_its_host_and_pid_are(tmp_path, drawing):
+def test_a_second_generator_waits_whatever_its_host_and_pid_are(tmp_path, drawing):
     """The second waits for the first, and takes what it made: a lock decides, no name of a machine or process."""
     context = multiprocessing.get_context("fork")
     second = context.Process(target=generate, args=(SMALL, tmp_path), kwargs={"quiet": True})
     second.start()
     second.join(0.2)
     assert second.is_alive()
-    assert len(folders(tmp_path)) == 1
-    drawing.communicate("go on\n" * 3, timeout=60)
+    drawing.communicate("continue\n" * 3, timeout=60)
     second.join(60)
-    assert (drawing.returncode, second.exitcode, folders(tmp_path)) == (0, 0, {SMALL.name})
+    assert (drawing.returncode, second.exitcode) == (0, 0)
 
 
-def test_without_locks_nothing_of_others_is_removed(tmp_path, monkeypatch):
+def test_without_locks_two_generators_write_the_same_files(tmp_path, monkeypatch, drawing):
     monkeypatch.setattr(generator, "fcntl", None)
-    other = tmp_path / f".{SMALL.name}.0123456789ab.new"
-    other.mkdir()
-    generate(SMALL, tmp_path, quiet=True)
-    assert folders(tmp_path) == {SMALL.name, other.name}
+    folder = generate(SMALL, tmp_path, quiet=True)
+    drawing.communicate("continue\n" * 3, timeout=60)
+    assert drawing.returncode == 0
+    assert_whole(folder)
 
 
 DAMAGE = {
@@ -147,15 +147,13 @@ def test_generators_at_the_same_time_agree(tmp_path):
     for process in crew:
         process.join()
     assert [process.exitcode for process in crew] == [0] * 4
-    assert folders(tmp_path) == {SMALL.name}
 
 
-@pytest.mark.parametrize("marker", [None, "", json.dumps({"version": 0})], ids=["none", "empty", "another version"])
+@pytest.mark.parametrize("marker", ["", json.dumps({"version": 0})], ids=["empty", "another version"])
 def test_a_folder_in_its_place_is_refused(tmp_path, marker):
     place = tmp_path / SMALL.name
     place.mkdir()
-    if marker is not None:
-        (place / "complete.json").write_text(marker)
+    (place / "complete.json").write_text(marker)
     with pytest.raises(DataError, match=f"{SMALL.name}: not a complete data set .* move it away"):
         generate(SMALL, tmp_path, quiet=True)
 

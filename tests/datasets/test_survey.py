@@ -9,7 +9,7 @@ from running import call
 
 from paa.anchors import AnchorGrid
 from paa.datasets import Custom
-from paa.datasets.image_check import scan_images
+from paa.datasets.image_scan import scan_images
 from paa.datasets.survey import best_iou, survey
 from paa.datasets.transforms import Transform
 

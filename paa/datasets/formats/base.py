@@ -15,7 +15,8 @@ from paa.datasets.errors import DataError
 from paa.datasets.findings import ON_INVALID
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.coco_json import Lists, load
-from paa.datasets.image_check import VERIFY, applied_orientations, drop_unusable, require_usable, scan_images
+from paa.datasets.image_check import VERIFY, applied_orientations, drop_unusable, require_usable
+from paa.datasets.image_scan import scan_images
 from paa.datasets.images import EXIF
 
 _PARSED: dict[tuple[str, ...], CocoIndex] = {}

@@ -7,167 +7,136 @@ entry is left out; what breaks the whole (no image, no category, categories of t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
 from paa.datasets.errors import AnnotationError
-from paa.datasets.findings import FOLLOWING, Findings, Rows
+from paa.datasets.findings import FOLLOWING, Finding, refusal
 from paa.datasets.formats.coco_json import Lists
+from paa.datasets.formats.entries import Entries, Unusable, box, integer, number, text, usable
+
+Image = tuple[int, str, int, int]
+"""Id, file name, width and height of an image."""
 
 
-def clean(lists: Mapping[str, Any] | Lists, path: Path, depth: int = 0) -> tuple[dict[str, Any], Findings]:
+def clean(lists: Lists, path: Path, depth: int = 0) -> tuple[dict[str, Any], list[Finding]]:
     """Return the arrays that CocoIndex is made of, by its names of them, and what was left out of the lists.
 
     path   what messages name.
     depth  how many folders file names may lead up and still stay within the data root.
     AnnotationError where the file as a whole cannot be used.
     """
-    found = Findings()
-    category_ids, names = _categories(path, lists["categories"])
-    images = _images(path, lists["images"], found, depth)
-    annotations = _annotations(path, lists["annotations"], found, images, category_ids)
-    image = np.searchsorted(images["image_ids"], annotations.pop("image_id"))
-    order = np.argsort(image, kind="stable")
-    counts = np.bincount(image, minlength=len(images["image_ids"]))
+    categories = _categories(path, lists["categories"])
+    images, listed, found = _images(path, lists["images"], depth)
+    annotations, more = _annotations(path, lists["annotations"], images, listed, [c[0] for c in categories])
+    image_ids, file_names, widths, heights = zip(*images, strict=True)
+    position, ids, boxes, areas, labels, crowd = zip(*annotations, strict=True) if annotations else ((),) * 6
+    counts = np.bincount(np.array(position, dtype=np.int64), minlength=len(images))
     arrays = {
-        **{name: images[name] for name in ("image_ids", "file_names", "widths", "heights")},
-        **{name: array[order] for name, array in annotations.items()},
+        "image_ids": np.array(image_ids, dtype=np.int64),
+        "file_names": np.array(file_names, dtype=np.str_),
+        "widths": np.array(widths, dtype=np.int64),
+        "heights": np.array(heights, dtype=np.int64),
         "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        "category_ids": category_ids,
-        "category_names": names,
+        "boxes": np.array(boxes, dtype=np.float64).reshape(-1, 4),
+        "areas": np.array(areas, dtype=np.float64),
+        "labels": np.array(labels, dtype=np.int64),
+        "crowd": np.array(crowd, dtype=bool),
+        "annotation_ids": np.array(ids, dtype=np.int64),
+        "category_ids": np.array([c[0] for c in categories], dtype=np.int64),
+        "category_names": tuple(c[1] for c in categories),
     }
-    return arrays, found
+    return arrays, found + more
 
 
-def _categories(path: Path, entries: list[dict[str, Any]]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Ids ascending [C] and names; a wrong one is refused, since labels would mean something else without it."""
+def _categories(path: Path, entries: Entries) -> list[tuple[int, str]]:
+    """Ids ascending and names; a wrong one is refused, since labels would mean something else without it."""
     if not entries:
         raise AnnotationError(f"{path}: lists no category; must list the classes, each with an id and a name")
-    found = Findings()
-    rows = Rows(str(path), "category", entries, found)
-    ids = rows.integers("id")
-    rows.mark("", _repeated(ids), lambda i: f"is given {(ids == ids[i]).sum()} times; ids must differ")
-    names = rows.texts("name")
-    for one in found.all:
-        raise AnnotationError(one.first)
-    order = np.argsort(ids, kind="stable")
-    return ids[order], tuple(names[order].tolist())
+    rows, found = usable(entries, lambda entry: (integer(entry, "id"), text(entry, "name")), str(path), "category")
+    ids = [row[0] for row in rows]
+    found += [Finding("", f"{path}: category id {i} {_given(ids.count(i))}") for i in ids if ids.count(i) > 1]
+    if found:
+        raise AnnotationError(found[0].first)
+    return sorted(rows)
 
 
-def _images(path: Path, entries: list[dict[str, Any]], found: Findings, depth: int) -> dict[str, np.ndarray]:
-    """Good images in the order of their ids; and `listed`, the ids of all."""
+def _images(path: Path, entries: Entries, depth: int) -> tuple[list[Image], set[int], list[Finding]]:
+    """Good images in the order of their ids; the ids of all; what is wrong."""
     if not entries:
         raise AnnotationError(f"{path}: lists no image; must list the files of the split")
-    rows = Rows(str(path), "image", entries, found)
-    ids = rows.integers("id")
-    listed = np.unique(ids[rows.good])
-    names = rows.texts("file_name")
-    rows.mark(
-        "images whose file_name leads out of the data root",
-        np.array([_leads_out(name, depth) for name in names.tolist()], dtype=bool),
-        lambda i: (
-            f'has "file_name" {str(names[i])!r}, which leads out of the data root: must be relative to the images'
-        ),
-    )
-    widths, heights = (rows.integers(key, low=1) for key in ("width", "height"))
-    _mark_repeated_images(rows, ids, names)
-    if not rows.good.any():
-        raise AnnotationError(f"{path}: lists no usable image; {found.refusal('nothing is left')}")
-    order = np.flatnonzero(rows.good)[np.argsort(ids[rows.good], kind="stable")]
-    return {
-        "image_ids": ids[order],
-        "file_names": names[order],
-        "widths": widths[order],
-        "heights": heights[order],
-        "listed": listed,
-    }
+    listed = set()
 
+    def image(entry: dict[str, Any]) -> Image:
+        identity = integer(entry, "id")
+        listed.add(identity)
+        name = text(entry, "file_name")
+        if _leads_out(name, depth):
+            problem = f'has "file_name" {name!r}, which leads out of the data root: must be relative to the images'
+            raise Unusable("images whose file_name leads out of the data root", problem)
+        return identity, name, integer(entry, "width", low=1), integer(entry, "height", low=1)
 
-def _mark_repeated_images(rows: Rows, ids: np.ndarray, names: np.ndarray) -> None:
-    """Of entries with one id the first stays if all name one file; else none: whose the boxes are cannot be known."""
-    wrong = np.zeros(len(ids), dtype=bool)
-    repeated = _repeated(ids, rows.good)
-    for identity in np.unique(ids[repeated]).tolist():
-        at = np.flatnonzero(repeated & (ids == identity))
-        wrong[at[1:] if len(set(names[at].tolist())) == 1 else at] = True
-    rows.mark(
-        "images of an id that is given more than once",
-        wrong,
-        lambda i: f"is given {int((repeated & (ids == ids[i])).sum())} times; ids must differ",
-    )
+    images, found = usable(entries, image, str(path), "image")
+    of_id: dict[int, list[Image]] = {}
+    for row in images:
+        of_id.setdefault(row[0], []).append(row)
+    for identity, rows in of_id.items():
+        if len(rows) > 1:
+            # Entries of one file count once; of several files, whose the boxes are cannot be known.
+            kept = rows[:1] if len({name for _, name, _, _ in rows}) == 1 else []
+            problem = f"{path}: image id {identity} {_given(len(rows))}"
+            found.append(Finding("images of an id that is given more than once", problem, len(rows) - len(kept)))
+            of_id[identity] = kept
+    good = [row for _, rows in sorted(of_id.items()) for row in rows]
+    if not good:
+        raise AnnotationError(f"{path}: lists no usable image; {refusal(found, 'nothing is left')}")
+    return good, listed, found
 
 
 def _annotations(
-    path: Path, entries: list[dict[str, Any]], found: Findings, images: dict[str, np.ndarray], categories: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Good annotations in the file's order."""
-    rows = Rows(str(path), "annotation", entries, found)
-    ids = rows.integers("id")
-    of_image = rows.integers("image_id")
-    rows.mark(
-        "annotations of an image that the file does not list",
-        ~np.isin(of_image, images["listed"]),
-        lambda i: f"is of image {of_image[i]}, which the file does not list",
-    )
-    rows.mark(FOLLOWING, ~np.isin(of_image, images["image_ids"]), lambda i: f"is of image {of_image[i]}")
-    of_category = rows.integers("category_id")
-    label = np.minimum(np.searchsorted(categories, of_category), len(categories) - 1)
-    rows.mark(
-        "annotations of a category that the file does not list",
-        categories[label] != of_category,
-        lambda i: f"is of category {of_category[i]}, which the file does not list",
-    )
-    boxes = rows.numbers("bbox", 4, "four finite numbers [x, y, w, h]")
-    _mark_boxes(rows, boxes, of_image, images)
-    areas = rows.numbers("area", 1, "a finite number", default=boxes[:, 2] * boxes[:, 3])[:, 0]
-    crowd = rows.integers("iscrowd", default=0)
-    first = np.zeros(len(ids), dtype=bool)
-    first[np.flatnonzero(rows.good)[np.unique(ids[rows.good], return_index=True)[1]]] = True
-    rows.mark(
-        "annotations of an id that another has already",
-        ~first,
-        lambda i: f"is given {int((ids == ids[i]).sum())} times; ids must differ",
-    )
-    keep = rows.good
-    return {
-        "image_id": of_image[keep],
-        "boxes": boxes[keep],
-        "areas": areas[keep],
-        "labels": label[keep].astype(np.int64),
-        "crowd": crowd[keep] != 0,
-        "annotation_ids": ids[keep],
-    }
+    path: Path, entries: Entries, images: Sequence[Image], listed: set[int], categories: Sequence[int]
+) -> tuple[list[tuple[Any, ...]], list[Finding]]:
+    """(position of the image, id, box, area, label, crowd) of the good annotations, image by image; what is wrong."""
+    position = {image[0]: at for at, image in enumerate(images)}
+    label = {identity: at for at, identity in enumerate(categories)}
+
+    def annotation(entry: dict[str, Any]) -> tuple[Any, ...]:
+        identity, image = integer(entry, "id"), _listed(entry, "image_id", listed)
+        if image not in position:
+            raise Unusable(FOLLOWING, f"is of image {image}")
+        category = _listed(entry, "category_id", label)
+        x, y, w, h = xywh = box(entry, "bbox")
+        if min(w, h) < 0:
+            problem = "width and height must not be negative ([x, y, w, h])"
+            raise Unusable("boxes of negative width or height", f'has "bbox" {list(xywh)}: {problem}')
+        _, _, width, height = images[position[image]]
+        # A side of zero is no mistake: COCO itself has some.
+        if min(w, h) > 0 and (x >= width or y >= height or x + w <= 0 or y + h <= 0):
+            problem = f"wholly outside of image id {image}: must meet its {width} x {height} pixels"
+            raise Unusable("boxes wholly outside of their image", f'has "bbox" {list(xywh)}, {problem}')
+        area = number(entry, "area", default=float(w) * float(h))
+        return position[image], identity, xywh, area, label[category], integer(entry, "iscrowd", default=0) != 0
+
+    rows, found = usable(entries, annotation, str(path), "annotation")
+    ids, first, counts = np.unique([row[1] for row in rows], return_index=True, return_counts=True)
+    for i in np.flatnonzero(counts > 1):
+        problem = f"{path}: annotation id {ids[i]} {_given(counts[i])}"
+        found.append(Finding("annotations of an id that another has already", problem, int(counts[i]) - 1))
+    return sorted((rows[i] for i in np.sort(first)), key=lambda row: row[0]), found
 
 
-def _mark_boxes(rows: Rows, boxes: np.ndarray, of_image: np.ndarray, images: dict[str, np.ndarray]) -> None:
-    """Negative sides, and boxes beyond their image. A side of zero is no mistake: COCO itself has some."""
-    x, y, w, h = boxes.T
-    rows.mark(
-        "boxes of negative width or height",
-        np.minimum(w, h) < 0,
-        lambda i: f'has "bbox" {boxes[i].tolist()}: width and height must not be negative ([x, y, w, h])',
-    )
-    at = np.minimum(np.searchsorted(images["image_ids"], of_image), len(images["image_ids"]) - 1)
-    width, height = images["widths"][at], images["heights"][at]
-    beyond = (x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0)
-    rows.mark(
-        "boxes wholly outside of their image",
-        beyond & (np.minimum(w, h) > 0),
-        lambda i: (
-            f'has "bbox" {boxes[i].tolist()}, wholly outside of image id {of_image[i]}: must meet its'
-            f" {width[i]} x {height[i]} pixels"
-        ),
-    )
+def _listed(entry: dict[str, Any], key: str, listed: Container[int]) -> int:
+    if (value := integer(entry, key)) not in listed:
+        problem = f"is of {key.removesuffix('_id')} {value}, which the file does not list"
+        raise Unusable(f"annotations whose {key} the file does not list", problem)
+    return value
 
 
-def _repeated(ids: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
-    """bool [n]: where an id stands that `among` has more than once."""
-    among = np.ones(len(ids), dtype=bool) if among is None else among
-    values, counts = np.unique(ids[among], return_counts=True)
-    return among & np.isin(ids, values[counts > 1])
+def _given(times: int) -> str:
+    return f"is given {times} times; ids must differ"
 
 
 def _leads_out(name: str, depth: int) -> bool:

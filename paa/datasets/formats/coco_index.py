@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ import numpy as np
 
 from paa import checks
 from paa.datasets.errors import AnnotationError
-from paa.datasets.findings import ON_INVALID, Finding
+from paa.datasets.findings import ON_INVALID, Finding, counted, refusal
 from paa.datasets.formats.coco_clean import clean
-from paa.datasets.formats.coco_json import load
+from paa.datasets.formats.coco_json import Lists, load
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class CocoIndex:
     @classmethod
     def from_lists(
         cls,
-        lists: Mapping[str, list[dict[str, Any]]],
+        lists: Lists,
         *,
         path: str | Path,
         image_dir: str | Path,
@@ -91,10 +91,9 @@ class CocoIndex:
         lists = lists if labeled else {"annotations": [], **lists}
         depth = len(image_dir.relative_to(root).parts) if root is not None and image_dir.is_relative_to(root) else 0
         arrays, found = clean(lists, path, depth)
-        refusal = found.refusal()
-        if on_invalid == "error" and refusal:
-            raise AnnotationError(refusal)
-        return cls(path=path, image_dir=image_dir, invalid=found.all, **arrays)
+        if on_invalid == "error" and (problem := refusal(found)):
+            raise AnnotationError(problem)
+        return cls(path=path, image_dir=image_dir, invalid=counted(found), **arrays)
 
     def __len__(self) -> int:
         """Number of images."""

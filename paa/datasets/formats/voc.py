@@ -19,8 +19,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from paa.datasets.errors import AnnotationError
-from paa.datasets.findings import PROBLEM, WHERE
 from paa.datasets.formats.coco_json import Lists
+from paa.datasets.formats.entries import PROBLEM, WHERE
 
 ANNOTATIONS, IMAGES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
 """The folders of the layout."""

@@ -1,20 +1,17 @@
-"""Write the embedded data set in COCO layout, whole or not at all, and repair it where files of it are lost.
+"""Write the embedded data set in COCO layout, and repair it where files of it are lost.
 
     FOLDER/images/SPLIT/000000.png ...   FOLDER/annotations/SPLIT.json   FOLDER/complete.json
 
-The folder is filled under a name of its own beside its place and then renamed. `complete.json` lists the size of every
-file, so that a missing or truncated one is found before training and drawn again.
+`complete.json` is written last: a folder without it is drawn from the start. It lists the size of every file, so that a
+missing or truncated one is found before training and drawn again.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from PIL import Image
 from paa import checks
 from paa.datasets.errors import DataError
 from paa.datasets.progress import track
-from paa.datasets.shapes.scene import CLASSES, SPLITS, Scene, draw
+from paa.datasets.shapes.scene import CLASSES, SPLITS, draw
 from paa.files import replacing, write_bytes
 
 try:
@@ -87,70 +84,47 @@ def generate(spec: Spec, root: Path, *, quiet: bool = False) -> Path:
     Shows its progress on stderr unless `quiet`. Raises DataError where the place is taken by something else.
     """
     place = root / spec.name
-    if place.exists() and not _missing(place, spec):
-        return place
-    root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f".{spec.name}.lock") as is_locked:
-        if is_locked:  # so no other process is drawing: what lies here is left from one that was killed
-            for leftover in root.glob(f".{spec.name}.*.new"):
-                shutil.rmtree(leftover, ignore_errors=True)
-        if place.exists():
-            _write(spec, place, _missing(place, spec), quiet)
-        else:
-            _create(spec, place, root / f".{spec.name}.{uuid.uuid4().hex[:12]}.new", quiet)
+    if _missing(place, spec):
+        place.mkdir(parents=True, exist_ok=True)
+        with _locked(root / f".{spec.name}.lock"):
+            if names := _missing(place, spec):  # unless another process has drawn it meanwhile
+                _write(spec, place, names, quiet)
     return place
 
 
-def _create(spec: Spec, place: Path, new: Path, quiet: bool) -> None:
-    try:
-        _write(spec, new, _files(spec), quiet)
-        try:
-            os.rename(new, place)
-        except OSError:
-            if not place.exists() or _missing(
-                place, spec
-            ):  # else another process, on a file system without locks, was first
-                raise
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Wait for the lock file `path` and hold it; yields False on file systems and machines that have no locks.
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for the lock file `path` and hold it; where there are no locks, several processes write the same bytes.
 
     The system releases the lock when its process ends, however that ends, and it holds across containers.
     """
     with path.open("a") as file:
-        try:
-            if fcntl is not None:
+        if fcntl is not None:
+            with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise
-            yield False
-        else:
-            yield fcntl is not None
+        yield
 
 
 def _files(spec: Spec) -> list[str]:
-    images = [f"images/{split}/{_image_name(index)}" for split in SPLITS for index in range(spec.count(split))]
+    images = [f"images/{_image_file(split, index)}" for split in SPLITS for index in range(spec.count(split))]
     return [*(f"annotations/{split}.json" for split in SPLITS), *images]
 
 
-def _image_name(index: int) -> str:
-    return f"{index:06d}.png"
+def _image_file(split: str, index: int) -> str:
+    return f"{split}/{index:06d}.png"
 
 
 def _missing(place: Path, spec: Spec) -> list[str]:
-    """Names below `place` of files that are not there or not of the size that the manifest states.
+    """Names below `place` of files that are not there or not of the size that the manifest states; all without one.
 
-    DataError where `place` holds no manifest of `spec`.
+    DataError where `place` holds another manifest.
     """
     try:
-        manifest = json.loads((place / _MANIFEST).read_text())
+        manifest = json.loads((place / _MANIFEST).read_bytes())
         sizes = manifest.pop("bytes", {})
-    except (OSError, ValueError, AttributeError):
+    except FileNotFoundError:
+        return _files(spec)
+    except (ValueError, AttributeError):
         manifest, sizes = None, {}
     if manifest != {"version": VERSION, **asdict(spec)}:
         raise DataError(f"{place}: not a complete data set of this generator; move it away, and it is drawn anew")
@@ -172,38 +146,30 @@ def _write(spec: Spec, folder: Path, names: Sequence[str], quiet: bool) -> None:
         (split, index)
         for split in SPLITS
         for index in range(spec.count(split))
-        if split in whole or f"images/{split}/{_image_name(index)}" in wanted
+        if split in whole or f"images/{_image_file(split, index)}" in wanted
     ]
     annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     for split, index in track(scenes, f"drawing {spec.name}", len(scenes), quiet=quiet):
         scene = draw(spec.seed, split, index, spec.size)
-        annotations[split].extend(_annotations(scene, image_id(split, index), len(annotations[split])))
-        if (name := f"images/{split}/{_image_name(index)}") in wanted:
+        for box, label, area in zip(scene.boxes.tolist(), scene.labels.tolist(), scene.areas.tolist(), strict=True):
+            of = {"id": len(annotations[split]) + 1, "image_id": image_id(split, index), "category_id": label + 1}
+            annotations[split].append({**of, "bbox": box, "area": area, "iscrowd": 0})
+        if (name := f"images/{_image_file(split, index)}") in wanted:
             with replacing(folder / name, durable=False) as file:
                 Image.fromarray(scene.pixels).save(file, "PNG", compress_level=1)
+    side = {"width": spec.size, "height": spec.size}
+    categories = [{"id": label + 1, "name": name, "supercategory": "shape"} for label, name in enumerate(CLASSES)]
     for split in whole:
-        _save(folder / "annotations" / f"{split}.json", _coco(spec, split, annotations[split]))
+        images = [
+            {"id": image_id(split, index), "file_name": _image_file(split, index), **side}
+            for index in range(spec.count(split))
+        ]
+        lists = {"images": images, "annotations": annotations[split], "categories": categories}
+        _save(folder / "annotations" / f"{split}.json", {"info": {"description": spec.name}, **lists})
     if hasattr(os, "sync"):
         os.sync()  # one call for five thousand images, where an fsync of each would take minutes on some disks
     sizes = {name: _size(folder / name) for name in _files(spec)}
     _save(folder / _MANIFEST, {"version": VERSION, **asdict(spec), "bytes": sizes})
-
-
-def _coco(spec: Spec, split: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
-    side = {"width": spec.size, "height": spec.size}
-    images = [
-        {"id": image_id(split, index), "file_name": f"{split}/{_image_name(index)}", **side}
-        for index in range(spec.count(split))
-    ]
-    categories = [{"id": label + 1, "name": name, "supercategory": "shape"} for label, name in enumerate(CLASSES)]
-    info = {"description": spec.name}
-    return {"info": info, "images": images, "annotations": annotations, "categories": categories}
-
-
-def _annotations(scene: Scene, image: int, before: int) -> Iterator[dict[str, Any]]:
-    rows = zip(scene.boxes.tolist(), scene.labels.tolist(), scene.areas.tolist(), strict=True)
-    for number, (box, label, area) in enumerate(rows, start=before + 1):
-        yield {"id": number, "image_id": image, "category_id": label + 1, "bbox": box, "area": area, "iscrowd": 0}
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
