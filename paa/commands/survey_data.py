@@ -10,9 +10,8 @@ from paa.datasets.contact_sheet import write_contact_sheet
 from paa.datasets.errors import DataError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.image_scan import scan_images
-from paa.datasets.survey import format_survey, survey
+from paa.datasets.survey import survey
 from paa.datasets.targets import training_boxes
-from paa.datasets.transforms import Transform
 from paa.experiment.parts import Components
 
 _FLOOR = 0.1  # for assigners without an iou_floor: what most detectors require of an anchor
@@ -41,14 +40,14 @@ def check_data(parts: Components, out: Path | None, say: Callable[[str], None]) 
         try:
             read[split] = index = source.index(split)
             known = scan_images(index, config["data"]["verify"], source.cache_dir) if _has_files(config) else []  # type: ignore[union-attr]
-            found = survey(index, known, transform, parts.grid, floor, rule=config["images"]["boxes"])
+            lines = survey(index, known, transform, parts.grid, floor, rule=config["images"]["boxes"])
         except DataError as error:
             say(f"  {error}")
             fine = False
             continue
-        for line in format_survey(found, floor, lambda: _input(transform)):
+        for line in lines:
             say(line)
-        fine &= not found.invalid
+        fine &= not index.invalid
     fine &= _agree(read, say)
     if read:
         path = out or Path(config["runs_dir"]) / "data-check" / f"{source.root.resolve().name}.png"
@@ -80,13 +79,6 @@ def _has_files(config: Mapping[str, Any]) -> bool:
 def _floor(config: Mapping[str, Any]) -> float:
     node = config["assign"]
     return float(node["iou_floor"] or 0) if "iou_floor" in node else _FLOOR
-
-
-def _input(transform: Transform) -> str:
-    if not transform.shorts:
-        return "the images' own size"
-    longest = "" if transform.longest is None else f", longer side at most {transform.longest}"
-    return f"short side {max(transform.shorts)}{longest}"
 
 
 class _Plain:

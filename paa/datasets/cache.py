@@ -33,3 +33,12 @@ def cached_digest(key: str, compute: Callable[[], str], cache_dir: str | Path | 
     with contextlib.suppress(OSError):
         write_text(entry, f"{key}\n{digest}\n")
     return digest
+
+
+def file_state(path: Path) -> list[int] | None:
+    """Return [size, time of change] of a file, None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, JpegImagePlugin
 
-from paa.datasets.cache import default_cache
+from paa.datasets.cache import default_cache, file_state
 from paa.datasets.images import BROKEN, MISSING, ImageInfo, orientation_of, reason, to_rgb
 from paa.datasets.progress import track
 from paa.files import write_bytes
@@ -68,7 +68,7 @@ def scan_images(index: CocoIndex, level: str, cache_dir: str | Path | None = Non
     place = f"{_FORMAT} {index.image_dir.resolve()}".encode("utf-8", "surrogatepass")
     memory = Path(cache_dir or default_cache()) / "images" / hashlib.sha256(place).hexdigest()
     rows = _read(memory)
-    states = [_state(index.image_dir / name) for name in names]
+    states = [file_state(index.image_dir / name) for name in names]
     found = [_known(rows.get(name), state, level) for name, state in zip(names, states, strict=True)]
     unknown = [i for i, info in enumerate(found) if info is None]
     what = f"checking the images of {index.image_dir}"
@@ -86,15 +86,6 @@ def scan_images(index: CocoIndex, level: str, cache_dir: str | Path | None = Non
         pool.shutdown(cancel_futures=True)
         _add(memory, new)
     return [info for info in found if info is not None]
-
-
-def _state(path: Path) -> list[int] | None:
-    """[size, time of change] of a file, None where there is none that can be remembered."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _known(row: Any, state: list[int] | None, level: str) -> ImageInfo | None:

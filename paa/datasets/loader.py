@@ -15,7 +15,7 @@ import multiprocessing
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -42,27 +42,16 @@ _WORKERS: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
-class _Refusal:
-    """A DataError on its way out of a worker, where an exception would arrive with the worker's traceback."""
-
-    message: str
-    kind: type[DataError]
-
-
 class _Images(Dataset[Any]):
     """The images of an index, prepared by the first of `transforms`, in a test by the one of their scale."""
 
-    def __init__(
-        self,
-        index: CocoIndex,
-        truths: TrainingBoxes,
-        transforms: Sequence[Transform],
-        seed: int,
-        share: Callable[[int], slice] | None = None,
-    ) -> None:
-        self.index, self.truths, self.transforms, self.seed, self.share = index, truths, transforms, seed, share
+    index: CocoIndex
+    truths: TrainingBoxes
+    transforms: Sequence[Transform]
+    seed: int
+    share: Callable[[int], slice] | None = None
 
-    def __getitems__(self, samples: Sequence[Sample]) -> dict[str, Any] | _Refusal:
+    def __getitems__(self, samples: Sequence[Sample]) -> dict[str, Any] | DataError:
         """Prepare a batch, or this process's share of it, for transit between processes.
 
         Only the images travel as a tensor, through shared memory; the small rest travels by value and so holds no file
@@ -75,7 +64,7 @@ class _Images(Dataset[Any]):
         try:
             images, boxes, labels, original = zip(*(self._item(sample) for sample in samples), strict=True)
         except DataError as error:
-            return _Refusal(str(error), type(error))
+            return error  # raised there, it would arrive with the worker's traceback
         targets = Targets.pad(list(boxes), list(labels))
         return {
             "images": pad(images, room=room),
@@ -134,7 +123,7 @@ def train_batches(
     checks.integer("steps", steps, low=0)
     checks.integer("start_step", start_step, low=0, high=steps)
     data = _Images(index, truths or training_boxes(index, legacy=transform.legacy), [transform], sampler.seed, share)
-    return _run(data, _Slice(sampler, start_step, steps), workers, pin_memory)
+    return _run(data, islice(sampler.iter_from(start_step), steps - start_step), workers, pin_memory)
 
 
 def test_batches(
@@ -227,19 +216,7 @@ def _by_form(index: CocoIndex) -> tuple[np.ndarray, np.ndarray]:
 test_batches.__test__ = test_order.__test__ = False  # type: ignore[attr-defined]  # pytest takes the names for tests'
 
 
-@dataclass(frozen=True)
-class _Slice:
-    """The batches start ... stop - 1 of a sampler, made as they are asked for."""
-
-    sampler: TrainSampler
-    start: int
-    stop: int
-
-    def __iter__(self) -> Iterator[list[Sample]]:
-        return islice(self.sampler.iter_from(self.start), self.stop - self.start)
-
-
-def _run(data: _Images, batches: Any, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
+def _run(data: _Images, batches: Iterable[list[Sample]], workers: int, pin_memory: bool = False) -> Iterator[Batch]:
     checks.integer("workers", workers, low=0)
     loader = DataLoader(
         data,
@@ -300,8 +277,8 @@ def _quiet_worker(_: int) -> None:
 def _unpacked(arriving: Iterator[Any]) -> Iterator[Batch]:
     try:
         for content in arriving:
-            if isinstance(content, _Refusal):
-                raise content.kind(content.message)
+            if isinstance(content, DataError):
+                raise content
             boxes, labels, valid = (torch.from_numpy(content[key]) for key in ("boxes", "labels", "valid"))
             yield Batch(
                 images=content["images"],

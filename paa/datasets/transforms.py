@@ -154,6 +154,5 @@ def _sides(short: int | Sequence[int] | None) -> tuple[int, ...]:
 
 
 def _three(name: str, values: Sequence[float]) -> Tensor:
-    if len(values) != 3:
-        raise checks.OutOfRange(name, f"={list(values)}: must be three numbers, one a channel")
-    return torch.tensor([checks.number(name, value) for value in values], dtype=torch.float64).view(3, 1, 1)
+    three = checks.sequence(name, values, "three numbers, one a channel", length=3)
+    return torch.tensor([checks.number(name, value) for value in three], dtype=torch.float64).view(3, 1, 1)

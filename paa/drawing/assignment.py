@@ -136,8 +136,8 @@ def style_of(g: int) -> tuple[str, str]:
     return COLORS[g % len(COLORS)], MARKS[g % len(MARKS)]
 
 
-def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: bool = True) -> None:
-    """Paint image, ground truths and anchors into `axis`, with a legend that counts below it.
+def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5) -> None:
+    """Paint image, ground truths and anchors into `axis`.
 
     Each positive is at its anchor's center in the color and mark of its ground truth, larger on coarser levels; the
     box of a ground truth that has none is dashed. inches: what the image's height comes to in print; below 6.5 marks
@@ -147,14 +147,10 @@ def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: boo
     size = min((inches / 6.5) ** 0.4, 1.0)
     axis.imshow(drawn.pixels, interpolation="nearest")
     negative, ignored = (drawn.centers[drawn.gt_index == kind].T for kind in (NEGATIVE, IGNORED))
-    marks: list[tuple[np.ndarray, dict[str, Any]]] = [
-        (negative, {"s": 17, "marker": "d", "color": "white", "edgecolor": "black", "linewidth": 0.8, "zorder": 3}),
-        (ignored, {"s": 34, "marker": "x", "color": "black", "linewidth": 2.2, "zorder": 4}),
-        (ignored, {"s": 28, "marker": "x", "color": "white", "linewidth": 1.0, "zorder": 4}),
-    ]
-    for (x, y), look_ in marks:
-        sized = {"s": look_["s"] * size**2, "linewidth": look_["linewidth"] * size}
-        axis.scatter(x, y, **{**look_, **sized})
+    look: dict[str, Any] = {"marker": "d", "color": "white", "edgecolor": "black", "linewidth": 0.8 * size, "zorder": 3}
+    axis.scatter(negative[0], negative[1], s=17 * size**2, **look)
+    axis.scatter(ignored[0], ignored[1], s=34 * size**2, marker="x", color="black", linewidth=2.2 * size, zorder=4)
+    axis.scatter(ignored[0], ignored[1], s=28 * size**2, marker="x", color="white", linewidth=1.0 * size, zorder=4)
     for g in range(len(drawn.boxes)):
         _paint_truth(axis, drawn, g, size)
     draw_labels(
@@ -168,15 +164,6 @@ def paint(axis: Axes, drawn: Drawn, title: str, inches: float = 6.5, legend: boo
     )
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
     axis.set_title(title, fontsize=max(9 * size, LETTERS))
-    if legend:
-        axis.legend(
-            handles=counted_handles(drawn),
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.01),
-            ncols=2,
-            fontsize=8,
-            facecolor="#bbbbbb",
-        )
 
 
 def _paint_truth(axis: Axes, drawn: Drawn, g: int, size: float) -> None:
@@ -205,9 +192,17 @@ def legend_handles(positive: str, ignored: str, negative: str, truth: str, dashe
     return [Line2D([], [], label=label, **style) for style, label in marks if label]  # type: ignore[arg-type]
 
 
-def counted_handles(drawn: Drawn) -> list[Line2D]:
-    """The marks of `paint` with how many there are of each."""
-    counts = drawn.counts
+def save_picture(drawn: Drawn, title: str, path: Path) -> None:
+    """Write the picture as a PNG with a legend that counts, whole or not at all.
+
+    Nothing global of matplotlib is used or changed.
+    """
+    height, width = drawn.pixels.shape[:2]
+    inches = max(_LEAST, height, width) / max(height, width) / _DPI
+    figure = Figure(figsize=(width * inches, height * inches), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    axis, counts = figure.add_axes((0, 0, 1, 1)), drawn.counts
+    paint(axis, drawn, title, height * inches)
     without = sum(not (drawn.gt_index == g).any() for g in range(len(drawn.boxes)))
     handles = legend_handles(
         f"{counts['positive']} positive (color of its ground truth)",
@@ -216,15 +211,8 @@ def counted_handles(drawn: Drawn) -> list[Line2D]:
         f"{len(drawn.boxes)} ground truths, with their positives",
         f"{without} without a positive" if without else "",
     )
-    return [*handles, Line2D([], [], linestyle="", label=f"{drawn.others} other negatives, not shown")]
-
-
-def save_picture(drawn: Drawn, title: str, path: Path) -> None:
-    """Write the picture as a PNG, whole or not at all. Nothing global of matplotlib is used or changed."""
-    height, width = drawn.pixels.shape[:2]
-    inches = max(_LEAST, height, width) / max(height, width) / _DPI
-    figure = Figure(figsize=(width * inches, height * inches), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    paint(figure.add_axes((0, 0, 1, 1)), drawn, title, height * inches)
+    handles.append(Line2D([], [], linestyle="", label=f"{drawn.others} other negatives, not shown"))
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.01)}
+    axis.legend(handles=handles, ncols=2, fontsize=8, facecolor="#bbbbbb", **place)
     with files.replacing(path, durable=False) as file:
         figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.05)

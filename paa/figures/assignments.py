@@ -56,7 +56,7 @@ def _page(cells: Sequence[Sequence[Titled]]) -> Figure:
     figure, places = panels([[drawn.pixels for _, drawn in row] for row in cells], foot)
     for row, own in zip(cells, places, strict=True):
         for (title, drawn), panel in zip(row, own, strict=True):
-            paint(panel.axis, drawn, "", panel.inches, legend=False)
+            paint(panel.axis, drawn, "", panel.inches)
             panel.label(title, "{} positive, {} ignored, {} negative".format(*drawn.counts.values()))
     figure.legend(handles=handles, loc="lower center", ncols=2, facecolor="#bbbbbb", borderaxespad=0.2)
     return figure

@@ -181,11 +181,11 @@ _BOX = r"train\.json: annotation id 20 "
 BROKEN: dict[str, Case] = {
     # the file as a whole: refused in both modes
     "not json": Case("train.json: not json", files=text(b"<annotation/>")),
-    "json cut off": Case(r"train.json: not json \(.* in line 1\)", files=text(b'{"images": [')),
+    "json cut off": Case(r"train.json: not json \(.*line 1", files=text(b'{"images": [')),
     "an empty file": Case("train.json: not json", files=text(b"")),
-    "not text": Case("train.json: not a text file", files=text(b"\x80\x81\xff")),
+    "not text": Case(r"train.json: not json \(.utf-8", files=text(b"\x80\x81\xff")),
     "a list": Case("train.json: a json list, where a COCO file", files=text(b"[]")),
-    "nested without end": Case("train.json: not json that can be read", files=text(b"[" * 100_000)),
+    "nested without end": Case("train.json: not json", files=text(b"[" * 100_000)),
     "no file": Case("has no annotations/train.json", files=lambda root: (root / "annotations/train.json").unlink()),
     "no images": Case('train.json: "images" is missing', annotations=lambda data: data.pop("images")),
     "no annotations": Case('"annotations" is missing', annotations=lambda data: data.pop("annotations")),

@@ -56,15 +56,20 @@ def test_survey_by_hand(tmp_path):
     root = build(tmp_path / "set", Case(None, annotations=change, files=files))
     index = Custom(root, tmp_path, on_invalid="drop").index("train")
     one = survey(index, scan_images(index, "decode", tmp_path), Transform(short=48), GRID, 0.1)
-    assert (one.images, one.empty, one.boxes, one.crowds, one.no_area) == (4, 1, 4, 1, 1)
-    assert one.sides == (32, 32, 40)
-    assert one.classes == [("disc", 4), ("ring", 0)]
-    assert one.shares == (1.0, 0.0, 0.0)
-    assert one.unmatched == 1
-    assert one.first_unmatched.startswith("[1, 1, 2, 2] of image id 1, 1.png: best IoU 0.0625"[:44])
-    assert one.colors == {"RGB": 3, "L": 1}
-    assert one.tagged == one.turned == {3: 1}
-    assert survey(index, [], Transform(short=48), GRID, 0).unmatched == 0
+    assert one == [
+        "  images    4, 1 without a box; longer side 32 to 40, median 32 pixels",
+        "  boxes     4, 1 crowds, 1 without area (dropped)",
+        "  classes   2: disc 4",
+        "            without a box: ring",
+        "  sizes     small 100%, medium 0%, large 0% at short side 48",
+        "  no anchor 1 boxes (25.0%), no anchor reaches IoU 0.1 with it; first: [1, 1, 2, 2] of image id 1, 1.png: best"
+        " IoU 0.062",
+        "  colors    L 1, RGB 3",
+        "  EXIF      orientation 3 in 1 images; 1 images are turned",
+        "  invalid   nothing",
+    ]
+    every = survey(index, [], Transform(short=48), GRID, 0)
+    assert "  no anchor none: every box has an anchor that overlaps it" in every
 
 
 def check(capsys, root, *more):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from paa import checks
-from paa.datasets.cache import cached_digest
+from paa.datasets.cache import cached_digest, file_state
 from paa.datasets.errors import DataError
 from paa.datasets.findings import ON_INVALID
 from paa.datasets.formats.coco_index import CocoIndex
@@ -154,8 +154,8 @@ class FolderSource(SplitFiles):
 
     def _state(self, split: str) -> list[object]:
         """What changes whenever the annotations do, known without reading them."""
-        status = self._paths(split)[0].stat()
-        return [self.files[split][0], status.st_size, status.st_mtime_ns]
+        path, _ = self._paths(split)
+        return [self.files[split][0], file_state(path)]
 
     def _parsed(self, split: str) -> CocoIndex:
         """The split as the annotations state it, whatever its image files are like."""

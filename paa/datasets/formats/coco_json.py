@@ -31,12 +31,8 @@ def load(path: Path, *, labeled: bool = True) -> Lists:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from None
     try:
         content = json.loads(text.decode("utf-8-sig"))  # a byte order mark, as some editors write, is no harm
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{path}: not a text file; expected COCO annotations (json)") from None
-    except json.JSONDecodeError as error:
-        raise AnnotationError(f"{path}: not json ({error.msg} in line {error.lineno}); {_LAYOUT}") from None
     except (RecursionError, ValueError) as error:
-        raise AnnotationError(f"{path}: not json that can be read ({error}); {_LAYOUT}") from None
+        raise AnnotationError(f"{path}: not json ({error}); {_LAYOUT}") from None
     if not isinstance(content, dict):
         raise AnnotationError(f"{path}: a json {type(content).__name__}, where {_LAYOUT}")
     lists = {}

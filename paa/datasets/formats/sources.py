@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from paa import checks
+from paa.datasets.cache import file_state
 from paa.datasets.errors import AnnotationError, DataError
 from paa.datasets.formats import voc
 from paa.datasets.formats.base import FolderSource
@@ -128,7 +129,7 @@ class Voc(FolderSource):
             seen, files = hashlib.sha256(), voc.image_files(self.root)
             for name in dict.fromkeys(["train", split]):  # the training split decides on the classes, too
                 for listed in voc.listed(self._paths(name)[0]):
-                    state = _file_state(self.root / voc.ANNOTATIONS / f"{listed}.xml")
+                    state = file_state(self.root / voc.ANNOTATIONS / f"{listed}.xml")
                     seen.update(f"{listed} {state} {files.get(listed)}\n".encode("utf-8", "surrogatepass"))
                 seen.update(b"\n")
             self._states[split] = [list(self.classes or []), self.difficult, seen.hexdigest()]
@@ -139,14 +140,6 @@ class Voc(FolderSource):
         if not (self.root / voc.ANNOTATIONS).is_dir():
             raise DataError(f"data.root={self.root}: has no folder {voc.ANNOTATIONS}; must be {self.expected}")
         return paths
-
-
-def _file_state(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 @dataclass(eq=False)

@@ -13,7 +13,6 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
@@ -31,28 +30,10 @@ DIFFICULT = ("ignore", "keep")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-@dataclass(frozen=True)
-class VocObject:
-    """An object of an XML file: its class, (xmin, ymin, xmax, ymax) as they stand there, whether it is difficult.
-
-    A coordinate that is no number is NaN here; `problem` then says so, and is "" of all others.
-    """
-
-    name: str
-    corners: tuple[float, ...]
-    difficult: bool
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class VocImage:
-    """An XML file: the image's name below JPEGImages/, its size in pixels, its objects in the file's order."""
-
-    path: Path
-    file_name: str
-    width: int
-    height: int
-    objects: list[VocObject]
+VocImage = tuple[dict[str, Any], list[dict[str, Any]]]
+"""An XML file as COCO's entries of its image and of its objects in the file's order, without ids. Objects state a
+"name" and whether they are "difficult"; a coordinate that is no number is NaN, which PROBLEM then says.
+"""
 
 
 def read_images(root: Path, list_file: Path) -> list[VocImage]:
@@ -100,32 +81,28 @@ def listed(path: Path) -> list[str]:
 
 def class_names(found: Sequence[VocImage]) -> list[str]:
     """Return the classes of all objects, in alphabetical order."""
-    return sorted({obj.name for image in found for obj in image.objects})
+    return sorted({obj["name"] for _, objects in found for obj in objects})
 
 
 def as_coco(found: Sequence[VocImage], classes: Sequence[str], difficult: str, known: str = "classes") -> Lists:
     """Return COCO's lists of `found`; entries state by WHERE which file and object they are, by PROBLEM what is wrong.
 
-    VOC counts pixels from 1 and both corners belong to the box: x = xmin - 1, w = xmax - xmin + 1.
     difficult  one of DIFFICULT. `known` names, for messages, what an object's class must be among.
     """
     ids = {name: number for number, name in enumerate(classes, start=1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, image in enumerate(found, start=1):
-        size = {"width": image.width, "height": image.height}
-        images.append({"id": number, "file_name": image.file_name, **size, WHERE: f"{image.path}: the image"})
-        for of_file, obj in enumerate(image.objects, start=1):
-            left, top, right, bottom = obj.corners
+    for number, (image, objects) in enumerate(found, start=1):
+        images.append({**image, "id": number})
+        for obj in objects:
             annotations.append(
                 {
+                    **obj,
                     "id": len(annotations) + 1,
                     "image_id": number,
-                    "category_id": ids.get(obj.name, 0),  # 0 is no category, and refused
-                    "bbox": [left - 1, top - 1, right - left + 1, bottom - top + 1],
-                    "iscrowd": int(obj.difficult and difficult == "ignore"),
-                    WHERE: f"{image.path}: object {of_file} ({obj.name})",
-                    PROBLEM: obj.problem or (obj.name not in ids and f"is of a class that is not among {known}"),
+                    "category_id": ids.get(obj["name"], 0),  # 0 is no category, and refused
+                    "iscrowd": int(obj["difficult"] and difficult == "ignore"),
+                    PROBLEM: obj[PROBLEM] or (obj["name"] not in ids and f"is of a class that is not among {known}"),
                 }
             )
     categories = [{"id": number, "name": name} for name, number in ids.items()]
@@ -162,9 +139,8 @@ def _image(path: Path, name: str, files: Sequence[str]) -> VocImage:
     usual = f"{name}.jpg"
     # JPEGImages/NAME.jpg in VOC itself; other tools keep PNGs there, and some leave a stale <filename> behind.
     known = [f for f in (usual, stated.as_posix(), *files) if f in files]
-    return VocImage(
-        path, known[0] if known else usual, width, height, [_object(path, o) for o in root.findall("object")]
-    )
+    image = {"file_name": known[0] if known else usual, "width": width, "height": height, WHERE: f"{path}: the image"}
+    return image, [_object(path, number, obj) for number, obj in enumerate(root.findall("object"), start=1)]
 
 
 def _side(path: Path, root: ElementTree.Element, side: str) -> int:
@@ -177,18 +153,24 @@ def _side(path: Path, root: ElementTree.Element, side: str) -> int:
     return int(value)
 
 
-def _object(path: Path, element: ElementTree.Element) -> VocObject:
-    """An <object>. Its parts (<part>: head, hand, foot) have boxes of their own further in, and are not looked at."""
+def _object(path: Path, number: int, element: ElementTree.Element) -> dict[str, Any]:
+    """An <object>. Its parts (<part>: head, hand, foot) have boxes of their own further in, and are not looked at.
+
+    VOC counts pixels from 1 and both corners belong to the box: x = xmin - 1, w = xmax - xmin + 1.
+    """
     name = (element.findtext("name") or "").strip()
     if not name:
         raise AnnotationError(f"{path}: has an <object> without <name>")
     box = element.find("bndbox")
     texts = [(box.findtext(side) or "").strip() for side in _SIDES] if box is not None else [""] * 4
-    corners = tuple(_number(text) for text in texts)
+    corners = [_number(text) for text in texts]
     wrong = [f"<{side}> {text!r}" for side, text, value in zip(_SIDES, texts, corners, strict=True) if value != value]
     problem = (f"has {wrong[0]}: must be a number" if any(texts) else "has no <bndbox>") if wrong else ""
     difficult = (element.findtext("difficult") or "").strip().lower() in ("1", "true")
-    return VocObject(name, corners, difficult, problem)
+    left, top, right, bottom = corners
+    bbox = [left - 1, top - 1, right - left + 1, bottom - top + 1]
+    where = f"{path}: object {number} ({name})"
+    return {"name": name, "bbox": bbox, "difficult": difficult, WHERE: where, PROBLEM: problem}
 
 
 def _number(text: str) -> float:
