@@ -7,7 +7,7 @@ Hydra's interfaces. A launcher that starts other processes composes the job agai
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,7 +20,7 @@ from paa.config.compose import Command, Composer, JobConfig, choices_of, resolve
 from paa.config.errors import ConfigError
 from paa.config.hydra_internal import BASIC_LAUNCHER, Callbacks
 from paa.config.paths import HYDRA_VERSION, conf_dir
-from paa.config.suggestions import naming_presets
+from paa.config.suggestions import with_preset
 
 GRID_SWEEPER = "hydra_plugins.paa_sweeper.plugin.PaaSweeper"
 """`_target_` of the default sweeper, whose jobs are known before the first one starts."""
@@ -56,9 +56,7 @@ class App:
     def launcher(self) -> dict[str, Any]:
         """The `_target_` and settings of hydra/launcher. A single run is not launched, whatever they say."""
         cfg = self.compose.launched(self._task) if self._master is None else self._master
-        plain = OmegaConf.to_container(cfg.hydra.launcher)
-        assert isinstance(plain, dict)
-        return {str(key): value for key, value in plain.items()}
+        return cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra.launcher))
 
     @property
     def in_process(self) -> bool:
@@ -100,9 +98,9 @@ class App:
         """Prepare a job; where a value comes from a preset, the error names the preset's key, too."""
         try:
             jobs.prepare(job)
-        except ConfigError:
-            with naming_presets(self.compose.compose(job.overrides)):
-                raise
+        except ConfigError as error:
+            error.args = (with_preset(str(error), self.compose.compose(job.overrides)),)
+            raise
 
     def _run_one(self, cfg: DictConfig, task: Task) -> None:
         cfg.hydra.mode = RunMode.RUN

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -82,7 +82,8 @@ class _Composed:
 
     @classmethod
     def of(cls, overrides: Sequence[str], cfg: DictConfig) -> _Composed:
-        return cls(job_config(overrides, cfg), cfg.hydra)
+        job = JobConfig(tuple(overrides), resolved(cfg), choices_of(cfg.hydra.runtime.choices))
+        return cls(job, cfg.hydra)
 
 
 class Composer:
@@ -99,7 +100,6 @@ class Composer:
         self._hydra = list(hydra)
         self._parser = OverridesParser.create(config_loader=self.loader)
         self._parsed: dict[str, Override] = {}
-        self._groups: dict[str, bool] = {}
         self._jobs: dict[tuple[str, ...], _Composed] = {}
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
@@ -170,7 +170,8 @@ class Composer:
         shared = (*rest, "seed=")
         if shared not in self._jobs:
             cfg = self.load(rest)
-            if any("seed" in text for text in _references(OmegaConf.to_container(cfg, resolve=False))):
+            unresolved = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
+            if re.search(r"\$\{[^}]*seed", str({**unresolved, "hydra": None})):
                 return None
             self._jobs[shared] = _Composed.of(rest, cfg)
         found = self._jobs[shared]
@@ -195,9 +196,7 @@ class Composer:
 
     def is_group(self, key: str) -> bool:
         """Whether `key` names a config group."""
-        if key not in self._groups:
-            self._groups[key] = bool(self.loader.get_group_options(key))
-        return self._groups[key]
+        return bool(self.options(key))
 
     def options(self, group: str) -> list[str]:
         """The choices of a group."""
@@ -276,28 +275,10 @@ class Composer:
         return None
 
 
-def job_config(overrides: Sequence[str], cfg: DictConfig) -> JobConfig:
-    """Return a composed configuration with Hydra's own node as a plain one. Raises as `resolved`."""
-    return JobConfig(tuple(overrides), resolved(cfg), choices_of(cfg.hydra.runtime.choices))
-
-
 def _without_hydra(cfg: DictConfig) -> DictConfig:
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg
-
-
-def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, str):
-        if "${" in node:
-            yield node
-    elif isinstance(node, Mapping):
-        for key, inner in node.items():
-            if key != "hydra":
-                yield from _references(inner)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from _references(inner)
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -306,20 +287,15 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     """
     try:
         names = [str(name) for name in cfg if name != "hydra"]
-        missing = sorted(_missing(OmegaConf.to_container(OmegaConf.masked_copy(cfg, names), resolve=False), ""))
+        own = OmegaConf.masked_copy(cfg, names)
+        missing = sorted(_missing(OmegaConf.to_container(own, resolve=False), ""))
         if missing:
             raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
-        plain = {name: _plain(cfg, name) for name in names}
+        return cast("dict[str, Any]", OmegaConf.to_container(own, resolve=True))
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
         refused = text.partition(f"{OutOfRange.__name__} raised while resolving interpolation: ")[2]  # by a resolver
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
-    return plain
-
-
-def _plain(cfg: DictConfig, name: str) -> Any:
-    value = cfg[name]
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _missing(node: Any, path: str) -> Iterator[str]:

@@ -26,16 +26,6 @@ from omegaconf import DictConfig
 
 from paa.config.paths import HYDRA_VERSION, conf_dir
 
-__all__ = [
-    "BASIC_LAUNCHER",
-    "Callbacks",
-    "ConfigLoader",
-    "config_loader",
-    "get_args_parser",
-    "grid",
-    "override_dirname",
-]
-
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 """`_target_` of the launcher that runs jobs one after another in this process."""
 

@@ -14,8 +14,8 @@ from typing import Any
 from paa import checks
 from paa.config.errors import ConfigError
 from paa.config.suggestions import listed, nearest
-from paa.config.user_code import WHERE, OwnCodeError, place_of
-from paa.store.code_digest import home_of
+from paa.config.user_code import OwnCodeError, place_of
+from paa.store.code_digest import WHERE, home_of
 
 TARGET = "_target_"
 
@@ -78,7 +78,8 @@ def _locate(node: Mapping[str, Any], path: str) -> Any:
     if not isinstance(name, str):
         raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
     try:
-        _try_home(name)
+        with suppress(ValueError):  # `resolve_name` would take an ImportError in the module for a name not there
+            home_of(name)
         target = pkgutil.resolve_name(name)
     except Exception as error:
         problem = f"{path}.{TARGET}={name}: cannot be imported"
@@ -91,9 +92,3 @@ def _locate(node: Mapping[str, Any], path: str) -> Any:
     if not callable(target):
         raise ConfigError(f"{path}.{TARGET}={name}: must be the dotted name of a class or function")
     return target
-
-
-def _try_home(name: str) -> None:
-    """Imports the module of `name`: `resolve_name` would take an ImportError within it for a name that is not there."""
-    with suppress(ValueError):
-        home_of(name)

@@ -5,33 +5,21 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, Node, OmegaConf
 
-from paa.config.errors import ConfigError
-
 TEMPLATE_NODES = ("compat", "recipe", "pretrained")
 """Nodes whose values are read only by the keys of other nodes."""
 
 
-@contextmanager
-def naming_presets(cfg: DictConfig) -> Iterator[None]:
-    """A ConfigError that begins with key=value gets the key of the preset that the value comes from, as one that the
-    user may have typed: "anchors.center=2 (from compat.center) is out of range".
+def with_preset(text: str, cfg: DictConfig) -> str:
+    """Return an error message that begins with key=value with the key of the preset that the value comes from, as one
+    that the user may have typed: "anchors.center=2 (from compat.center) is out of range". Others stay as they are.
 
     cfg  the composed configuration, with its references.
     """
-    try:
-        yield
-    except ConfigError as error:
-        error.args = (_with_preset(str(error), cfg), *error.args[1:])
-        raise
-
-
-def _with_preset(text: str, cfg: DictConfig) -> str:
     key = text.partition("=")[0]
     if not re.fullmatch(r"[\w.]+", key):
         return text
@@ -113,11 +101,10 @@ def explain_override(override: Override, cfg: DictConfig, groups: list[str]) -> 
     path = override.key_or_group.split(".")
     node: Any = cfg
     for depth, name in enumerate(path):
+        owner = ".".join(path[:depth])
         if not isinstance(node, DictConfig):
-            owner = ".".join(path[:depth])
             return f"{override.key_or_group}: no such key. {owner} is a value, not a group of keys"
         if name not in node.keys():  # noqa: SIM118 - `in` does not see a key whose value is missing
-            owner = ".".join(path[:depth])
             names = [str(key) for key in node if not str(key).startswith("_")]
             names = names if owner else sorted({*names, *groups})
             what = f"Keys of {owner}" if owner else "Keys and groups"

@@ -14,16 +14,13 @@ from typing import Any
 import paa
 from paa.assign.contract import BoundaryError, check_boundary
 from paa.config.errors import ConfigError
+from paa.store.code_digest import INSTALLED
 
 _PACKAGE = Path(paa.__file__).resolve().parent
 _STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
-_INSTALLED = {"site-packages", "dist-packages"}
 
 _TRIED: set[tuple[type, str]] = set()
 """Boundaries that were tried in this process, with their attributes: the jobs of a sweep share them."""
-
-WHERE = "modules of your own are looked for in the current folder and on PYTHONPATH"
-"""What to say where one is not found."""
 
 
 class OwnCodeError(ConfigError):
@@ -64,7 +61,7 @@ def place_of(target: Any) -> str:
 def is_own(file: str) -> bool:
     """Whether a source file belongs neither to the package nor to what is installed beside it."""
     path = Path(file).resolve()
-    installed = _INSTALLED & set(path.parts) or path.is_relative_to(_STANDARD) or path.is_relative_to(_PACKAGE)
+    installed = INSTALLED & set(path.parts) or path.is_relative_to(_STANDARD) or path.is_relative_to(_PACKAGE)
     return path.suffix == ".py" and not installed
 
 

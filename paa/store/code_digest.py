@@ -21,7 +21,11 @@ from paa.store.errors import UntrustedCode
 
 PACKAGE = "paa"
 _LIBRARIES = frozenset({PACKAGE, "torch", "torchvision", "builtins"}) | sys.stdlib_module_names
-_INSTALLED = {"site-packages", "dist-packages"}
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed libraries."""
+
+WHERE = "modules of your own are looked for in the current folder and on PYTHONPATH"
+"""What to say where one is not found."""
 
 
 def user_targets(config: Any) -> list[str]:
@@ -52,7 +56,7 @@ def source_digests(target: str) -> dict[str, str]:
     for part in getattr(thing, "__mro__", (thing,)):
         name = getattr(part, "__module__", None)
         path = _file(name) if isinstance(name, str) and name.split(".")[0] not in _LIBRARIES else None
-        if path is not None and (part is thing or not _INSTALLED & set(path.parts)):
+        if path is not None and (part is thing or not INSTALLED & set(path.parts)):
             found[str(name)] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
@@ -75,11 +79,10 @@ def refuse_untrusted(config: Any, code: Mapping[str, Mapping[str, str]], run: st
         if target in own:
             files = {name: _file(name) for name in recorded}
             digests = {n: path and hashlib.sha256(path.read_bytes()).hexdigest() for n, path in files.items()}
-            if not recorded or any(path and _INSTALLED & set(path.parts) for path in files.values()):
+            if not recorded or any(path and INSTALLED & set(path.parts) for path in files.values()):
                 raise UntrustedCode(f"{where}: no class of paa, and its source is not recorded; train it again")
             if None in files.values():
-                where_to = "modules of your own are looked for in the current folder and on PYTHONPATH"
-                raise UntrustedCode(f"{where}: its module was not found; {where_to}")
+                raise UntrustedCode(f"{where}: its module was not found; {WHERE}")
             if digests != dict(recorded):
                 raise UntrustedCode(f"{where}: its code has changed since training; restore it, or train again")
         elif target.split(".")[0] != PACKAGE:

@@ -11,42 +11,29 @@ from paa.store import keys
 from paa.store.record import EvaluationRecord, TrainingRecord
 
 _NAMES = {
-    "paa.assign.PAA": "paa",
     "paa.assign.MaxIoU": "max_iou",
-    "paa.assign.ATSS": "atss",
-    "paa.assign.boundary.A": "a",
-    "paa.assign.boundary.B": "b",
     "paa.assign.boundary.B2020": "b_2020",
     "paa.assign.boundary.C": "paa",
-    "paa.assign.boundary.D": "d",
-    "paa.assign.boundary.FNP": "fnp",
-    "paa.assign.boundary.FSR": "fsr",
     "paa.auxiliary.NoAuxiliary": "none",
-    "paa.auxiliary.Centerness": "centerness",
     "paa.auxiliary.IoUPrediction": "iou",
     "paa.detector.EfficientNetLite0": "efficientnet_lite0",
-    "paa.detector.Tiny": "tiny",
-    "paa.datasets.Shapes": "shapes",
-    "paa.datasets.Coco": "coco",
-    "paa.datasets.Custom": "custom",
-    "paa.datasets.Voc": "voc",
 }
+"""{class: its name}, where that is not the name of the class in lower case."""
 
 
 def name_of(node: Any) -> str | None:
     """Name the choice that `node` of a configuration is: "fnp", "resnet50"; the `_target_` of user code in full.
 
     The name follows from what is built, not from the word on the command line: `c` and `paa` are one boundary, "paa".
-    A class of the package that is not listed here has the name of its module: paa.assign.near.Near is "near".
     """
     target = node.get("_target_") if isinstance(node, Mapping) else None
+    if not target:
+        return None
     if target == "paa.detector.ResNet":
         return _resnet(node)
-    if target in _NAMES:
-        return _NAMES[target]
-    parts = str(target).split(".")
-    own_module = parts[0] == "paa" and len(parts) > 3
-    return None if not target else parts[-2] if own_module else str(target)
+    if not target.startswith("paa."):
+        return str(target)
+    return _NAMES.get(target) or target.rpartition(".")[2].lower()
 
 
 def _resnet(node: Mapping[str, Any]) -> str:
@@ -121,6 +108,10 @@ def _scored(name: str, key: str, text: str) -> Column:
     return Column(name, str, text, lambda _, e: keys.get(e.score or {}, key) if e else None)
 
 
+def _vote(name: str, kind: type, text: str) -> Column:
+    return Column(name, kind, text, lambda _, e: e.postprocess.get(name) if e and e.voting else None)
+
+
 def _number(name: str) -> Column:
     return Column(name, float, f"COCO {name}, percent", lambda _, e: e and e.numbers.get(name))
 
@@ -153,18 +144,8 @@ COLUMNS: tuple[Column, ...] = (
     _evaluation("split", str, "split that was evaluated"),
     _evaluation("voting", bool, "whether score voting was on"),
     _evaluation("multiscale", bool, "whether it was a multi-scale test"),
-    Column(
-        "sigma_t",
-        float,
-        "width of score voting, where it is on",
-        lambda _, e: e.postprocess.get("sigma_t") if e and e.voting else None,
-    ),
-    Column(
-        "voting_weight",
-        str,
-        "weight of a vote, where it is on: ps, p x score, or p",
-        lambda _, e: e.postprocess.get("voting_weight") if e and e.voting else None,
-    ),
+    _vote("sigma_t", float, "width of score voting, where it is on"),
+    _vote("voting_weight", str, "weight of a vote, where it is on: ps, p x score, or p"),
     *(_number(name) for name in NUMBERS),
     _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
     _evaluation("iou_error_positives", float, "mean |predicted - true IoU| of assigned positives"),

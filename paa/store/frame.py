@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paa.store.columns import COLUMNS
 from paa.store.errors import BadRecord
 from paa.store.paths import RunPaths, runs
-from paa.store.record import EvaluationRecord, TrainingRecord
+from paa.store.record import EvaluationRecord, Record, TrainingRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,32 +52,29 @@ def scan(runs_dir: Path) -> Iterator[tuple[RunPaths, TrainingRecord, list[Evalua
 
 def training(paths: RunPaths) -> TrainingRecord | None:
     """Return the record of a finished training, None if it is not finished. Warns as `collect` does."""
-    try:
-        record = TrainingRecord.read(paths.record)
-        refuse_other(paths.record, record.train_id, paths.train_id)
-    except FileNotFoundError:
-        return None
-    except BadRecord as error:
-        warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
-        return None
-    return record
+    return _read(TrainingRecord, paths.record, {"train_id": paths.train_id})
 
 
 def evaluations(paths: RunPaths) -> Iterator[EvaluationRecord]:
     """The finished evaluations of a run, by id. Warns as `collect` does."""
-    for path in sorted(paths.evals.glob("*.json")):
-        if path.name.startswith("."):
-            continue
-        try:
-            record = EvaluationRecord.read(path)
-            refuse_other(path, record.train_id, paths.train_id)
-            refuse_other(path, record.eval_id, path.stem)
-        except FileNotFoundError:  # removed since the listing
-            continue
-        except BadRecord as error:
-            warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
-            continue
-        yield record
+    for path in sorted(paths.evals.glob("[!.]*.json")):
+        record = _read(EvaluationRecord, path, {"train_id": paths.train_id, "eval_id": path.stem})
+        if record is not None:
+            yield record
+
+
+def _read(kind: type[Record], path: Path, ids: Mapping[str, str]) -> Record | None:
+    """The record at `path`; None with a warning where it is none or has other `ids`, without one where it is gone."""
+    try:
+        record = kind.read(path)
+        for name, lies in ids.items():
+            refuse_other(path, getattr(record, name), lies)
+    except FileNotFoundError:
+        return None
+    except BadRecord as error:
+        warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=3)
+        return None
+    return record
 
 
 def configuration(paths: RunPaths) -> dict[str, Any]:

@@ -24,8 +24,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from paa import checks, files
@@ -39,14 +39,12 @@ _NO_LINKS = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 
 
 class LockOwner:
-    """The highest generation of a lock: `process`, `command`, `acquired` (Unix time), `heartbeat`, `released`."""
+    """The highest generation of a lock: `process`, `heartbeat`, `released`."""
 
     def __init__(self, generation: int, content: dict[str, Any], raw: bytes) -> None:
         self.generation, self.raw = generation, raw
         self.token: str | None = content.get("token")
         self.process = Process.parse(content.get("process"))
-        self.command: str = content.get("command", "")
-        self.acquired: float | None = content.get("acquired")
         self.heartbeat: int = content.get("heartbeat", 0)
         self.released = content.get("state") == "released"
 
@@ -75,7 +73,7 @@ def lock_owner(folder: Path) -> LockOwner | None:
         return LockOwner(generations[-1], _parse(raw), raw)
 
 
-class RunLock:
+class RunLock(contextlib.AbstractContextManager["RunLock"]):
     """A held lock, made by `acquire`. A context manager: leaving the block releases it."""
 
     def __init__(self, folder: Path, generation: int, content: dict[str, Any], heartbeat_s: float) -> None:
@@ -110,12 +108,7 @@ class RunLock:
             if not self.lost:
                 self._write(state="released")
 
-    def __enter__(self) -> RunLock:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def _send_heartbeats(self) -> None:
@@ -207,7 +200,7 @@ def _take(folder: Path, previous: int, heartbeat_s: float) -> RunLock | None:
         "state": "held",
         "heartbeat": 0,
         "acquired": time.time(),
-        "process": Process.current().plain(),
+        "process": asdict(Process.current()),
         "command": " ".join(sys.argv),
     }
     if not _create(folder, _path(folder, generation), _encode(content)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,16 @@ from paa.store.errors import RunNotFound
 
 CONVERTED = "x"
 """First letter of the ID of a run whose weights were imported from another project, and not trained here."""
+
+
+class _File:
+    """A path below the folder of a run."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: RunPaths, _: type[RunPaths]) -> Path:
+        return run.folder / self._name
 
 
 @dataclass(frozen=True, order=True)
@@ -24,60 +33,28 @@ class RunPaths:
         """All of the run."""
         return self.runs_dir / self.train_id
 
-    @property
-    def config(self) -> Path:
-        """The resolved configuration, YAML."""
-        return self.folder / "config.yaml"
-
-    @property
-    def lock(self) -> Path:
-        """Folder of the lock."""
-        return self.folder / "lock"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints of an unfinished training."""
-        return self.folder / "checkpoints"
-
-    @property
-    def weights(self) -> Path:
-        """The final weights; they may be removed, the run stays finished."""
-        return self.folder / "weights.pt"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object a line, in the order of the steps."""
-        return self.folder / "metrics.jsonl"
-
-    @property
-    def images(self) -> Path:
-        """Folder of the pictures of the assignment, by step."""
-        return self.folder / "images"
-
-    @property
-    def log(self) -> Path:
-        """Log of the training."""
-        return self.folder / "log"
-
-    @property
-    def progress(self) -> Path:
-        """Step and remaining seconds of a training that runs, JSON: see `paa.engine.progress`."""
-        return self.folder / "progress.json"
-
-    @property
-    def failure(self) -> Path:
-        """Why the last attempt failed, JSON; absent if it finished, was interrupted, or is running."""
-        return self.folder / "failure.json"
-
-    @property
-    def record(self) -> Path:
-        """The training's record: where it exists, the training is finished."""
-        return self.folder / "record.json"
-
-    @property
-    def evals(self) -> Path:
-        """Folder of the evaluations."""
-        return self.folder / "evals"
+    config = _File("config.yaml")
+    """The resolved configuration, YAML."""
+    lock = _File("lock")
+    """Folder of the lock."""
+    checkpoints = _File("checkpoints")
+    """Folder of the checkpoints of an unfinished training."""
+    weights = _File("weights.pt")
+    """The final weights; they may be removed, the run stays finished."""
+    metrics = _File("metrics.jsonl")
+    """One JSON object a line, in the order of the steps."""
+    images = _File("images")
+    """Folder of the pictures of the assignment, by step."""
+    log = _File("log")
+    """Log of the training."""
+    progress = _File("progress.json")
+    """Step and remaining seconds of a training that runs, JSON: see `paa.engine.progress`."""
+    failure = _File("failure.json")
+    """Why the last attempt failed, JSON; absent if it finished, was interrupted, or is running."""
+    record = _File("record.json")
+    """The training's record: where it exists, the training is finished."""
+    evals = _File("evals")
+    """Folder of the evaluations."""
 
     def evaluation(self, eval_id: str) -> Path:
         """The record of an evaluation: where it exists, the evaluation is finished."""
@@ -106,11 +83,8 @@ def runs(runs_dir: Path) -> list[RunPaths]:
     """Return all runs below `runs_dir` in any state, sorted by ID; [] if there is no such folder."""
     if not runs_dir.is_dir():
         return []
-    return sorted(RunPaths(runs_dir, path.name) for path in _folders(runs_dir))
-
-
-def _folders(runs_dir: Path) -> Iterator[Path]:
-    return (path for path in runs_dir.iterdir() if not path.name.startswith(".") and path.is_dir())
+    folders = (path for path in runs_dir.iterdir() if not path.name.startswith(".") and path.is_dir())
+    return sorted(RunPaths(runs_dir, path.name) for path in folders)
 
 
 def find(runs_dir: Path, prefix: str) -> RunPaths:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,9 @@ class Process:
 
     @classmethod
     def parse(cls, value: Any) -> Process:
-        """What `plain` gave; fields that are missing or foreign stay unknown."""
+        """What `asdict` gave; fields that are missing or foreign stay unknown."""
         known = value if isinstance(value, dict) else {}
         return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
-
-    def plain(self) -> dict[str, Any]:
-        """As a dict that JSON can hold."""
-        return asdict(self)
 
     @property
     def local(self) -> bool:

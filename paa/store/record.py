@@ -21,8 +21,52 @@ SCHEMA = 1
 """Schema number of records; raise it when a field or a key of the configuration changes, and extend `upgrade`."""
 
 
+_TYPES: dict[str, type] = {
+    "str": str,
+    "dict[str, Any]": dict,
+    "dict[str, str]": dict,
+    "dict[str, float | None]": dict,
+    "list[str]": list,
+}
+"""{annotation: type} of the fields whose types are checked when a record is read."""
+
+
+Record = TypeVar("Record", bound="_Record")
+
+
 @dataclass(frozen=True)
-class TrainingRecord:
+class _Record:
+    def write(self, path: Path) -> None:
+        """Writes it, whole or not at all."""
+        files.write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls: type[Record], path: Path) -> Record:
+        """Reads what `write` wrote. FileNotFoundError; BadRecord naming the file and what is wrong with it."""
+        try:
+            value = files.read_json(path)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:
+            raise BadRecord(str(error)) from error
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        kind = fields["kind"].default
+        if not isinstance(value, Mapping) or value.get("kind") != kind:
+            raise BadRecord(f"{path}: not the record of {'a training' if kind == 'training' else 'an evaluation'}")
+        value = upgrade(value, path)
+        required = (f for f in fields.values() if f.default is f.default_factory is dataclasses.MISSING)
+        missing = [f.name for f in required if f.name not in value]
+        if missing:
+            raise BadRecord(f"{path}: the record lacks {', '.join(missing)}")
+        for name, field in fields.items():
+            expected = _TYPES.get(str(field.type))
+            if expected and name in value and not isinstance(value[name], expected):
+                raise BadRecord(f"{path}: {name} is {value[name]!r}, not {field.type}")
+        return cls(**{name: value[name] for name in fields if name in value})
+
+
+@dataclass(frozen=True)
+class TrainingRecord(_Record):
     """Describe a finished training.
 
     train_id        run ID.
@@ -71,18 +115,9 @@ class TrainingRecord:
         """ "official: paa_r50.pth" of weights that were converted, None of a training."""
         return f"{self.converted.get('kind')}: {self.converted.get('file')}" if self.converted else None
 
-    def write(self, path: Path) -> None:
-        """Writes it, whole or not at all."""
-        files.write_json(path, dataclasses.asdict(self))
-
-    @classmethod
-    def read(cls, path: Path) -> TrainingRecord:
-        """Reads what `write` wrote. FileNotFoundError; BadRecord naming the file and what is wrong with it."""
-        return _read(cls, path, "training")
-
 
 @dataclass(frozen=True)
-class EvaluationRecord:
+class EvaluationRecord(_Record):
     """Describe a finished evaluation of a finished training.
 
     eval_id, train_id  its ID and the run's. split of the data; voting, whether score voting was on.
@@ -134,15 +169,6 @@ class EvaluationRecord:
         own = ("numbers", "per_class", "iou_error", "images", "detections", "matched")
         return cls(**{name: getattr(evaluation, name) for name in own}, **rest)
 
-    def write(self, path: Path) -> None:
-        """Writes it, whole or not at all."""
-        files.write_json(path, dataclasses.asdict(self))
-
-    @classmethod
-    def read(cls, path: Path) -> EvaluationRecord:
-        """Reads what `write` wrote. FileNotFoundError; BadRecord naming the file and what is wrong with it."""
-        return _read(cls, path, "evaluation")
-
 
 def upgrade(value: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """Return a record as this version of paa writes it: the only place that handles older records.
@@ -153,37 +179,3 @@ def upgrade(value: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     if value.get("schema") != SCHEMA:
         raise BadRecord(f"{path}: schema={value.get('schema')}: written by another version of paa; must be {SCHEMA}")
     return value
-
-
-Record = TypeVar("Record", TrainingRecord, EvaluationRecord)
-
-
-def _read(cls: type[Record], path: Path, kind: str) -> Record:
-    try:
-        value = files.read_json(path)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise BadRecord(str(error)) from error
-    if not isinstance(value, Mapping) or value.get("kind") != kind:
-        raise BadRecord(f"{path}: not the record of {'a training' if kind == 'training' else 'an evaluation'}")
-    value = upgrade(value, path)
-    fields = cls.__dataclass_fields__
-    required = (f for f in fields.values() if f.default is f.default_factory is dataclasses.MISSING)
-    missing = [f.name for f in required if f.name not in value]
-    if missing:
-        raise BadRecord(f"{path}: the record lacks {', '.join(missing)}")
-    for name, field in fields.items():
-        expected = _MAPPINGS.get(str(field.type))
-        if expected and name in value and not isinstance(value[name], expected):
-            raise BadRecord(f"{path}: {name} is {value[name]!r}, not {field.type}")
-    return cls(**{name: value[name] for name in fields if name in value})
-
-
-_MAPPINGS: dict[str, type] = {
-    "str": str,
-    "dict[str, Any]": dict,
-    "dict[str, str]": dict,
-    "dict[str, float | None]": dict,
-    "list[str]": list,
-}

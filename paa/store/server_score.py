@@ -22,20 +22,10 @@ from paa.store.frame import evaluations
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord
 
-_NAMES = {
-    "AP": "AP",
-    "AP_50": "AP50",
-    "AP_75": "AP75",
-    "AP_small": "APS",
-    "AP_medium": "APM",
-    "AP_large": "APL",
-    "AR_max_1": "AR1",
-    "AR_max_10": "AR10",
-    "AR_max_100": "AR100",
-    "AR_small": "ARS",
-    "AR_medium": "ARM",
-    "AR_large": "ARL",
-}
+_SIZES = ("small", "medium", "large")
+_SERVERS = ("AP", "AP_50", "AP_75", *(f"AP_{size}" for size in _SIZES))
+_SERVERS += ("AR_max_1", "AR_max_10", "AR_max_100", *(f"AR_{size}" for size in _SIZES))
+_NAMES = dict(zip(_SERVERS, NUMBERS, strict=True))
 """{the server's name: ours}."""
 
 

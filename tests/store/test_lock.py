@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -302,7 +303,7 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_holder(tmp_path):
     assert not Process(here.host, here.boot, "another-space", here.pid, here.started + 1).dead
     assert not Process.parse({"pid": "nonsense"}).dead
     assert not Process.parse(None).dead
-    assert Process.parse(here.plain()) == here
+    assert Process.parse(asdict(here)) == here
 
 
 def test_ranges_are_checked(tmp_path):
