@@ -238,8 +238,7 @@ class Composer:
         parsed, groups = self.parse(overrides), self.groups()
         choices = [o for o in parsed if self.is_group(o.key_or_group)]
         for override in choices:
-            group, value = override.key_or_group, override.value()
-            problem = explain_choice(group, value, self.options(group))
+            problem = explain_choice(override.key_or_group, override.value(), self.options(override.key_or_group))
             if problem:
                 return problem
         try:

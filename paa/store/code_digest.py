@@ -27,6 +27,8 @@ INSTALLED = {"site-packages", "dist-packages"}
 WHERE = "modules of your own are looked for in the current folder and on PYTHONPATH"
 """What to say where one is not found."""
 
+_NOT_OURS = "must be a class of paa or your own; the record is not to be trusted"
+
 
 def user_targets(config: Any) -> list[str]:
     """Return every `_target_` of a configuration whose code is the user's own."""
@@ -86,14 +88,14 @@ def refuse_untrusted(config: Any, code: Mapping[str, Mapping[str, str]], run: st
             if digests != dict(recorded):
                 raise UntrustedCode(f"{where}: its code has changed since training; restore it, or train again")
         elif target.split(".")[0] != PACKAGE:
-            raise UntrustedCode(f"{where}: must be a class of paa or your own; the record is not to be trusted")
+            raise UntrustedCode(f"{where}: {_NOT_OURS}")
         try:
             module = str(getattr(resolve(target), "__module__", ""))
         except ValueError as error:
             raise UntrustedCode(f"run={run}: {error}") from error
         # "paa.files.os.system" is a name within the package as well.
         if module not in recorded and module.split(".")[0] != PACKAGE:
-            raise UntrustedCode(f"{where}: must be a class of paa or your own; the record is not to be trusted")
+            raise UntrustedCode(f"{where}: {_NOT_OURS}")
 
 
 def home_of(target: str) -> tuple[ModuleType, list[str]]:

@@ -68,7 +68,8 @@ def _read(kind: type[Record], path: Path, ids: Mapping[str, str]) -> Record | No
     try:
         record = kind.read(path)
         for name, lies in ids.items():
-            refuse_other(path, getattr(record, name), lies)
+            if getattr(record, name) != lies:
+                raise BadRecord(f"{path}: the record of {getattr(record, name)}, which does not belong here")
     except FileNotFoundError:
         return None
     except BadRecord as error:
@@ -92,9 +93,3 @@ def configuration(paths: RunPaths) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise BadRecord(f"{paths.config}: not a configuration")
     return config
-
-
-def refuse_other(path: Path, says: Any, lies: str) -> None:
-    """BadRecord where a record `says` another identity than the one under which it `lies`."""
-    if says != lies:
-        raise BadRecord(f"{path}: the record of {says}, which does not belong here")

@@ -22,10 +22,9 @@ from paa.store.frame import evaluations
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord
 
-_SIZES = ("small", "medium", "large")
-_SERVERS = ("AP", "AP_50", "AP_75", *(f"AP_{size}" for size in _SIZES))
-_SERVERS += ("AR_max_1", "AR_max_10", "AR_max_100", *(f"AR_{size}" for size in _SIZES))
-_NAMES = dict(zip(_SERVERS, NUMBERS, strict=True))
+_PRECISIONS = ("AP", "AP_50", "AP_75", "AP_small", "AP_medium", "AP_large")
+_RECALLS = ("AR_max_1", "AR_max_10", "AR_max_100", "AR_small", "AR_medium", "AR_large")
+_NAMES = dict(zip(_PRECISIONS + _RECALLS, NUMBERS, strict=True))
 """{the server's name: ours}."""
 
 

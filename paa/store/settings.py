@@ -80,11 +80,7 @@ class BackboneSettings(Settings):
 class ImageSettings(Settings):
     """`images`: which images and boxes are trained on; `train` and `test` are checked where a Transform is built."""
 
-    train: Mapping[str, Any]
     test: Mapping[str, Any]
-    resize: str
-    interpolation: str
-    legacy: bool
     boxes: str
     empty: str
     degenerate_boxes: str
@@ -200,28 +196,20 @@ class FinetuneSettings(Settings):
             raise checks.OutOfRange("from", f"={self.from_}: must be null, a finished run's ID or the path of a file")
 
 
+_OF_THE_METHOD = ("detector", "anchors", "assign", "auxiliary", "coder", "criterion", "optim", "schedule")
+
 NODES: dict[str, type[Settings]] = {
     "backbone": BackboneSettings,
-    "detector": Settings,
-    "anchors": Settings,
-    "assign": Settings,
-    "auxiliary": Settings,
-    "coder": Settings,
-    "criterion": Settings,
-    "optim": Settings,
-    "schedule": Settings,
     "finetune": FinetuneSettings,
     "images": ImageSettings,
     "train": TrainSettings,
     "debug": DebugSettings,
     "postprocess": PostprocessSettings,
-    "compat": NotHashed,
-    "recipe": NotHashed,
-    "pretrained": NotHashed,
     "evaluate": EvaluateSettings,
     "checkpoint": CheckpointSettings,
     "lock": LockSettings,
-    "tracking": NotHashed,
+    **dict.fromkeys(_OF_THE_METHOD, Settings),
+    **dict.fromkeys(("compat", "recipe", "pretrained", "tracking"), NotHashed),
 }
 """{node: its class}, of every node but `data`, whose class is the `_target_` (see `paa.datasets`)."""
 

@@ -47,11 +47,8 @@ def aligned(
     """
     right = _numeric(header, rows) if right is None else right
     body = [list(header), *_cells(header, rows, digits)]
-    widths = [0] * len(header)
-    for line in body:
-        for i, text in enumerate(line):
-            if len(line) == len(header) or i < len(line) - 1:
-                widths[i] = max(widths[i], len(text))
+    bounded = [line if len(line) == len(header) else line[:-1] for line in body]
+    widths = [max(len(line[i]) for line in bounded if i < len(line)) for i in range(len(header))]
     out = []
     for number, line in enumerate(body, start=-1):
         if number in rules:
