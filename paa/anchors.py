@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from paa import checks
+from paa.checks import Checked, checked, choice, flag, number
 from paa.structures import Anchors
 
 Shapes = tuple[tuple[int, int], ...]
@@ -16,7 +18,8 @@ _KEPT = 64
 """Grids that are kept, those of the last sizes of input: a test at many scales meets hundreds, of megabytes each."""
 
 
-class AnchorGrid:
+@dataclass(eq=False)
+class AnchorGrid(Checked):
     """Makes the anchors of a batch.
 
     scale    side of an anchor in strides of its level (Table 4 varies it).
@@ -28,22 +31,18 @@ class AnchorGrid:
              rounded up to 32 (MMDetection).
     """
 
-    def __init__(
-        self,
-        scale: float = 8.0,
-        strides: Sequence[int] = (8, 16, 32, 64, 128),
-        center: float = 0.5,
-        legacy: bool = False,
-        padding: str = "out",
-    ) -> None:
-        self.scale = checks.number("scale", scale, above=0)
-        checks.sequence("strides", strides, "a list of integers that ascend")
+    scale: float = checked(number, 8.0, above=0)
+    strides: Sequence[int] = (8, 16, 32, 64, 128)
+    center: float = checked(number, 0.5, low=0, high=1)
+    legacy: bool = checked(flag, False)
+    padding: str = checked(choice, "out", choices=("out", "negative", "out_32"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        strides = checks.sequence("strides", self.strides, "a list of integers that ascend")
         self.strides = tuple(checks.integer(f"strides[{i}]", s, low=1) for i, s in enumerate(strides))
         if not self.strides or list(self.strides) != sorted(set(self.strides)):
             raise checks.OutOfRange("strides", f"={list(strides)}: must be one or more integers that ascend")
-        self.center = checks.number("center", center, low=0, high=1)
-        self.legacy = checks.flag("legacy", legacy)
-        self.padding = checks.choice("padding", padding, ("out", "negative", "out_32"))
         self._cached: dict[tuple[Shapes, torch.device], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
     def __call__(
@@ -58,7 +57,7 @@ class AnchorGrid:
         self._check(shapes, padded)
         boxes, level, cells, stride = self._grid(shapes, device)
         sizes = sizes.to(device, non_blocking=True)
-        return Anchors(boxes, level, self._inside(sizes, cells, stride), shapes, self.strides)
+        return Anchors(boxes, level, self._inside(sizes, cells, stride), shapes, tuple(self.strides))
 
     def _check(self, shapes: Shapes, padded: tuple[int, int]) -> None:
         if len(shapes) != len(self.strides):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from paa import checks
+from paa.checks import Checked, checked, choice, flag, number, sequence
 
 MAX_LOG_RATIO = math.log(1000.0 / 16.0)
 """Largest change of a side in log space that a delta may ask for (about 62 times)."""
@@ -89,7 +90,8 @@ def clip(boxes: Tensor, sizes: Tensor, legacy: bool = False) -> Tensor:
     return torch.minimum(boxes.clamp(min=0), limit)
 
 
-class BoxCoder:
+@dataclass(eq=False)
+class BoxCoder(Checked):
     """Deltas (dx, dy, dw, dh) of a box relative to an anchor, scaled by `weights` (Faster R-CNN's parametrization).
 
     legacy  inclusive-pixel sides.
@@ -97,13 +99,14 @@ class BoxCoder:
     weights of dx, dy, dw, dh, above 0.
     """
 
-    def __init__(
-        self, legacy: bool = False, clamp: str = "upper", weights: Sequence[float] = (10.0, 10.0, 5.0, 5.0)
-    ) -> None:
-        self.legacy = checks.flag("legacy", legacy)
-        self.clamp = checks.choice("clamp", clamp, ("upper", "both"))
-        checks.sequence("weights", weights, "four numbers, of dx, dy, dw and dh", 4)
-        self.weights = tuple(float(checks.number(f"weights[{i}]", w, above=0)) for i, w in enumerate(weights))
+    legacy: bool = checked(flag, False)
+    clamp: str = checked(choice, "upper", choices=("upper", "both"))
+    weights: Sequence[float] = (10.0, 10.0, 5.0, 5.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for i, weight in enumerate(sequence("weights", self.weights, "four numbers, of dx, dy, dw and dh", 4)):
+            number(f"weights[{i}]", weight, above=0)
         self._cached: dict[torch.device, Tensor] = {}
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -126,5 +129,5 @@ class BoxCoder:
     def _weights(self, device: torch.device) -> Tensor:
         """The weights on the device, brought there once."""
         if device not in self._cached:
-            self._cached[device] = torch.tensor(self.weights, device=device)
+            self._cached[device] = torch.tensor(self.weights, dtype=torch.float32, device=device)
         return self._cached[device]

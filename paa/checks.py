@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import MISSING, field, fields
+from functools import partial
 from typing import Any
 
 
@@ -22,12 +24,6 @@ class OutOfRange(UserError, ValueError):  # noqa: N818
         self.name, self.problem = name, problem
 
 
-def _describe(kind: str, low: float | None, high: float | None, above: float | None, below: float | None) -> str:
-    left = f"from {low}" if low is not None else (f"above {above}" if above is not None else "")
-    right = f"to {high}" if high is not None else (f"below {below}" if below is not None else "")
-    return " ".join(part for part in (kind, left, right) if part)
-
-
 def number(
     name: str,
     value: Any,
@@ -36,26 +32,24 @@ def number(
     high: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    kind: Any = (int, float),
 ) -> float:
-    """`value` if it is a finite number with low <= value <= high and above < value < below."""
-    right = _describe("a number", low, high, above, below)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise OutOfRange(name, f"={value}: must be {right}")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise OutOfRange(name, f"={value} is out of range: must be {right}")
-    if (above is not None and value <= above) or (below is not None and value >= below):
-        raise OutOfRange(name, f"={value} is out of range: must be {right}")
+    """`value` if it is a finite number, of type `kind`, with low <= value <= high and above < value < below."""
+    what = "an integer" if kind is int else "a number"
+    left = f" from {low}" if low is not None else (f" above {above}" if above is not None else "")
+    right = f" to {high}" if high is not None else (f" below {below}" if below is not None else "")
+    typed = isinstance(value, kind) and not isinstance(value, bool)
+    if not typed or not math.isfinite(value):
+        raise OutOfRange(name, f"={value}: must be {what}{left}{right}")
+    inside = (low is None or value >= low) and (high is None or value <= high)
+    if not inside or (above is not None and value <= above) or (below is not None and value >= below):
+        raise OutOfRange(name, f"={value} is out of range: must be {what}{left}{right}")
     return value
 
 
 def integer(name: str, value: Any, *, low: int | None = None, high: int | None = None) -> int:
     """`value` if it is an integer with low <= value <= high."""
-    right = _describe("an integer", low, high, None, None)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise OutOfRange(name, f"={value}: must be {right}")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise OutOfRange(name, f"={value} is out of range: must be {right}")
-    return value
+    return int(number(name, value, low=low, high=high, kind=int))
 
 
 def sequence(name: str, value: Any, what: str, length: int | None = None) -> Sequence[Any]:
@@ -77,3 +71,21 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     if value not in choices:
         raise OutOfRange(name, f"={value}: must be one of {', '.join(map(str, choices))}")
     return value
+
+
+def checked(check: Callable[..., Any], default: Any = MISSING, **limits: Any) -> Any:
+    """Return a field of a `Checked` dataclass: its value must pass `check(name, value, **limits)`.
+
+    None passes, too, where it is the default.
+    """
+    return field(default=default, metadata={"check": partial(check, **limits)})
+
+
+class Checked:
+    """Base of a dataclass whose constructor checks the fields declared by `checked`, in their order."""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            if "check" in each.metadata and not (value is None and each.default is None):
+                each.metadata["check"](each.name, value)

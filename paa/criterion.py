@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from paa import checks
 from paa.assign.matching import gather_targets, non_empty
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder, giou_loss
+from paa.checks import Checked, checked, choice, flag, number
 from paa.losses import focal_loss, quality_loss
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
@@ -35,7 +35,8 @@ class _Matched:
     weight: Tensor
 
 
-class Criterion:
+@dataclass(eq=False)
+class Criterion(Checked):
     """Loss parts of a batch, normalized over a whole optimizer step.
 
     coder        decodes the predicted deltas.
@@ -59,31 +60,17 @@ class Criterion:
                  The caller acts on it, by what it passes as `statistics`.
     """
 
-    def __init__(
-        self,
-        coder: BoxCoder,
-        auxiliary: Auxiliary,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-        giou: str = "add",
-        roundtrip: bool = False,
-        normalizer: str = "modern",
-        normalizer_sync: str = "global",
-        zero_weights: str = "keep",
-        epsilon: float = 0.0,
-        floor: float = 1,
-    ) -> None:
-        self.coder = coder
-        self.auxiliary = auxiliary
-        self.alpha = checks.number("alpha", alpha, low=0, high=1)
-        self.gamma = checks.number("gamma", gamma, low=0)
-        self.giou = checks.choice("giou", giou, ("add", "max"))
-        self.roundtrip = checks.flag("roundtrip", roundtrip)
-        self.normalizer = checks.choice("normalizer", normalizer, NORMALIZERS)
-        self.normalizer_sync = checks.choice("normalizer_sync", normalizer_sync, ("global", "per_process"))
-        self.floor = checks.number("floor", floor, low=1)
-        self.zero_weights = checks.choice("zero_weights", zero_weights, ZERO_WEIGHTS)
-        self.epsilon = checks.number("epsilon", epsilon, low=0, high=1)
+    coder: BoxCoder
+    auxiliary: Auxiliary
+    alpha: float = checked(number, 0.25, low=0, high=1)
+    gamma: float = checked(number, 2.0, low=0)
+    giou: str = checked(choice, "add", choices=("add", "max"))
+    roundtrip: bool = checked(flag, False)
+    normalizer: str = checked(choice, "modern", choices=NORMALIZERS)
+    normalizer_sync: str = checked(choice, "global", choices=("global", "per_process"))
+    zero_weights: str = checked(choice, "keep", choices=ZERO_WEIGHTS)
+    epsilon: float = checked(number, 0.0, low=0, high=1)
+    floor: float = checked(number, 1, low=1)
 
     @torch.no_grad()
     def statistics(

@@ -9,12 +9,14 @@ Legend: N pooled detections of an image, D detections after merging.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from paa import checks
 from paa.boxes import iou_matrix, iou_pairs, sides
+from paa.checks import Checked, checked, choice, flag, integer, number
 from paa.structures import Detections
 
 MERGES = ("soft_vote", "vote", "nms")
@@ -23,7 +25,8 @@ _LARGEST = 2**23
 """Pairs of boxes worked on at once: some 64 MB a temporary in float64."""
 
 
-class MultiScale:
+@dataclass(eq=False)
+class MultiScale(Checked):
     """The scales of a test, and how their detections are merged.
 
     short            short sides beside the test's own, pixels: scale 0 is the test's own, scale i is short[i - 1].
@@ -33,39 +36,35 @@ class MultiScale:
     large            a short side from here on is a large scale.
     longest_large    most pixels of the longer side of large scales; None: no bound.
     mirror           whether every scale, 0 too, is tested on the mirror image as well.
-    merge            "soft_vote", "vote" or "nms": see `merge`, also for vote_iou, floor, nms_iou and max_detections.
+    merge            "soft_vote", "vote" or "nms": see `merged`, also for vote_iou, floor, nms_iou and max_detections.
     legacy           inclusive-pixel areas, IoU and mirroring.
     Out-of-range arguments raise checks.OutOfRange.
     """
 
-    def __init__(
-        self,
-        short: Sequence[int],
-        sides: Sequence[Sequence[float]] | None = None,
-        longest: int | None = 1333,
-        large: int = 800,
-        longest_large: int | None = 3000,
-        mirror: bool = True,
-        merge: str = "soft_vote",
-        vote_iou: float = 0.66,
-        floor: float = 0.05,
-        nms_iou: float = 0.6,
-        max_detections: int = 1000,
-        legacy: bool = False,
-    ) -> None:
-        what = "a list of short sides in pixels, integers from 1"
-        self.short = tuple(checks.integer("short", side, low=1) for side in checks.sequence("short", short, what))
-        self.sides = None if sides is None else _ranges(sides, len(self.short))
-        self.large = checks.integer("large", large, low=1)
-        self.longest = self._checked("longest", longest, [side for side in self.short if side < large])
-        self.longest_large = self._checked("longest_large", longest_large, [s for s in self.short if s >= large])
-        self.mirror = checks.flag("mirror", mirror)
-        self.merge = checks.choice("merge", merge, MERGES)
-        self.vote_iou = checks.number("vote_iou", vote_iou, above=0, high=1)
-        self.floor = checks.number("floor", floor, low=0, high=1)
-        self.nms_iou = checks.number("nms_iou", nms_iou, low=0, high=1)
-        self.max_detections = checks.integer("max_detections", max_detections, low=1)
-        self.legacy = checks.flag("legacy", legacy)
+    short: Sequence[int]
+    sides: Sequence[Sequence[float]] | None = None
+    longest: int | None = 1333
+    large: int = checked(integer, 800, low=1)
+    longest_large: int | None = 3000
+    mirror: bool = checked(flag, True)
+    merge: str = checked(choice, "soft_vote", choices=MERGES)
+    vote_iou: float = checked(number, 0.66, above=0, high=1)
+    floor: float = checked(number, 0.05, low=0, high=1)
+    nms_iou: float = checked(number, 0.6, low=0, high=1)
+    max_detections: int = checked(integer, 1000, low=1)
+    legacy: bool = checked(flag, False)
+
+    def __post_init__(self) -> None:
+        for side in checks.sequence("short", self.short, "a list of short sides in pixels, integers from 1"):
+            integer("short", side, low=1)
+        self.sides = None if self.sides is None else _ranges(self.sides, len(self.short))
+        super().__post_init__()
+        for name in ("longest", "longest_large"):
+            if (longest := getattr(self, name)) is not None:
+                integer(name, longest, low=1)
+                short = max((s for s in self.short if (s >= self.large) == (name == "longest_large")), default=0)
+                if short > longest:
+                    raise checks.OutOfRange(name, f"={longest} is below the short side {short} of such a scale")
 
     @property
     def sizes(self) -> list[tuple[int, int | None]]:
@@ -79,7 +78,8 @@ class MultiScale:
         size, first  [2] (h, w) of the image inside its padding, at that scale and at scale 0.
         """
         if scale and self.sides is not None:
-            found = found[within(found.boxes, *self.sides[scale - 1], self.legacy)]
+            low, high = self.sides[scale - 1]
+            found = found[within(found.boxes, low, high, self.legacy)]
         boxes = found.boxes
         if mirrored:
             boxes = mirror(boxes, int(size[1]), self.legacy)
@@ -88,70 +88,39 @@ class MultiScale:
             boxes = (boxes.double() * ratio.to(boxes.device)).to(boxes.dtype)
         return Detections(boxes, found.scores, found.labels, found.quality)
 
+    @torch.no_grad()
     def merged(self, passes: Sequence[Detections]) -> Detections:
-        """Merge the detections of all passes of an image, as `back` returns them; best score first."""
-        return merge(
-            Detections.join(passes),
-            self.merge,
-            vote_iou=self.vote_iou,
-            floor=self.floor,
-            nms_iou=self.nms_iou,
-            max_detections=self.max_detections,
-            legacy=self.legacy,
-        )
+        """Merge the detections of all passes of an image, as `back` returns them; best score first.
 
-    @staticmethod
-    def _checked(name: str, longest: int | None, shorts: Sequence[int]) -> int | None:
-        if longest is None:
-            return None
-        checks.integer(name, longest, low=1)
-        if shorts and max(shorts) > longest:
-            raise checks.OutOfRange(name, f"={longest} is below the short side {max(shorts)} of such a scale")
-        return longest
+        Class by class the best box that is left takes all that overlap it (see `leaders`), until none is left.
+        "nms": those with IoU > `nms_iou`, and they are dropped.
+        "vote": those with IoU >= `vote_iou`; the box of the group is the mean of its boxes, weighted by their scores,
+        its score the best one's.
+        "soft_vote": the same, and each box of the group but the best is a detection of its own, with its own box and
+        the score s (1 - IoU with the best) where that is at least `floor` (authors' code, `soft_bbox_vote`).
 
-
-@torch.no_grad()
-def merge(
-    pooled: Detections,
-    how: str = "soft_vote",
-    *,
-    vote_iou: float = 0.66,
-    floor: float = 0.05,
-    nms_iou: float = 0.6,
-    max_detections: int = 1000,
-    legacy: bool = False,
-) -> Detections:
-    """Detections [D] of the pooled ones [N] of an image, best score first.
-
-    Class by class the best box that is left takes all that overlap it (see `leaders`), until none is left.
-    "nms": those with IoU > `nms_iou`, and they are dropped.
-    "vote": those with IoU >= `vote_iou`; the box of the group is the mean of its boxes, weighted by their scores, its
-    score the best one's.
-    "soft_vote": the same, and each box of the group but the best is a detection of its own, with its own box and the
-    score s (1 - IoU with the best) where that is at least `floor` (authors' code, `soft_bbox_vote`).
-
-    A single box stays as it is. Predicted quality is that of the box that the score is of. All that tie the last of
-    `max_detections` stay. Sums and IoUs are computed in float64.
-    """
-    checks.choice("merge", how, MERGES)
-    leader = leaders(pooled, nms_iou if how == "nms" else vote_iou, including=how != "nms", legacy=legacy)
-    best = leader == torch.arange(len(leader), device=leader.device)
-    boxes, scores = pooled.boxes.double(), pooled.scores.double()
-    if how != "nms":
-        sums = torch.zeros_like(boxes).index_add_(0, leader, boxes * scores.unsqueeze(1))
-        weights = torch.zeros_like(scores).index_add_(0, leader, scores)
-        size = torch.zeros_like(leader).index_add_(0, leader, torch.ones_like(leader))
-        mean = sums / weights.clamp(min=torch.finfo(weights.dtype).tiny).unsqueeze(1)
-        voted = torch.where(((size > 1) & (weights > 0)).unsqueeze(1), mean, boxes)
-    if how == "soft_vote":
-        scores = torch.where(best, scores, scores * (1 - iou_pairs(boxes, boxes[leader], legacy)))
-        stays = best | (scores >= floor)
-        boxes = torch.where(best.unsqueeze(1), voted, boxes)
-    else:
-        stays = best
-        boxes = voted if how == "vote" else boxes
-    whole = Detections(boxes.to(pooled.boxes.dtype), scores.to(pooled.scores.dtype), pooled.labels, pooled.quality)
-    return _best(whole[stays], max_detections)
+        A single box stays as it is. Predicted quality is that of the box that the score is of. All that tie the last of
+        `max_detections` stay. Sums and IoUs are computed in float64.
+        """
+        pooled, nms = Detections.join(passes), self.merge == "nms"
+        leader = leaders(pooled, self.nms_iou if nms else self.vote_iou, including=not nms, legacy=self.legacy)
+        best = leader == torch.arange(len(leader), device=leader.device)
+        boxes, scores, stays = pooled.boxes.double(), pooled.scores.double(), best
+        if self.merge != "nms":
+            sums = torch.zeros_like(boxes).index_add_(0, leader, boxes * scores.unsqueeze(1))
+            weights = torch.zeros_like(scores).index_add_(0, leader, scores)
+            size = torch.zeros_like(leader).index_add_(0, leader, torch.ones_like(leader))
+            mean = sums / weights.clamp(min=torch.finfo(weights.dtype).tiny).unsqueeze(1)
+            voted = torch.where((best & (size > 1) & (weights > 0)).unsqueeze(1), mean, boxes)
+            if self.merge == "soft_vote":
+                scores = torch.where(best, scores, scores * (1 - iou_pairs(boxes, boxes[leader], self.legacy)))
+                stays = best | (scores >= self.floor)
+            boxes = voted
+        found = Detections(boxes.to(pooled.boxes.dtype), scores.to(pooled.scores.dtype), pooled.labels, pooled.quality)
+        found = found[stays]
+        found = found[found.scores.argsort(descending=True, stable=True)]
+        most = self.max_detections
+        return found if len(found) <= most else found[found.scores >= found.scores[most - 1]]
 
 
 def leaders(pooled: Detections, iou: float, including: bool, legacy: bool, largest: int = _LARGEST) -> Tensor:
@@ -204,12 +173,6 @@ def mirror_images(images: Tensor, sizes: Tensor) -> Tensor:
     for place, image, (h, w) in zip(out, images, sizes.tolist(), strict=True):
         place[:, :h, :w] = image[:, :h, :w].flip(-1)
     return out
-
-
-def _best(found: Detections, most: int) -> Detections:
-    """Best score first; at most so many, and all that tie the last."""
-    found = found[found.scores.argsort(descending=True, stable=True)]
-    return found if len(found) <= most else found[found.scores >= found.scores[most - 1]]
 
 
 def _ranges(sides: Sequence[Sequence[float]], count: int) -> tuple[tuple[float, float], ...]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from paa import checks
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder, clip
+from paa.checks import Checked, checked, choice, flag, integer, number
 from paa.structures import Anchors, Detections, Predictions
 from paa.voting import WEIGHTS, score_voting
 
@@ -40,7 +40,8 @@ class Selection:
     factors: Tensor | None = None
 
 
-class PostProcess:
+@dataclass(eq=False)
+class PostProcess(Checked):
     """Turns predictions into detections.
 
     score_threshold  what a candidate's score must exceed.
@@ -64,43 +65,23 @@ class PostProcess:
     legacy           inclusive-pixel clipping, NMS and voting.
     """
 
-    def __init__(
-        self,
-        score_threshold: float = 0.05,
-        threshold_on: str = "class",
-        pre_nms: int = 1000,
-        nms_iou: float = 0.6,
-        max_detections: int = 100,
-        keep_ties: bool = True,
-        unified: str = "sqrt",
-        frame: str = "input",
-        voting: bool = True,
-        voting_weight: str = "ps",
-        sigma_t: float = 0.025,
-        voting_iou: float = 0.01,
-        legacy: bool = False,
-        coder: BoxCoder | None = None,
-        ranked_by: str = "unified",
-        drop_empty: bool = False,
-        padding: str = "keep",
-    ) -> None:
-        self.score_threshold = checks.number("score_threshold", score_threshold, low=0, below=1)
-        self.threshold_on = checks.choice("threshold_on", threshold_on, ("class", "unified"))
-        self.pre_nms = checks.integer("pre_nms", pre_nms, low=1)
-        self.nms_iou = checks.number("nms_iou", nms_iou, low=0, high=1)
-        self.max_detections = checks.integer("max_detections", max_detections, low=1)
-        self.keep_ties = checks.flag("keep_ties", keep_ties)
-        self.unified = checks.choice("unified", unified, ("sqrt", "product"))
-        self.frame = checks.choice("frame", frame, FRAMES)
-        self.voting = checks.flag("voting", voting)
-        self.voting_weight = checks.choice("voting_weight", voting_weight, WEIGHTS)
-        self.sigma_t = checks.number("sigma_t", sigma_t, above=0)
-        self.voting_iou = checks.number("voting_iou", voting_iou, low=0, below=1)
-        self.legacy = checks.flag("legacy", legacy)
-        self.coder = coder or BoxCoder(legacy=legacy)
-        self.ranked_by = checks.choice("ranked_by", ranked_by, ("unified", "class"))
-        self.drop_empty = checks.flag("drop_empty", drop_empty)
-        self.padding = checks.choice("padding", padding, ("keep", "drop"))
+    score_threshold: float = checked(number, 0.05, low=0, below=1)
+    threshold_on: str = checked(choice, "class", choices=("class", "unified"))
+    pre_nms: int = checked(integer, 1000, low=1)
+    nms_iou: float = checked(number, 0.6, low=0, high=1)
+    max_detections: int = checked(integer, 100, low=1)
+    keep_ties: bool = checked(flag, True)
+    unified: str = checked(choice, "sqrt", choices=("sqrt", "product"))
+    frame: str = checked(choice, "input", choices=FRAMES)
+    voting: bool = checked(flag, True)
+    voting_weight: str = checked(choice, "ps", choices=WEIGHTS)
+    sigma_t: float = checked(number, 0.025, above=0)
+    voting_iou: float = checked(number, 0.01, low=0, below=1)
+    legacy: bool = checked(flag, False)
+    coder: BoxCoder | None = None
+    ranked_by: str = checked(choice, "unified", choices=("unified", "class"))
+    drop_empty: bool = checked(flag, False)
+    padding: str = checked(choice, "keep", choices=("keep", "drop"))
 
     @torch.no_grad()
     def select(
@@ -125,7 +106,8 @@ class PostProcess:
         image, anchor, label, scores = choose(logits, quality, anchors, auxiliary)
 
         sizes = sizes.to(logits.device)
-        boxes = self.coder.decode(predictions.deltas[image, anchor], anchors.boxes[anchor])
+        coder = self.coder or BoxCoder(legacy=self.legacy)
+        boxes = coder.decode(predictions.deltas[image, anchor], anchors.boxes[anchor])
         boxes = clip(boxes.unsqueeze(1), sizes[image], self.legacy).squeeze(1)
         factors = None
         if self.frame == "stored" and original is not None:

@@ -11,10 +11,14 @@ from literal_merge import merge as literal_merge
 from torch import Tensor
 
 from paa.checks import OutOfRange
-from paa.multiscale import MultiScale, leaders, merge, mirror, mirror_images, within
+from paa.multiscale import MultiScale, leaders, mirror, mirror_images, within
 from paa.structures import Detections
 
 OFFICIAL = [400, 500, 600, 640, 700, 900, 1000, 1100, 1200, 1300, 1400, 1800]
+
+
+def merge(pooled: Detections, how: str = "soft_vote", **options) -> Detections:
+    return MultiScale((), merge=how, **options).merged([pooled])
 
 
 def detections(boxes: Tensor, scores: Tensor, labels: Tensor | None = None) -> Detections:

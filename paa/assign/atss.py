@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from paa import checks
 from paa.assign.candidates import order_key
 from paa.assign.matching import non_empty
 from paa.boxes import center_inside, centers, iou_pairs
+from paa.checks import Checked, checked, flag, integer
 from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Predictions, Targets
 
 
-class ATSS:
+@dataclass(eq=False)
+class ATSS(Checked):
     """Positive: of the `topk` anchors of each level nearest to a GT's center, those whose IoU reaches mean + deviation.
 
     The center of a positive also lies in its GT. An anchor that several GTs want goes to the one that it overlaps most.
     legacy: inclusive-pixel IoU.
     """
 
-    def __init__(self, topk: int = 9, legacy: bool = False) -> None:
-        self.topk = checks.integer("topk", topk, low=1)
-        self.legacy = checks.flag("legacy", legacy)
+    topk: int = checked(integer, 9, low=1)
+    legacy: bool = checked(flag, False)
 
     @torch.no_grad()
     def __call__(

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from paa import checks
 from paa.assign.mixture import Mixture, fit, log_joint
+from paa.checks import Checked, checked, choice, integer, number
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 
@@ -67,7 +67,8 @@ def write(positive: Tensor, *, negative: Tensor | None = None, ignored: Tensor |
     return labels.masked_fill(ignored & kept, IGNORED)
 
 
-class MixtureBoundary(ABC):
+@dataclass(eq=False)
+class MixtureBoundary(Checked, ABC):
     """Base of the boundaries that look at the fitted mixture: fits, finds the peaks, settles the degenerate cases.
 
     A boundary of your own implements `separate` and nothing else:
@@ -93,17 +94,10 @@ class MixtureBoundary(ABC):
 
     scope = "candidates"
 
-    def __init__(
-        self,
-        empty_foreground: str = "all",
-        single: str = "positive",
-        pos_peak: str = "list",
-        em_dtype: str = "float64",
-    ) -> None:
-        self.empty_foreground = checks.choice("empty_foreground", empty_foreground, ("all", "none"))
-        self.single = checks.choice("single", single, ("positive", "negative"))
-        self.pos_peak = checks.choice("pos_peak", pos_peak, ("list", "subset"))
-        self.em_dtype = checks.choice("em_dtype", em_dtype, tuple(DTYPES))
+    empty_foreground: str = checked(choice, "all", choices=("all", "none"))
+    single: str = checked(choice, "positive", choices=("positive", "negative"))
+    pos_peak: str = checked(choice, "list", choices=("list", "subset"))
+    em_dtype: str = checked(choice, "float64", choices=tuple(DTYPES))
 
     @abstractmethod
     def separate(self, fitted: Fitted) -> Tensor:
@@ -116,11 +110,7 @@ class MixtureBoundary(ABC):
             return torch.zeros_like(valid, dtype=torch.int8)
         fitted = self.fitted(scores, valid)
         labels = self.separate(fitted)
-        if self.empty_foreground == "all":
-            empty = torch.full_like(labels, POSITIVE)
-        else:
-            empty = torch.full_like(labels, NEGATIVE)
-        labels = torch.where(fitted.pos_peak < 0, empty, labels)
+        labels = labels.masked_fill(fitted.pos_peak < 0, POSITIVE if self.empty_foreground == "all" else NEGATIVE)
         only = valid.sum(1, keepdim=True) == 1
         labels = labels.masked_fill(only, POSITIVE if self.single == "positive" else NEGATIVE)
         return labels.masked_fill(~valid, NEGATIVE)
@@ -198,7 +188,8 @@ class D(MixtureBoundary):
         return write(fitted.to_peak, negative=fitted.background, ignored=fitted.foreground)
 
 
-class FNP:
+@dataclass(eq=False)
+class FNP(Checked):
     """A fixed number of positives (paper, section 4.2): the n best candidates, or all where there are fewer.
 
     n      from 1 to 1000, at the start of training.
@@ -208,13 +199,13 @@ class FNP:
 
     scope = "candidates"
 
-    def __init__(self, n: int = 3, n_end: int | None = None) -> None:
-        self.n = checks.integer("n", n, low=1, high=1000)
-        self.n_end = n if n_end is None else checks.integer("n_end", n_end, low=1, high=1000)
+    n: int = checked(integer, 3, low=1, high=1000)
+    n_end: int | None = checked(integer, None, low=1, high=1000)
 
     def number(self, progress: float) -> int:
         """Positives of a ground truth at `progress` in [0, 1] of training."""
-        return max(1, math.floor(self.n + (self.n_end - self.n) * progress + 0.5))
+        end = self.n if self.n_end is None else self.n_end
+        return max(1, math.floor(self.n + (end - self.n) * progress + 0.5))
 
     def __call__(self, scores: Tensor, valid: Tensor, progress: float = 0.0) -> Tensor:
         """Labels [N, M] int8 of ranked candidates."""
@@ -222,16 +213,16 @@ class FNP:
         return write(valid & (rank < self.number(progress)))
 
 
-class FSR:
+@dataclass(eq=False)
+class FSR(Checked):
     """A fixed range of scores (paper, section 4.2): positive where S = exp(-score) > t; a ground truth may get none.
 
     t     above 0, below 1; compared with exp(-score) in the scores' own precision.
     over  "anchors": all anchors of the ground truth (paper), or "candidates": those selected for the mixture.
     """
 
-    def __init__(self, t: float = 0.3, over: str = "anchors") -> None:
-        self.t = checks.number("t", t, above=0, below=1)
-        self.over = checks.choice("over", over, ("anchors", "candidates"))
+    t: float = checked(number, 0.3, above=0, below=1)
+    over: str = checked(choice, "anchors", choices=("anchors", "candidates"))
 
     @property
     def scope(self) -> str:

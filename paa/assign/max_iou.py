@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from paa import checks
 from paa.assign.matching import LOW_QUALITY, gather_targets, match, non_empty
 from paa.boxes import center_inside, centers
+from paa.checks import Checked, checked, choice, flag, number
 from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Predictions, Targets
 
 
-class MaxIoU:
+@dataclass(eq=False)
+class MaxIoU(Checked):
     """Positive at positive_iou or more, negative below negative_iou, ignored between.
 
     low_quality    "own", "claimed" or "none"; low_quality_at_zero: see `matching.match`. Such a match is positive.
@@ -19,21 +22,16 @@ class MaxIoU:
     legacy         inclusive-pixel IoU.
     """
 
-    def __init__(
-        self,
-        positive_iou: float = 0.5,
-        negative_iou: float = 0.4,
-        low_quality: str = "own",
-        low_quality_at_zero: bool = False,
-        center_inside: bool = False,
-        legacy: bool = False,
-    ) -> None:
-        self.positive_iou = checks.number("positive_iou", positive_iou, above=0, high=1)
-        self.negative_iou = checks.number("negative_iou", negative_iou, low=0, high=positive_iou)
-        self.low_quality = checks.choice("low_quality", low_quality, LOW_QUALITY)
-        self.low_quality_at_zero = checks.flag("low_quality_at_zero", low_quality_at_zero)
-        self.center_inside = checks.flag("center_inside", center_inside)
-        self.legacy = checks.flag("legacy", legacy)
+    positive_iou: float = checked(number, 0.5, above=0, high=1)
+    negative_iou: float = 0.4
+    low_quality: str = checked(choice, "own", choices=LOW_QUALITY)
+    low_quality_at_zero: bool = checked(flag, False)
+    center_inside: bool = checked(flag, False)
+    legacy: bool = checked(flag, False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("negative_iou", self.negative_iou, low=0, high=self.positive_iou)
 
     @torch.no_grad()
     def __call__(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from paa import checks
 from paa.assign.candidates import all_of_each, best_per_level, spread
 from paa.assign.matching import LOW_QUALITY, gather_targets, match, non_empty
 from paa.assign.scores import anchor_scores
 from paa.boxes import BoxCoder
+from paa.checks import Checked, OutOfRange, checked, choice, flag, integer, number
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
 SCOPES = ("candidates", "anchors")
@@ -32,7 +33,8 @@ class Boundary(Protocol):
         """Labels int8 [N, M]: 1 positive, 0 negative, -1 ignored, of scores [N, M] that ascend."""
 
 
-class PAA:
+@dataclass(eq=False)
+class PAA(Checked):
     """Assigns by the probability that an anchor is positive for its GT, given how well it detects it now.
 
     boundary             separates a GT's candidates (Figure 3; `paa.assign.boundary`).
@@ -47,36 +49,24 @@ class PAA:
     alpha, gamma         of the focal loss in the score.
     """
 
-    def __init__(
-        self,
-        boundary: Boundary,
-        coder: BoxCoder,
-        lambda_score: float = 1.0,
-        topk: int = 9,
-        iou_floor: float = 0.1,
-        low_quality: str = "own",
-        low_quality_at_zero: bool = False,
-        roundtrip: bool = False,
-        giou: str = "add",
-        legacy: bool = False,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-    ) -> None:
-        if not callable(boundary) or getattr(boundary, "scope", None) not in SCOPES:
+    boundary: Boundary
+    coder: BoxCoder
+    lambda_score: float = checked(number, 1.0, low=0)
+    topk: int = checked(integer, 9, low=1)
+    iou_floor: float = checked(number, 0.1, low=0, high=1)
+    low_quality: str = checked(choice, "own", choices=LOW_QUALITY)
+    low_quality_at_zero: bool = checked(flag, False)
+    roundtrip: bool = checked(flag, False)
+    giou: str = checked(choice, "add", choices=("add", "max"))
+    legacy: bool = checked(flag, False)
+    alpha: float = checked(number, 0.25, low=0, high=1)
+    gamma: float = checked(number, 2.0, low=0)
+
+    def __post_init__(self) -> None:
+        if not callable(self.boundary) or getattr(self.boundary, "scope", None) not in SCOPES:
             right = f"an object that can be called, with a `scope` of {' or '.join(SCOPES)} (see paa.assign.boundary)"
-            raise checks.OutOfRange("boundary", f"={boundary}: must be {right}")
-        self.boundary = boundary
-        self.coder = coder
-        self.lambda_score = checks.number("lambda_score", lambda_score, low=0)
-        self.topk = checks.integer("topk", topk, low=1)
-        self.iou_floor = checks.number("iou_floor", iou_floor, low=0, high=1)
-        self.low_quality = checks.choice("low_quality", low_quality, LOW_QUALITY)
-        self.low_quality_at_zero = checks.flag("low_quality_at_zero", low_quality_at_zero)
-        self.roundtrip = checks.flag("roundtrip", roundtrip)
-        self.giou = checks.choice("giou", giou, ("add", "max"))
-        self.legacy = checks.flag("legacy", legacy)
-        self.alpha = checks.number("alpha", alpha, low=0, high=1)
-        self.gamma = checks.number("gamma", gamma, low=0)
+            raise OutOfRange("boundary", f"={self.boundary}: must be {right}")
+        super().__post_init__()
 
     @torch.no_grad()
     def __call__(

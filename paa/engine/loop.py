@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from paa import checks
-from paa.checks import UserError
+from paa.checks import Checked, UserError, checked, integer, number
 from paa.engine.checkpoint import Checkpoints, random_states, restore_random_states
 from paa.engine.core import NUMBERS, TrainingCore
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
@@ -46,26 +45,18 @@ class NonFiniteLoss(UserError):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class LoopSettings(Checked):
     """Set how often the loop does what is not training.
 
     evaluate_every steps (0: never), log_every steps, checkpoint_every steps and checkpoint_every_s seconds,
     whichever comes first; clip_norm is the largest norm of the gradient, or None.
     """
 
-    evaluate_every: int = 0
-    log_every: int = 20
-    checkpoint_every: int = 500
-    checkpoint_every_s: float = 300
-    clip_norm: float | None = None
-
-    def __post_init__(self) -> None:
-        checks.integer("evaluate_every", self.evaluate_every, low=0)
-        checks.integer("log_every", self.log_every, low=1)
-        checks.integer("checkpoint_every", self.checkpoint_every, low=1)
-        checks.number("checkpoint_every_s", self.checkpoint_every_s, above=0)
-        if self.clip_norm is not None:
-            checks.number("clip_norm", self.clip_norm, above=0)
+    evaluate_every: int = checked(integer, 0, low=0)
+    log_every: int = checked(integer, 20, low=1)
+    checkpoint_every: int = checked(integer, 500, low=1)
+    checkpoint_every_s: float = checked(number, 300, above=0)
+    clip_norm: float | None = checked(number, None, above=0)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from paa import checks
+from paa.checks import Checked, checked, flag, number, sequence
 
 
 def parameter_groups(
@@ -27,19 +27,14 @@ def parameter_groups(
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Checked):
     """SGD with momentum (paper, section 4.1: lr 0.01 at 16 images a step, momentum 0.9, weight decay 1e-4)."""
 
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    bias_lr_factor: float = 2.0
-    bias_decay: bool = False
-
-    def __post_init__(self) -> None:
-        checks.number("lr", self.lr, above=0, high=10)
-        checks.number("momentum", self.momentum, low=0, below=1)
-        _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
+    lr: float = checked(number, 0.01, above=0, high=10)
+    momentum: float = checked(number, 0.9, low=0, below=1)
+    weight_decay: float = checked(number, 1e-4, low=0, high=1)
+    bias_lr_factor: float = checked(number, 2.0, above=0, high=100)
+    bias_decay: bool = checked(flag, False)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer of the model's trainable parameters."""
@@ -48,29 +43,22 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Checked):
     """AdamW, for networks trained from scratch."""
 
-    lr: float = 1e-3
+    lr: float = checked(number, 1e-3, above=0, high=1)
     betas: Sequence[float] = (0.9, 0.999)
-    weight_decay: float = 0.05
-    bias_lr_factor: float = 1.0
-    bias_decay: bool = False
+    weight_decay: float = checked(number, 0.05, low=0, high=1)
+    bias_lr_factor: float = checked(number, 1.0, above=0, high=100)
+    bias_decay: bool = checked(flag, False)
 
     def __post_init__(self) -> None:
-        checks.number("lr", self.lr, above=0, high=1)
-        for beta in checks.sequence("betas", self.betas, "two numbers from 0 to below 1", 2):
-            checks.number("betas", beta, low=0, below=1)
-        _check_common(self.weight_decay, self.bias_lr_factor, self.bias_decay)
+        super().__post_init__()
+        for beta in sequence("betas", self.betas, "two numbers from 0 to below 1", 2):
+            number("betas", beta, low=0, below=1)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer of the model's trainable parameters."""
         groups = parameter_groups(model, self.lr, self.weight_decay, self.bias_lr_factor, self.bias_decay)
         first, second = self.betas
         return torch.optim.AdamW(groups, lr=self.lr, betas=(first, second), fused=True)
-
-
-def _check_common(weight_decay: float, bias_lr_factor: float, bias_decay: bool) -> None:
-    checks.number("weight_decay", weight_decay, low=0, high=1)
-    checks.number("bias_lr_factor", bias_lr_factor, above=0, high=100)
-    checks.flag("bias_decay", bias_decay)

@@ -29,21 +29,24 @@ if TYPE_CHECKING:
     from paa.engine.core import TrainingCore
 
 
-class PictureSettings:
+@dataclass(eq=False)
+class PictureSettings(checks.Checked):
     """When pictures are made, and of how many images.
 
     steps  integers are steps (0 is before the first), numbers with a point are parts of the schedule (0.5, 1.0).
     count  training images; they are the first with a ground truth in the order that the seed gives.
     """
 
-    def __init__(self, steps: Sequence[int | float] = (), count: int = 4) -> None:
-        self.steps = checks.sequence("steps", steps, "a list of steps, or of parts of the schedule (0.5)")
-        for step in self.steps:
+    steps: Sequence[int | float] = ()
+    count: int = checks.checked(checks.integer, 4, low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for step in checks.sequence("steps", self.steps, "a list of steps, or of parts of the schedule (0.5)"):
             if isinstance(step, float):
                 checks.number("steps", step, low=0, high=1)
             else:
                 checks.integer("steps", step, low=0)
-        self.count = checks.integer("count", count, low=1)
 
     def within(self, total: int) -> frozenset[int]:
         """Return the steps of a schedule of `total` steps; OutOfRange where one lies past its end."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from paa import checks
+from paa.checks import Checked, checked, choice, integer, number
 
 
 class Schedule(Protocol):
@@ -53,7 +54,7 @@ def _epochs(steps: int, count: str) -> tuple[int, tuple[int, int]] | None:
 
 
 @dataclass(frozen=True)
-class MultiStep:
+class MultiStep(Checked):
     """Warm-up, then lr x gamma at each milestone (paper, section 4.1: 60k and 80k of 90k steps).
 
     milestones    fractions of `steps`, ascending, each in (0, 1].
@@ -61,23 +62,19 @@ class MultiStep:
                   step of the warm-up. "linear_last": reached at that step (MMDetection's `LinearLR`).
     """
 
-    steps: int
+    steps: int = checked(integer, low=1)
     milestones: Sequence[float] = (2 / 3, 8 / 9)
-    gamma: float = 0.1
-    warmup: str = "constant"
-    warmup_steps: int = 500
-    warmup_factor: float = 1 / 3
+    gamma: float = checked(number, 0.1, above=0, high=1)
+    warmup: str = checked(choice, "constant", choices=WARMUPS)
+    warmup_steps: int = checked(integer, 500, low=0)
+    warmup_factor: float = checked(number, 1 / 3, above=0, high=1)
 
     def __post_init__(self) -> None:
-        checks.integer("steps", self.steps, low=1)
+        super().__post_init__()
         for milestone in checks.sequence("milestones", self.milestones, "a list of ascending fractions of the steps"):
-            checks.number("milestones", milestone, above=0, high=1)
+            number("milestones", milestone, above=0, high=1)
         if list(self.milestones) != sorted(self.milestones):
             raise checks.OutOfRange("milestones", f"={list(self.milestones)}: must be ascending fractions of the steps")
-        checks.number("gamma", self.gamma, above=0, high=1)
-        checks.choice("warmup", self.warmup, WARMUPS)
-        checks.integer("warmup_steps", self.warmup_steps, low=0)
-        checks.number("warmup_factor", self.warmup_factor, above=0, high=1)
 
     def factor(self, step: int) -> float:
         """Return the warm-up factor times gamma to the number of milestones passed."""
@@ -91,19 +88,13 @@ class MultiStep:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Checked):
     """Cosine rise from start_factor to 1 over `rise` of the steps, cosine fall to end_factor over the rest."""
 
-    steps: int
-    rise: float = 0.2
-    start_factor: float = 0.04
-    end_factor: float = 1e-4
-
-    def __post_init__(self) -> None:
-        checks.integer("steps", self.steps, low=1)
-        checks.number("rise", self.rise, low=0, below=1)
-        checks.number("start_factor", self.start_factor, above=0, high=1)
-        checks.number("end_factor", self.end_factor, low=0, high=1)
+    steps: int = checked(integer, low=1)
+    rise: float = checked(number, 0.2, low=0, below=1)
+    start_factor: float = checked(number, 0.04, above=0, high=1)
+    end_factor: float = checked(number, 1e-4, low=0, high=1)
 
     def factor(self, step: int) -> float:
         """Return the value of the two cosines at `step`."""
