@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 NEGATIVE = -1
 """`Assignment.gt_index` of an anchor that is trained as background."""
@@ -64,19 +65,14 @@ class Targets:
 
     @classmethod
     def pad(cls, boxes: list[Tensor], labels: list[Tensor]) -> Targets:
-        """Join per-image boxes [G_i, 4] and labels [G_i]; G is at least 1 so that no dimension is empty."""
+        """Join boxes [G_i, 4] float32 and labels [G_i] int64 of one or more images; G is at least 1, never 0."""
         if len(boxes) != len(labels):
             raise ValueError(f"{len(boxes)} images have boxes but {len(labels)} have labels")
-        n, most = len(boxes), max([1, *(len(b) for b in boxes)])
-        device = boxes[0].device if boxes else torch.device("cpu")
-        out_boxes = torch.zeros(n, most, 4, device=device)
-        out_labels = torch.zeros(n, most, dtype=torch.int64, device=device)
-        valid = torch.zeros(n, most, dtype=torch.bool, device=device)
-        for i, (b, c) in enumerate(zip(boxes, labels, strict=True)):
-            out_boxes[i, : len(b)] = b
-            out_labels[i, : len(c)] = c
-            valid[i, : len(b)] = True
-        return cls(out_boxes, out_labels, valid)
+        counts = torch.tensor([len(of_image) for of_image in boxes], device=boxes[0].device).unsqueeze(1)
+        row = boxes[0].new_zeros(1, 4, dtype=torch.float32)  # of one image more, which makes G at least 1
+        padded = pad_sequence([*boxes, row], batch_first=True)[:-1]
+        classes = pad_sequence([*labels, row[:, 0].long()], batch_first=True)[:-1]
+        return cls(padded, classes, torch.arange(padded.shape[1], device=row.device) < counts)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Targets:
         """Return the same targets on another device."""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from paa.assign.candidates import all_of_each, best_per_level, spread
 from paa.assign.matching import LOW_QUALITY, gather_targets, match, non_empty
-from paa.assign.scores import anchor_scores
-from paa.boxes import BoxCoder
+from paa.boxes import BoxCoder, giou_loss
 from paa.checks import Checked, OutOfRange, checked, choice, flag, integer, number
+from paa.losses import focal_loss
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
 SCOPES = ("candidates", "anchors")
@@ -100,7 +100,8 @@ class PAA(Checked):
     def score(self, anchors: Anchors, predictions: Predictions, targets: Targets) -> tuple[Tensor, Tensor]:
         """Scores [B, A] float32 and the GT that each anchor may become positive for [B, A] int64, -1 for none.
 
-        The score of an anchor of no GT means nothing.
+        The score is -log S = L_cls + lambda L_IoU of the anchor with its GT (Eq. 3): the focal loss summed over all
+        classes, and the GIoU loss of the decoded box; smaller is better. That of an anchor of no GT means nothing.
         """
         targets = non_empty(targets)
         found = match(anchors, targets, self.low_quality, self.low_quality_at_zero, self.legacy)
@@ -108,15 +109,7 @@ class PAA(Checked):
         boxes, labels = gather_targets(targets, found.gt)
         if self.roundtrip:
             boxes = self.coder.decode(self.coder.encode(boxes, anchors.boxes), anchors.boxes)
-        scores = anchor_scores(
-            predictions,
-            anchors.boxes,
-            boxes,
-            labels,
-            self.coder,
-            lambda_score=self.lambda_score,
-            alpha=self.alpha,
-            gamma=self.gamma,
-            giou=self.giou,
-        )
+        decoded = self.coder.decode(predictions.deltas, anchors.boxes)
+        classification = focal_loss(predictions.logits, labels, self.alpha, self.gamma).sum(-1)
+        scores = classification + self.lambda_score * giou_loss(decoded, boxes, self.giou)
         return scores, found.gt.where(eligible, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -77,15 +77,29 @@ def fit(
     """
     own = {k: v for k, v in module.state_dict().items() if not k.endswith("num_batches_tracked")}
     state = {k: v for k, v in state.items() if not k.startswith(tuple(ignored)) and not k.endswith("_batches_tracked")}
-    problems = {
-        "missing": sorted(k for k in own.keys() - state.keys() if not k.endswith(tuple(fresh))),
-        "surplus": sorted(state.keys() - own.keys()),
-        "of another shape": sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape),
-    }
-    if any(problems.values()):
-        found = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in problems.items() if keys)
-        raise checks.OutOfRange("weights", f"={source}: not the weights of this network; {found}")
+    expected = {k: v.shape for k, v in own.items() if k in state or not k.endswith(tuple(fresh))}
+    refuse_misfits(expected, {k: v.shape for k, v in state.items()}, f"={source}: not the weights of this network")
     module.load_state_dict(state, strict=False)
+
+
+def refuse_misfits(
+    own: Mapping[str, torch.Size], state: Mapping[str, torch.Size], problem: str, most: int | None = None
+) -> None:
+    """Raise `checks.OutOfRange` of `weights` where the names or shapes of `state` are not those of `own`.
+
+    It lists the names, or the first `most` of each kind and how many more there are.
+    """
+    kinds = {
+        "missing": own.keys() - state.keys(),
+        "surplus": state.keys() - own.keys(),
+        "of another shape": {k for k in own.keys() & state.keys() if own[k] != state[k]},
+    }
+    for kind, names in kinds.items():
+        if names:
+            problem += f"; {kind}: {', '.join(sorted(names)[:most])}"
+            problem += f" and {len(names) - most} more" if most and len(names) > most else ""
+    if any(kinds.values()):
+        raise checks.OutOfRange("weights", problem)
 
 
 def packaged(distribution: str, extra: str) -> Path:

@@ -22,14 +22,10 @@ def compiled(detector: nn.Module, device: torch.device) -> Callable[..., Any]:
     of images makes the graph one for all sizes. CannotCompile, in one line, where the machine lacks what it takes.
     """
     try:
-        torch.compile(_probe)(torch.ones(2, device=device))
+        torch.compile(lambda x: x * 2 + 1)(torch.ones(2, device=device))
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         needs = "a C++ compiler (g++)" if device.type == "cpu" else "triton and a C compiler (gcc)"
         raise CannotCompile(f"compile=true: needs {needs} here ({reason}); or set compile=false") from error
     return torch.compile(detector)
-
-
-def _probe(x: torch.Tensor) -> torch.Tensor:
-    return x * 2 + 1

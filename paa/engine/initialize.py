@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
-from paa import checks
+from paa.detector.weights import refuse_misfits
 
 CLASSES = "head.cls_logits."
 """The layer that has an output for each class: it starts fresh where the classes are others."""
@@ -36,31 +36,22 @@ def initialize(
     Everything else must be there in the same shape: `checks.OutOfRange` of the argument `weights` names what is not.
     """
     own = detector.state_dict()
-    other = {name for name in own if name.startswith(CLASSES) and not _same_outputs(own[name], state.get(name))}
-    if same_classes is False:
-        other = {name for name in own if name.startswith(CLASSES)}
-    fresh = sorted(name for name in own if name in other or (name not in state and name.startswith(OPTIONAL)))
-    left_out = sorted(name for name in state if name not in own and name.startswith(OPTIONAL))
-    taken = own.keys() - set(fresh)
-    problems = {
-        "missing": sorted(taken - state.keys()),
-        "surplus": sorted(state.keys() - own.keys() - set(left_out)),
-        "of another shape": sorted(n for n in taken & state.keys() if own[n].shape != state[n].shape)
-        + sorted(n for n in other & state.keys() if own[n].shape[1:] != state[n].shape[1:]),
+    classes = {
+        name
+        for name in own
+        if name.startswith(CLASSES)
+        and (same_classes is False or name not in state or len(own[name]) != len(state[name]))
     }
-    problems["missing"] += sorted(other - state.keys())
-    if any(problems.values()):
-        found = "; ".join(f"{what}: {_shortened(names)}" for what, names in problems.items() if names)
-        raise checks.OutOfRange("weights", f"={source}: not the weights of this detector; {found}")
+    optional = {name for name in own.keys() ^ state.keys() if name.startswith(OPTIONAL)}
+
+    def shapes(tensors: Mapping[str, Tensor]) -> dict[str, Size]:
+        """What must agree: of class logits that start fresh all but their number."""
+        return {n: t.shape[1:] if n in classes else t.shape for n, t in tensors.items() if n not in optional}
+
+    problem = f"={source}: not the weights of this detector"
+    refuse_misfits(shapes(own), shapes(state), problem, most=12)  # another backbone can differ in hundreds
+    fresh = sorted(classes | (optional & own.keys()))
+    left_out = sorted(optional - own.keys())
+    taken = own.keys() - set(fresh)
     detector.load_state_dict({**own, **{name: state[name] for name in taken}})
     return Taken(fresh, left_out)
-
-
-def _same_outputs(own: Tensor, found: Tensor | None) -> bool:
-    return found is not None and own.shape[0] == found.shape[0]
-
-
-def _shortened(names: list[str], most: int = 12) -> str:
-    """List all names, or the first of them and how many more there are: another backbone can differ in hundreds."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

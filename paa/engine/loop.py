@@ -30,13 +30,7 @@ class NonFiniteLoss(UserError):  # noqa: N818
     On the CPU the weights are still those before the step. The last checkpoint is kept.
     """
 
-    def __init__(self, step: int, image_ids: tuple[int, ...], parts: dict[str, float], what: str | None = None) -> None:
-        listed = ", ".join(f"{name} {value:g}" for name, value in parts.items())
-        what = what or (
-            f"the loss of step {step} is not finite: {listed}"
-            if parts
-            else f"step {step} made weights that are not finite"
-        )
+    def __init__(self, step: int, image_ids: tuple[int, ...], parts: dict[str, float], what: str) -> None:
         super().__init__(
             f"{what}; image ids {', '.join(map(str, image_ids))}. "
             "The last good checkpoint is kept; a lower optim.lr or train.clip_norm=10 usually helps"
@@ -212,7 +206,9 @@ class Loop:
             parts = dict(zip(NUMBERS[:3], row[:3], strict=True))
             if not all(map(math.isfinite, parts.values())):
                 # The numbers are those of all processes, and so is this refusal.
-                raise NonFiniteLoss(step + 1, sum(self.group.gather(image_ids), ()) or image_ids, parts)
+                listed = ", ".join(f"{name} {value:g}" for name, value in parts.items())
+                every = sum(self.group.gather(image_ids), ()) or image_ids
+                raise NonFiniteLoss(step + 1, every, parts, f"the loss of step {step + 1} is not finite: {listed}")
 
     def _check_weights(self, step: int, image_ids: tuple[int, ...]) -> None:
         """Raise if a weight is not finite after a finite loss: the last good checkpoint must not be replaced."""
@@ -221,7 +217,7 @@ class Loop:
             lost = f"the gradients of step {step + 1} are not finite at any loss scale (precision=fp16)"
             raise NonFiniteLoss(step + 1, image_ids, {}, lost)
         if not bool(torch.stack(finite).all()):
-            raise NonFiniteLoss(step + 1, image_ids, {})
+            raise NonFiniteLoss(step + 1, image_ids, {}, f"step {step + 1} made weights that are not finite")
 
     def _log(self, done: int, rate: float) -> None:
         self._check_finite()

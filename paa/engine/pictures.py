@@ -56,40 +56,18 @@ class PictureSettings(checks.Checked):
         return frozenset(round(step * total) if isinstance(step, float) else step for step in self.steps)
 
 
-@dataclass(frozen=True)
-class Subjects:
-    """The images to draw: positions in `index`, and how training sees them."""
-
-    index: CocoIndex
-    positions: Sequence[int]
-    transform: Transform
-    rule: str
-    legacy: bool
-
-    @classmethod
-    def choose(
-        cls,
-        index: CocoIndex,
-        truths: TrainingBoxes,
-        chosen: np.ndarray,
-        transform: Transform,
-        *,
-        seed: int,
-        count: int,
-        rule: str,
-        legacy: bool,
-    ) -> Subjects:
-        """Choose the first `count` images that training sees, of those (`chosen`) that have a ground truth."""
-        order = chosen[Rng(ORDER, seed, 0).permutation(len(chosen))]
-        positions = order[truths.counts[order] > 0][:count]
-        return cls(index, [int(i) for i in positions], transform, rule, legacy)
+def subjects(truths: TrainingBoxes, chosen: np.ndarray, seed: int, count: int) -> list[int]:
+    """Return the positions of the first `count` images that training sees, of those (`chosen`) with a ground truth."""
+    order = chosen[Rng(ORDER, seed, 0).permutation(len(chosen))]
+    return [int(i) for i in order[truths.counts[order] > 0][:count]]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Draw what the assigner does with the subjects, called after every step; see `__call__`.
+    """Draw what the assigner does with a few images, called after every step; see `__call__`.
 
-    core    detector, anchors and assigner of the training; `detector` is that of `core`, on `device`.
+    core    detector, anchors and assigner of the training, on `device`.
+    index, positions  the images (`subjects`); transform, rule and legacy: how training sees them.
     total   steps of the schedule.
     folder  of all pictures: `folder`/step_00000500/<image id>.png, and beside each its arrays, <image id>.npz.
     made    is told of the pictures of a step, also of those that an earlier process drew.
@@ -97,9 +75,12 @@ class Pictures:
     """
 
     core: TrainingCore
-    detector: nn.Module
     device: torch.device
-    subjects: Subjects
+    index: CocoIndex
+    positions: Sequence[int]
+    transform: Transform
+    rule: str
+    legacy: bool
     steps: frozenset[int]
     total: int
     folder: Path
@@ -111,8 +92,8 @@ class Pictures:
         if step not in self.steps:
             return
         paths = []
-        for position in self.subjects.positions:
-            path = picture_path(self.folder, step, int(self.subjects.index.image_ids[position]))
+        for position in self.positions:
+            path = picture_path(self.folder, step, int(self.index.image_ids[position]))
             try:
                 if not (path.exists() and arrays_path(path).exists()):
                     self._draw(step, position, path)
@@ -126,10 +107,10 @@ class Pictures:
     def _draw(self, step: int, position: int, path: Path) -> None:
         from paa.drawing.assignment import Drawn, save_picture  # matplotlib is for those who want pictures
 
-        index = self.subjects.index.subset(np.array([position]))
-        truths = training_boxes(index, legacy=self.subjects.legacy, rule=self.subjects.rule)
-        batch = next(iter(test_batches(index, self.subjects.transform, 1, truths=truths))).to(self.device)
-        with torch.no_grad(), evaluating(self.detector):
+        index = self.index.subset(np.array([position]))
+        truths = training_boxes(index, legacy=self.legacy, rule=self.rule)
+        batch = next(iter(test_batches(index, self.transform, 1, truths=truths))).to(self.device)
+        with torch.no_grad(), evaluating(self.core.detector):
             predictions, anchors = self.core.predict(batch)
             found = self.core.assigner(anchors, predictions, batch.targets, min(step / self.total, 1.0))
         image, (height, width) = decode(index, 0), batch.sizes[0].tolist()

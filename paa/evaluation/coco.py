@@ -10,7 +10,7 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pycocotools.cocoeval import COCOeval
@@ -93,11 +93,8 @@ def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -
     predicts_iou=False: `results.quality` is not a predicted IoU (but centerness), so there is no iou_error.
     ValueError names a detection whose image or class the annotations lack, or whose numbers are not finite.
     """
-    category_ids, image_ids = [int(c) for c in index.category_ids], [int(i) for i in index.image_ids]
-    check(results, image_ids, len(category_ids))
+    worker = _Worker(index, results)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
-        truth = index.to_coco().dataset.get("annotations", [])
-        worker = _Worker(truth, results, image_ids, category_ids)
         worker.evaluate()
         worker.accumulate()
         worker.summarize()
@@ -111,7 +108,7 @@ def evaluate(index: CocoIndex, results: Results, *, predicts_iou: bool = True) -
             name: mean(precision[:, :, worker.position[label]]) for label, name in enumerate(index.category_names)
         },
         iou_error=float(errors.mean()) if len(errors) and np.isfinite(errors).all() else None,
-        images=len(image_ids),
+        images=len(index.image_ids),
         detections=len(results),
         matched=int(found.sum()),
         matches=matches,
@@ -124,10 +121,8 @@ def matched(index: CocoIndex, results: Results) -> Array:
     It is a position in the index's annotations; -1 where there is none. Several detections may match one crowd. Errors
     as in `evaluate`.
     """
-    category_ids, image_ids = [int(c) for c in index.category_ids], [int(i) for i in index.image_ids]
-    check(results, image_ids, len(category_ids))
+    worker = _Worker(index, results)
     with contextlib.redirect_stdout(io.StringIO()):
-        worker = _Worker(index.to_coco().dataset.get("annotations", []), results, image_ids, category_ids)
         worker.evaluate()
     rows, truth = worker.pairs()
     found = np.full(len(results), -1, dtype=np.int64)
@@ -155,9 +150,11 @@ class _Worker(COCOeval):
     takes a match with the ground truth of id 0 for none.
     """
 
-    def __init__(
-        self, truth: list[dict[str, Any]], results: Results, image_ids: list[int], category_ids: list[int]
-    ) -> None:
+    def __init__(self, index: CocoIndex, results: Results) -> None:
+        category_ids, image_ids = [int(c) for c in index.category_ids], [int(i) for i in index.image_ids]
+        check(results, image_ids, len(category_ids))
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth = index.to_coco().dataset.get("annotations", [])
         super().__init__(iouType="bbox")
         self.params.imgIds, self.params.catIds = sorted(image_ids), sorted(category_ids)
         self.position = [self.params.catIds.index(c) for c in category_ids]

@@ -25,7 +25,7 @@ from paa.engine.core import TrainingCore
 from paa.engine.distributed import shard
 from paa.engine.loop import Loop, processes_of
 from paa.engine.metrics import Metrics, read
-from paa.engine.pictures import Pictures, Subjects, drawn_pictures
+from paa.engine.pictures import Pictures, drawn_pictures, subjects
 from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
 from paa.experiment.device import device_of
@@ -120,7 +120,7 @@ class Training:
                 evaluate=self._evaluate(detector, device, categories),
                 step_context=profiler.step,
                 extra=clock.state,
-                observe=self._pictures(core, data, detector, device),
+                observe=self._pictures(core, data, device),
                 precision=precision,
                 group=group,
                 batch_size=config["train"]["batch_size"],
@@ -213,35 +213,25 @@ class Training:
 
         return evaluate
 
-    def _pictures(
-        self, core: TrainingCore, data: _Data, detector: nn.Module, device: torch.device
-    ) -> Callable[[int], None]:
+    def _pictures(self, core: TrainingCore, data: _Data, device: torch.device) -> Callable[[int], None]:
         """Return what draws the assignment at the steps of `tracking.images`; it changes nothing in the training."""
         settings, config, run = self.parts.tracking.images, self.parts.config, self.context
         steps = settings.within(self.parts.schedule.steps)
         if not steps or not run.group.is_main:
             return lambda step: None
-        subjects = Subjects.choose(
-            data.index,
-            data.truths,
-            data.chosen,
-            self.parts.train_transform(detector.backbone),  # type: ignore[arg-type]
-            seed=config["seed"],
-            count=settings.count,
+        draw = Pictures(
+            core=replace(core, network=None),  # the compiled one would be compiled again for a batch of one
+            device=device,
+            index=data.index,
+            positions=subjects(data.truths, data.chosen, config["seed"], settings.count),
+            transform=self.parts.train_transform(core.detector.backbone),  # type: ignore[arg-type]
             rule=config["images"]["boxes"],
             legacy=config["images"]["legacy"],
-        )
-        core = replace(core, network=None)  # the compiled network would be compiled again for a batch of one
-        draw = Pictures(
-            core,
-            detector,
-            device,
-            subjects,
-            steps,
-            self.parts.schedule.steps,
-            run.paths.images,
-            run.tracker.pictures,
-            run.say,
+            steps=steps,
+            total=self.parts.schedule.steps,
+            folder=run.paths.images,
+            made=run.tracker.pictures,
+            warn=run.say,
         )
         # After a stop request, the resumed training draws them.
         return lambda step: None if run.stop.signum is not None else draw(step)

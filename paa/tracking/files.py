@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,17 +53,20 @@ class Tracker:
         """End the tracking; an Interrupted means that the training will be resumed."""
 
 
-class Files:
+@dataclass
+class Files(checks.Checked):
     """Write metrics.jsonl, log and images/ in the run's folder, as every training does.
 
-    log_every  steps between lines of metrics.jsonl; images: when pictures of the assignment are made, None for never.
+    log_every  steps between lines of metrics.jsonl; images: when pictures of the assignment are made.
     """
 
-    def __init__(self, log_every: int = 20, images: PictureSettings | None = None) -> None:
-        self.log_every = checks.integer("log_every", log_every, low=1)
-        if images is not None and not isinstance(images, PictureSettings):
-            raise checks.OutOfRange("images", f"={images}: is a node; set one of its keys: steps, count")
-        self.images = images or PictureSettings()
+    log_every: int = checks.checked(checks.integer, 20, low=1)
+    images: PictureSettings = field(default_factory=PictureSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.images, PictureSettings):
+            raise checks.OutOfRange("images", f"={self.images}: is a node; set one of its keys: steps, count")
 
     def tracker(self, run: RunInfo) -> Tracker:
         """Return the tracker that follows `run`."""

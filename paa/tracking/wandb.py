@@ -12,11 +12,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from paa import checks, files
-from paa.engine.pictures import PictureSettings
+from paa import files
+from paa.checks import OutOfRange, checked, choice, flag, number, sequence
 from paa.engine.signals import Interrupted
 from paa.log import log
 from paa.store.provenance import commit
@@ -25,6 +26,7 @@ from paa.tracking.files import Files, RunInfo, Tracker
 _NOT_IN_NAME = ("tracking", "runs_dir", "device", "threads", "workers", "checkpoint", "lock", "hydra")
 
 
+@dataclass
 class Wandb(Files):
     """Settings of Weights & Biases, besides those of `Files`.
 
@@ -34,34 +36,26 @@ class Wandb(Files):
     timeout_s  seconds that a run waits for the server at most when it begins, and again when it ends.
     """
 
-    def __init__(
-        self,
-        log_every: int = 20,
-        images: PictureSettings | None = None,
-        mode: str = "online",
-        project: str = "paa",
-        entity: str | None = None,
-        group: str | None = None,
-        name: str | None = None,
-        tags: Sequence[str] = (),
-        notes: str | None = None,
-        system_stats: bool = True,
-        timeout_s: float = 15,
-    ) -> None:
-        super().__init__(log_every, images)
-        self.mode: Any = checks.choice("mode", mode, ("online", "offline"))
-        if not isinstance(project, str) or not project or set(project) & set("/\\#?%:"):
-            raise checks.OutOfRange("project", f"={project}: must be a name without any of / \\ # ? % :")
-        self.project = project
-        for key, value in (("entity", entity), ("group", group), ("name", name), ("notes", notes)):
+    mode: Literal["online", "offline"] = checked(choice, "online", choices=("online", "offline"))
+    project: str = "paa"
+    entity: str | None = None
+    group: str | None = None
+    name: str | None = None
+    tags: Sequence[str] = checked(sequence, (), what="a list of words")
+    notes: str | None = None
+    system_stats: bool = checked(flag, True)
+    timeout_s: float = checked(number, 15, low=1, high=600)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.project, str) or not self.project or set(self.project) & set("/\\#?%:"):
+            raise OutOfRange("project", f"={self.project}: must be a name without any of / \\ # ? % :")
+        for key in ("entity", "group", "name", "notes"):
+            value = getattr(self, key)
             if value is not None and (not isinstance(value, str) or not value):
-                raise checks.OutOfRange(key, f"={value}: must be a text or null")
-        self.entity, self.group, self.name, self.notes = entity, group, name, notes
-        self.tags = checks.sequence("tags", tags, "a list of words")
+                raise OutOfRange(key, f"={value}: must be a text or null")
         if not all(isinstance(tag, str) and 1 <= len(tag) <= 64 for tag in self.tags):
-            raise checks.OutOfRange("tags", f"={list(tags)}: must be a list of words of 1 to 64 letters")
-        self.system_stats = checks.flag("system_stats", system_stats)
-        self.timeout_s = checks.number("timeout_s", timeout_s, low=1, high=600)
+            raise OutOfRange("tags", f"={list(self.tags)}: must be a list of words of 1 to 64 letters")
 
     def tracker(self, run: RunInfo) -> WandbTracker:
         """Return the tracker that follows `run` as the wandb run of its train_id."""
