@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from paa.assign.boundary import IGNORED, NEGATIVE, POSITIVE
 from paa.assign.paa import SCOPES, Boundary
@@ -34,8 +35,14 @@ def check_boundary(boundary: Boundary, *, every_gt_positive: bool = True) -> Non
     for number, (case, scores, valid) in enumerate(_cases()):
         for progress in (0.0, 0.5, 1.0) if number == 0 else (0.5,):
             on = f"on {case}, scores {list(scores.shape)}, progress {progress:g}"
-            problem = _try(boundary, scores, valid, progress, every_gt_positive, name, on)
-            if problem:
+
+            def labels_of(scores: Tensor, valid: Tensor, progress: float = progress, on: str = on) -> Tensor:
+                try:
+                    return boundary(scores, valid, progress)
+                except Exception as error:
+                    raise BoundaryError(f"{name} raises {on}") from error
+
+            for problem in _problems(labels_of, scores, valid, every_gt_positive):
                 raise BoundaryError(f"{name}: {problem} ({on})")
 
 
@@ -57,62 +64,34 @@ def _cases() -> Iterator[tuple[str, Tensor, Tensor]]:
     yield "no candidate", torch.full((2, 9), torch.inf), torch.zeros(2, 9, dtype=torch.bool)
 
 
-def _try(
-    boundary: Boundary, scores: Tensor, valid: Tensor, progress: float, every_gt_positive: bool, name: str, on: str
-) -> str | None:
-    """What is wrong with the labels of one case, or None."""
-
-    def labels_of(scores: Tensor, valid: Tensor) -> Tensor:
-        try:
-            return boundary(scores, valid, progress)
-        except Exception as error:
-            raise BoundaryError(f"{name} raises {on}") from error
-
+def _problems(
+    labels_of: Callable[[Tensor, Tensor], Tensor], scores: Tensor, valid: Tensor, every_gt_positive: bool
+) -> Iterator[str]:
+    """What is wrong with the labels of one case; only the first is of use, since each relies on those before."""
     given = scores.clone(), valid.clone()
     labels = labels_of(*given)
-    problem = _form(labels, scores) or _values(labels, valid)
-    if problem:
-        return problem
-    if not (torch.equal(given[0], scores) and torch.equal(given[1], valid)):
-        return "changes its arguments; work on copies of scores and valid"
-    if every_gt_positive and (valid.any(1) & ~(labels == POSITIVE).any(1)).any():
-        return "leaves a ground truth that has candidates without a positive"
-    return _independence(labels_of, labels, scores, valid) if (valid != valid[:1]).any() else None
-
-
-def _form(labels: object, scores: Tensor) -> str | None:
     if not isinstance(labels, Tensor):
-        return f"returns a {type(labels).__name__}, must return a tensor of labels"
+        yield f"returns a {type(labels).__name__}, must return a tensor of labels"
     if labels.shape != scores.shape:
-        return f"labels have the shape {list(labels.shape)}, must have that of the scores"
+        yield f"labels have the shape {list(labels.shape)}, must have that of the scores"
     if labels.dtype != torch.int8:
-        return f"labels are {labels.dtype}, must be torch.int8 (paa.assign.boundary.write makes such of masks)"
-    return None
-
-
-def _values(labels: Tensor, valid: Tensor) -> str | None:
+        yield f"labels are {labels.dtype}, must be torch.int8 (paa.assign.boundary.write makes such of masks)"
     strange = set(labels.unique().tolist()) - {POSITIVE, NEGATIVE, IGNORED}
     if strange:
-        return f"labels of {sorted(strange)}, must be 1 (positive), 0 (negative) or -1 (ignored)"
+        yield f"labels of {sorted(strange)}, must be 1 (positive), 0 (negative) or -1 (ignored)"
     if (labels[~valid] != NEGATIVE).any():
-        return "labels the padding, which must be 0: mask by valid"
-    return None
-
-
-def _independence(
-    labels_of: Callable[[Tensor, Tensor], Tensor], labels: Tensor, scores: Tensor, valid: Tensor
-) -> str | None:
-    if not torch.equal(labels_of(scores, valid), labels):  # draws at random
-        return None
-    if not torch.equal(labels_of(scores.flip(0), valid.flip(0)), labels.flip(0)):
-        return "labels of a ground truth depend on the others; reduce along dim 1 only"
+        yield "labels the padding, which must be 0: mask by valid"
+    if not (torch.equal(given[0], scores) and torch.equal(given[1], valid)):
+        yield "changes its arguments; work on copies of scores and valid"
+    if every_gt_positive and (valid.any(1) & ~(labels == POSITIVE).any(1)).any():
+        yield "leaves a ground truth that has candidates without a positive"
+    if (valid == valid[:1]).all() or not torch.equal(labels_of(scores, valid), labels):  # the latter draws at random
+        return
     fullest = int(valid.sum(1).argmax())
     alone = slice(fullest, fullest + 1)
-    if not torch.equal(labels_of(scores[alone], valid[alone]), labels[alone]):
-        return "labels of a ground truth depend on the others; reduce along dim 1 only"
-    rows, more = len(scores), 3
-    wide = torch.cat([scores, scores.new_full((rows, more), torch.inf)], 1)
-    kept = torch.cat([valid, valid.new_zeros(rows, more)], 1)
+    flipped, single = labels_of(scores.flip(0), valid.flip(0)), labels_of(scores[alone], valid[alone])
+    if not (torch.equal(flipped, labels.flip(0)) and torch.equal(single, labels[alone])):
+        yield "labels of a ground truth depend on the others; reduce along dim 1 only"
+    wide, kept = F.pad(scores, (0, 3), value=torch.inf), F.pad(valid, (0, 3))
     if not torch.equal(labels_of(wide, kept)[:, : scores.shape[1]], labels):
-        return "labels change with the width of the padding; count candidates by valid.sum(1), not by the shape"
-    return None
+        yield "labels change with the width of the padding; count candidates by valid.sum(1), not by the shape"

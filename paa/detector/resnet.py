@@ -19,17 +19,6 @@ from paa.detector.pretrained import Pretrained
 LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Residual blocks in C2-C5 for each depth; up to 34 basic blocks, from 50 on bottlenecks."""
 
-PUBLISHED = {
-    (18, 1, 64): "resnet18",
-    (34, 1, 64): "resnet34",
-    (50, 1, 64): "resnet50",
-    (101, 1, 64): "resnet101",
-    (152, 1, 64): "resnet152",
-    (101, 32, 8): "resnext101_32x8d",
-    (101, 64, 4): "resnext101_64x4d",
-}
-"""Depth, groups, width per group -> torchvision's name, where it has ImageNet weights that this project uses."""
-
 
 class ResNet(Pretrained):
     """torchvision's ResNet without its classifier; parameter names are torchvision's.
@@ -80,8 +69,9 @@ class ResNet(Pretrained):
             checks.number("bn_eps", bn_eps, low=0)
         checks.choice("dcn_init", dcn_init, STARTS)
         self._check_form(depth, groups, width_per_group, dcn_stages)
-        name = PUBLISHED.get((depth, groups, width_per_group))
-        if weights == "torchvision" and name is None:
+        plain = (groups, width_per_group) == (1, 64)
+        name = f"resnet{depth}" if plain else f"resnext{depth}_{groups}x{width_per_group}d"  # torchvision's
+        if weights == "torchvision" and name not in torchvision.models.list_models():
             raise checks.OutOfRange("weights", "=torchvision: it has none for this network; must be null or a file")
         loads = weights is not None and load_weights
         stated = "torchvision" if weights == "torchvision" else None
@@ -112,7 +102,7 @@ class ResNet(Pretrained):
         self._deform(dcn_stages, dcn_init)
         if loads and not self.conv1.weight.is_meta:  # a network that is only checked holds no data
             assert weights is not None
-            state = _published(str(name)) if weights == "torchvision" else files.read(weights).state
+            state = _published(name) if weights == "torchvision" else files.read(weights).state
             files.fit(self, state, weights, ignored=("fc.",), fresh=(".offset.weight", ".offset.bias"))
             self._check_variances(bn_eps)
         self.freeze()
