@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not any(run.begun for entry in entries for run in entry.runs):
             hint(options, there.overrides, there.others)
         by_group = {group: [e for e in entries if e.table == group] for group in GROUPS}
-        every = findings(by_group, options.runs_dir, Bootstrap(options.resamples))
+        every = findings(by_group, Bootstrap(options.resamples))
         sheets = [claims_sheet(every, entries)]
         texts = {kind: write_csv(every) if kind == "csv" else WRITERS[kind](sheets) for kind in options.format}
         deliver(texts, "claims", sheets, options.out)

@@ -18,9 +18,10 @@ from paa.commands.options import warnings_on_stderr
 from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser, several
 from paa.runs import collect
 from paa.store.paths import runs
-from paa.tables import records
+from paa.store.text_table import FORMATS
+from paa.tables import numbers, records
 from paa.tables.bootstrap import Bootstrap
-from paa.tables.formats import WRITERS, numbers
+from paa.tables.formats import WRITERS
 from paa.tables.layout import GROUPS, LAYOUTS
 from paa.tables.model import Table, tested
 from paa.tables.published import Published
@@ -84,9 +85,9 @@ def _write(options: argparse.Namespace, tables: Sequence[Table]) -> None:
 
 
 def _records(options: argparse.Namespace) -> int:
-    strange = [kind for kind in options.format if kind not in records.FORMATS]
+    strange = [kind for kind in options.format if kind not in FORMATS]
     if strange:
-        print(f"--format {strange[0]}: all records are there as {', '.join(records.FORMATS)}", file=sys.stderr)
+        print(f"--format {strange[0]}: all records are there as {', '.join(FORMATS)}", file=sys.stderr)
         return 2
     frame = collect(options.runs_dir)
     if frame.empty:

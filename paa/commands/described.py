@@ -8,8 +8,8 @@ from typing import Any
 from paa.config.compose import Composer
 from paa.conversion.errors import ConversionError
 from paa.conversion.mmdetection import AUXILIARY
+from paa.conversion.naming import SourceModel
 from paa.conversion.network_spec import BackboneSpec, HeadSpec
-from paa.conversion.source_model import SourceModel
 
 RECIPE = "coco_1x"
 """For the sizes of images and network; its keys of training mean nothing for an imported checkpoint."""

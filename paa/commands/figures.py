@@ -12,8 +12,7 @@ from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.experiment.finished_run import Opened, opened
 from paa.figures import architecture, assignments, detections, positives, separation
-from paa.figures.choice import newest_paa, rivals
-from paa.figures.names import distinct, method
+from paa.figures.runs import distinct, method, newest_paa, rivals
 from paa.store.frame import scan
 
 
@@ -53,7 +52,7 @@ class Shown:
 
 
 def choose(runs_dir: Path, prefixes: Sequence[str], compose: Composer) -> list[Opened]:
-    """Return the runs that `prefixes` name; without any, the newest PAA run and its rivals (`paa.figures.choice`).
+    """Return the runs that `prefixes` name; without any, the newest PAA run and its rivals (`paa.figures.runs`).
 
     RunNotFound, BadRecord, ConfigError where there is none. Warns of records that cannot be read.
     """

@@ -17,7 +17,7 @@ from paa.commands.described import described
 from paa.config.compose import Composer, resolved
 from paa.conversion import classes, detectron, matching, network_spec, projects, safe_load
 from paa.conversion.errors import ConversionError
-from paa.conversion.source_model import SourceModel
+from paa.conversion.naming import SourceModel
 from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector, ResNet
 from paa.engine import checkpoint

@@ -8,7 +8,7 @@ from typing import Any
 from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
 from paa.conversion.errors import ConversionError
-from paa.conversion.source_model import SourceModel
+from paa.conversion.naming import SourceModel
 
 Categories = Sequence[Sequence[Any]]
 """[id, name] of each class, in the order of our labels."""
@@ -46,9 +46,8 @@ def rows(model: SourceModel, outputs: int, categories: Categories, whose: str) -
             return ids
         if len(ids) == outputs - 1:
             return list(range(1, outputs))
-        raise ConversionError(
-            f"its head has {outputs} outputs, the background included; {whose} has {len(ids)} classes"
-        )
+        found = f"{outputs} outputs, the background included"
+        raise ConversionError(f"its head has {found}; {whose} has {len(ids)} classes")
     if outputs != len(categories):
         raise ConversionError(f"its head has {outputs} outputs; {whose} has {len(categories)} classes")
     if model.classes is None:

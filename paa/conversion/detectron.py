@@ -56,7 +56,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     except ConversionError as error:
         raise ConversionError(f"{path}: {error}") from error
     except Exception as error:  # a pickle fails with any type, by the kind of damage
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ConversionError(f"{path}: cannot be read as a pickle of arrays ({reason})") from error
     blobs = found.get("blobs", found) if isinstance(found, Mapping) else {}
     arrays = {

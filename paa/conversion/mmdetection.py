@@ -10,9 +10,8 @@ import re
 from collections.abc import Collection
 
 from paa.conversion.errors import ConversionError
-from paa.conversion.naming import join_scales, rename
+from paa.conversion.naming import SourceModel, join_scales, rename
 from paa.conversion.safe_load import LoadedCheckpoint
-from paa.conversion.source_model import SourceModel
 
 TOWERS = {"cls_convs": "cls_tower", "reg_convs": "bbox_tower"}
 LAYERS = {"conv": 0, "gn": 1}

@@ -1,10 +1,14 @@
-"""From the names of another project to ours, by rules: a pattern of theirs, and the name that it becomes."""
+"""From the names of another project to ours, by rules: a pattern of theirs, and the name that it becomes.
+
+A source of detectors (`official`, `mmdetection`, `torchvision`) makes a `SourceModel` of a checkpoint.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -34,42 +38,60 @@ class Renamed:
     unused: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class SourceModel:
+    """A detector of another project, in our names.
+
+    kind         where it comes from: "official" (the authors' release), "mmdet" or "torchvision".
+    renamed      its weights.
+    assigner     what it was trained with, by our choice of the group: "paa", "atss" or "max_iou"; None: the file does
+                 not say, and it can be one of `candidates`.
+    auxiliary    what its extra output predicts, by our choice: "iou", "centerness" or "none".
+    other        parts that are not ours: beginnings of our names, each with the reason.
+    classes      names of its classes, in the order of its outputs, where the file states them.
+    by_id        whether its outputs count the ids of the categories, with the background at 0 (torchvision), or the
+                 labels.
+    anchor_scale side of its anchors in strides, where the file states it.
+    """
+
+    kind: Literal["official", "mmdet", "torchvision"]
+    renamed: Renamed
+    assigner: str | None
+    auxiliary: str
+    candidates: tuple[str, ...] = ()
+    other: dict[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    by_id: bool = False
+    anchor_scale: float | None = None
+
+
 def rename(state: Mapping[str, Tensor], rules: Sequence[Rule], unused: Sequence[str] = ()) -> Renamed:
     """Apply to each name the first rule whose pattern it matches.
 
     unused  patterns of names without a use here.
     ConversionError where two names become one.
     """
-    compiled = [(re.compile(pattern), target) for pattern, target in rules]
-    without_use = [re.compile(pattern) for pattern in unused]
     out = Renamed()
     for name, value in state.items():
-        if any(pattern.fullmatch(name) for pattern in without_use):
+        if any(re.fullmatch(pattern, name) for pattern in unused):
             out.unused.append(name)
             continue
-        ours = _renamed(name, compiled)
-        if ours is None:
+        matches = ((re.fullmatch(pattern, name), target) for pattern, target in rules)
+        match, target = next(((found, target) for found, target in matches if found is not None), (None, ""))
+        if match is None:
             out.left_over.append(name)
-        elif ours in out.theirs:
+            continue
+        ours = match.expand(target) if isinstance(target, str) else target(match)
+        if ours in out.theirs:
             raise ConversionError(f"{name} and {out.theirs[ours]}: both are {ours}; must be one of the two")
-        else:
-            out.state[ours], out.theirs[ours] = value, name
+        out.state[ours], out.theirs[ours] = value, name
     return out
-
-
-def _renamed(name: str, rules: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]) -> str | None:
-    for pattern, target in rules:
-        found = pattern.fullmatch(name)
-        if found is not None:
-            return found.expand(target) if isinstance(target, str) else target(found)
-    return None
 
 
 def join_scales(renamed: Renamed) -> None:
     """Make one tensor of the scalars of the levels, "head.scales.0", "head.scales.1", ..., in place."""
-    numbers = sorted(
-        int(name.removeprefix("head.scales.")) for name in renamed.state if name.startswith("head.scales.")
-    )
+    prefix = "head.scales."
+    numbers = sorted(int(name.removeprefix(prefix)) for name in renamed.state if name.startswith(prefix))
     if numbers != list(range(len(numbers))):
         raise ConversionError(f"scalars of the levels {numbers}: must be those of all levels from 0 on")
     values = [renamed.state.pop(f"head.scales.{i}") for i in numbers]

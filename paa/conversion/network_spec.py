@@ -77,19 +77,17 @@ def head_spec(state: Mapping[str, Tensor]) -> HeadSpec:
     if group_count(channels, GROUPS) != GROUPS:
         problem = f"GroupNorm of {channels} channels has {GROUPS} groups there and {group_count(channels, GROUPS)} here"
         raise ConversionError(f"{problem}; must have {8 * GROUPS} channels or more")
-    found = (re.fullmatch(r"head\.(?:cls|bbox)_tower\.(\d+)\.weight", name) for name in state)
-    modules = {int(match[1]) for match in found if match is not None}
-    if not modules:
+    found = re.findall(r"^head\.(?:cls|bbox)_tower\.(\d+)\.(weight|bias|offset)\b", "\n".join(state), re.MULTILINE)
+    modules: dict[str, set[int]] = {"weight": set(), "bias": set(), "offset": set()}
+    for number, leaf in found:
+        modules[leaf].add(int(number))
+    if not modules["weight"]:
         return HeadSpec(channels, 4, True, False)
-    depth = max(modules) // 3 + 1
-    deformed = {int(name.split(".")[2]) for name in state if re.search(r"^head\.\w+_tower\.\d+\.offset\.", name)}
+    depth, deformed = max(modules["weight"]) // 3 + 1, modules["offset"]
     if deformed - {3 * (depth - 1)}:
         first = min(deformed) // 3 + 1
         raise ConversionError(f"convolution {first} of its towers is deformable: must be only the last, or none")
-    biased = any(
-        re.fullmatch(r"head\.(?:cls|bbox)_tower\.(\d+)\.bias", n) and int(n.split(".")[2]) % 3 == 0 for n in state
-    )
-    return HeadSpec(channels, depth, biased, bool(deformed))
+    return HeadSpec(channels, depth, any(number % 3 == 0 for number in modules["bias"]), bool(deformed))
 
 
 def _deformable_stages(state: Mapping[str, Tensor], prefix: str, blocks: Mapping[int, set[int]]) -> tuple[int, ...]:

@@ -12,9 +12,8 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from paa.conversion.errors import ConversionError
-from paa.conversion.naming import join_scales, rename
+from paa.conversion.naming import SourceModel, join_scales, rename
 from paa.conversion.safe_load import LoadedCheckpoint
-from paa.conversion.source_model import SourceModel
 
 ANCHORS = r"rpn\.anchor_generator\.cell_anchors\.\d+"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from types import ModuleType
+from typing import cast
 
 from paa.conversion import mmdetection, official, torchvision
 from paa.conversion.errors import ConversionError
+from paa.conversion.naming import SourceModel
 from paa.conversion.safe_load import LoadedCheckpoint
-from paa.conversion.source_model import SourceModel
 
 PROJECTS: tuple[ModuleType, ...] = (official, mmdetection, torchvision)
 
@@ -25,16 +25,13 @@ def convert(found: LoadedCheckpoint) -> SourceModel:
     """The detector of a checkpoint, by its names; ConversionError where they are nobody's that is known here."""
     for source in PROJECTS:
         if source.matches(found.state):
-            model: SourceModel = source.convert(found)
-            return model
-    raise ConversionError(_unknown(found.state))
-
-
-def _unknown(names: Collection[str]) -> str:
+            return cast(SourceModel, source.convert(found))
+    names = found.state.keys()
     if any(name.startswith("fpn.lateral.") for name in names):
-        return "has paa's own names already; finetune.from=FILE starts a training from it"
-    if {"conv1.weight", "layer1.0.conv1.weight"} <= set(names):
-        return "holds only a backbone, under torchvision's names; backbone.weights=FILE takes it as it is"
+        raise ConversionError("has paa's own names already; finetune.from=FILE starts a training from it")
+    if {"conv1.weight", "layer1.0.conv1.weight"} <= names:
+        problem = "holds only a backbone, under torchvision's names"
+        raise ConversionError(f"{problem}; backbone.weights=FILE takes it as it is")
     first = ", ".join(sorted(names)[:3])
     known = "the authors' release, MMDetection's PAA and ATSS, torchvision's RetinaNet and FCOS"
-    return f"has names of no detector that is known here ({first}, ...); known are {known}"
+    raise ConversionError(f"has names of no detector that is known here ({first}, ...); known are {known}")

@@ -18,24 +18,17 @@ from torch import Tensor
 
 from paa.conversion.errors import ConversionError
 
-INERT = (
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "numpy.ndarray",
-    "argparse.Namespace",
-    "datetime.date",
-    "datetime.datetime",
-    "datetime.timedelta",
-    "pathlib.Path",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
-    "pathlib._local.PosixPath",
-    "mmengine.logging.history_buffer.HistoryBuffer",
-)
-"""Classes and functions, by their full names, in whose place an empty object is put."""
+INERT = {
+    "numpy.core.multiarray": ("_reconstruct", "scalar"),
+    "numpy._core.multiarray": ("_reconstruct", "scalar"),
+    "numpy": ("dtype", "ndarray"),
+    "argparse": ("Namespace",),
+    "datetime": ("date", "datetime", "timedelta"),
+    "pathlib": ("Path", "PosixPath", "WindowsPath"),
+    "pathlib._local": ("PosixPath",),
+    "mmengine.logging.history_buffer": ("HistoryBuffer",),
+}
+"""Classes and functions, by module, in whose place an empty object is put."""
 
 WRAPPERS = ("model", "state_dict")
 """Keys below which a checkpoint holds its state dict: of maskrcnn-benchmark, and of MMDetection."""
@@ -66,24 +59,18 @@ def load(path: Path) -> LoadedCheckpoint:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load fails with many types, by the kind of damage
         raise _refusal(path, error) from error
-    state = found
-    for wrapper in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            state = found[wrapper]
-            break
-    if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
+    held = found if isinstance(found, Mapping) else {}
+    state = next((held[key] for key in WRAPPERS if isinstance(held.get(key), Mapping)), held)
+    if not any(isinstance(value, Tensor) for value in state.values()):
         below = " or ".join(WRAPPERS)
         raise ConversionError(f"{path}: holds no state dict; must hold names and tensors, directly or below {below}")
     strange = [str(name) for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if strange:
         raise ConversionError(f"{path}: no tensors: {', '.join(strange)}; a state dict holds only names and tensors")
-    text, classes = _described(found.get("meta"))
-    return LoadedCheckpoint(_unwrapped(state), text, classes, tuple(sorted(met)))
-
-
-def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     prefix = "module." if all(name.startswith("module.") for name in state) else ""
-    return {name.removeprefix(prefix): value.detach() for name, value in state.items()}
+    tensors = {name.removeprefix(prefix): value.detach() for name, value in state.items()}
+    text, classes = _described(held.get("meta"))
+    return LoadedCheckpoint(tensors, text, classes, tuple(sorted(met)))
 
 
 def _described(meta: Any) -> tuple[str, tuple[str, ...] | None]:
@@ -118,10 +105,11 @@ class _Empty:
 @contextmanager
 def _read_past(met: set[str]) -> Iterator[None]:
     """Within the block torch.load puts empty objects in the place of INERT; those that it meets are added to `met`."""
-    empty: list[Any] = []
-    for full in INERT:
-        module, _, name = full.rpartition(".")
-        empty.append(type(name, (_Empty,), {"__module__": module, "__qualname__": name, "met": met}))
+    empty: list[Any] = [
+        type(name, (_Empty,), {"__module__": module, "__qualname__": name, "met": met})
+        for module, names in INERT.items()
+        for name in names
+    ]
     torch.serialization.add_safe_globals(empty)
     try:
         yield

@@ -14,9 +14,8 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from paa.conversion.naming import Renamed, rename
+from paa.conversion.naming import Renamed, SourceModel, rename
 from paa.conversion.safe_load import LoadedCheckpoint
-from paa.conversion.source_model import SourceModel
 
 TOWERS = {"classification": "cls_tower", "regression": "bbox_tower"}
 OUTPUTS = {"cls_logits": "cls_logits", "bbox_reg": "bbox_pred", "bbox_ctrness": "iou_pred"}

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from paa.assign.boundary import FNP
-from paa.figures.names import scheme
+from paa.figures.runs import scheme
 from paa.figures.style import COLUMN, LINE_MARKS, LINES, page
 
 SMOOTHED = 0.05

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import matplotlib
+import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -29,34 +28,13 @@ LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 LINE_MARKS = ("o", "s", "^", "D", "v", "P")
 """Marks of the same lines."""
 
-_STYLE: dict[Any, Any] = {
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 6.5,
-    "legend.framealpha": 1.0,
-    "legend.edgecolor": "0.6",
-    "legend.borderpad": 0.4,
-    "patch.linewidth": 0.6,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
-    "savefig.dpi": DPI,
-    "pdf.fonttype": 42,  # letters that can be searched and edited
-    "svg.hashsalt": "paa",  # equal figures are equal files
-}
+_STYLE = Path(__file__).with_name("print.mplstyle")
 
 
 @contextmanager
 def printed() -> Iterator[None]:
     """Within, figures have the sizes of letters and lines that print wants."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.style.context(_STYLE):
         yield
 
 

@@ -9,8 +9,6 @@ a fifth of the rows or less.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from paa.datasets.rng import BOOTSTRAP, Rng
@@ -46,81 +44,52 @@ def resampled(matches: Matches, copies: Array, cells: int = 200_000) -> dict[str
         raise ValueError(f"copies has shape {copies.shape}, not (resamples, {len(matches.image_ids)})")
     by_image = np.ascontiguousarray(copies.T, dtype=np.int32)
     total, counted = np.zeros((len(THRESHOLDS), len(copies))), np.zeros(len(copies), dtype=np.int64)
-    for curve in _curves(matches):
-        held = curve.truths(by_image)
+    every = AREAS.index("all")
+    order = np.lexsort((-matches.score.astype(np.float64), matches.label))  # stable, as pycocotools' mergesort
+    bounds = np.searchsorted(matches.label[order], np.arange(matches.classes + 1))
+    for k in range(matches.classes):
+        mine = (matches.gt_label == k) & (matches.gt_count[:, every] > 0)
+        if not mine.any():
+            continue
+        rows = order[bounds[k] : bounds[k + 1]]
+        true = matches.true[rows, :, every]
+        last = np.flatnonzero(true.any(axis=1)).max(initial=-1) + 1  # what is below the last true positive is unused
+        ignored, image = matches.ignored[rows[:last], :, every], matches.image[rows[:last]]
+        held = matches.gt_count[mine, every] @ by_image[matches.gt_image[mine]]
         counted += held > 0
-        step = max(1, cells // max(len(curve.image), 1))
+        step = max(1, cells // max(last, 1))
         for low in range(0, len(copies), step):
             part = slice(low, low + step)
-            total[:, part] += curve.means(by_image[:, part], held[part])
+            total[:, part] += _mean_precision(by_image[image, part], true[:last], ignored, held[part])
     with np.errstate(invalid="ignore"):
         found = 100.0 * total / counted  # 0 / 0 is NaN: no ground truth
     return {"AP": found.mean(axis=0), "AP50": found[0], "AP75": found[5]}
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """The detections of one class, best first, and its ground truths.
+def _mean_precision(weight: Array, true: Array, ignored: Array, held: Array) -> Array:
+    """Average the interpolated precision of a class over recalls: [T, S]; 0 for a resample without ground truth.
 
-    image    [D] their images, up to the last true positive of any threshold.
-    true     per threshold, positions [J] of the true positives.
-    ignored  per threshold, [D] bool, detections that are not counted, or None if there are none.
-    gt_image, gt_count  images with ground truth of the class, and how many.
+    weight         [D, S] how often each resample contains the image of each detection, best detection first.
+    true, ignored  [D, T] bool, true positives and detections that are not counted.
+    held           [S] ground truths of each resample.
     """
-
-    image: Array
-    true: tuple[Array, ...]
-    ignored: tuple[Array | None, ...]
-    gt_image: Array
-    gt_count: Array
-
-    def truths(self, by_image: Array) -> Array:
-        """Count the ground truths [S] of each resample."""
-        return self.gt_count @ by_image[self.gt_image]
-
-    def means(self, by_image: Array, held: Array) -> Array:
-        """Average the interpolated precision over recalls: [T, S]; 0 for a resample without ground truth."""
-        weight = by_image[self.image]
-        seen = np.cumsum(weight, axis=0, dtype=np.int32)
-        rate = 1.0 / np.maximum(held, 1)
-        out = np.zeros((len(self.true), by_image.shape[1]))
-        for t, (true, ignored) in enumerate(zip(self.true, self.ignored, strict=True)):
-            if not len(true):
-                continue
-            hits = np.cumsum(weight[true], axis=0, dtype=np.int32)
-            among = seen if ignored is None else np.cumsum(weight * ~ignored[:, None], axis=0, dtype=np.int32)
-            precision = hits / np.maximum(among[true], 1)
-            precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-            reached = _recalls_up_to(hits, held, rate)
-            reached[1:] -= reached[:-1].copy()
-            out[t] = np.einsum("js,js->s", precision, reached)
-        return np.where(held > 0, out / len(RECALLS), 0.0)
-
-
-def _curves(matches: Matches) -> list[_Curve]:
-    """The classes with ground truth."""
-    a = AREAS.index("all")
-    order = np.lexsort((-matches.score.astype(np.float64), matches.label))  # stable, as pycocotools' mergesort
-    bounds = np.searchsorted(matches.label[order], np.arange(matches.classes + 1))
-    out = []
-    for k in range(matches.classes):
-        mine = (matches.gt_label == k) & (matches.gt_count[:, a] > 0)
-        if not mine.any():
+    seen = np.cumsum(weight, axis=0, dtype=np.int32)
+    rate = 1.0 / np.maximum(held, 1)
+    out = np.zeros((true.shape[1], len(held)))
+    for t in range(len(out)):
+        at = np.flatnonzero(true[:, t])
+        if not len(at):
             continue
-        rows = order[bounds[k] : bounds[k + 1]]
-        true, ignored = matches.true[rows, :, a], matches.ignored[rows, :, a]
-        found = np.flatnonzero(true.any(axis=1))
-        last = found[-1] + 1 if len(found) else 0
-        out.append(
-            _Curve(
-                image=matches.image[rows[:last]],
-                true=tuple(np.flatnonzero(column) for column in true[:last].T),
-                ignored=tuple(column if column.any() else None for column in ignored[:last].T),
-                gt_image=matches.gt_image[mine],
-                gt_count=matches.gt_count[mine, a],
-            )
-        )
-    return out
+        hits = np.cumsum(weight[at], axis=0, dtype=np.int32)
+        among = seen
+        if ignored[:, t].any():
+            among = np.cumsum(weight * ~ignored[:, t, None], axis=0, dtype=np.int32)
+        precision = hits / np.maximum(among[at], 1)
+        precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        reached = _recalls_up_to(hits, held, rate)
+        reached[1:] -= reached[:-1].copy()
+        out[t] = np.einsum("js,js->s", precision, reached)
+    return np.where(held > 0, out / len(RECALLS), 0.0)
 
 
 def _recalls_up_to(hits: Array, held: Array, rate: Array) -> Array:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 from paa.engine.metrics import read
 from paa.store.columns import name_of
-from paa.store.paths import RunPaths
 from paa.store.text_table import cell
 from paa.tables.bootstrap import Bootstrap
 from paa.tables.entries import Entry
@@ -31,8 +29,8 @@ class Finding:
         return overall(self.checks)
 
 
-def findings(found: Mapping[str, Sequence[Entry]], runs_dir: Path, bootstrap: Bootstrap) -> list[Finding]:
-    """Judge all nine claims from {"table1": entries, ...}; `runs_dir` holds the metrics of the runs."""
+def findings(found: Mapping[str, Sequence[Entry]], bootstrap: Bootstrap) -> list[Finding]:
+    """Judge all nine claims from {"table1": entries, ...}."""
     rows1, rows2, rows4 = (_Rows(found.get(name, ()), bootstrap) for name in ("table1", "table2", "table4"))
     paa, modules = rows1.judge("paa"), rows2.judge("paa_iou")
     networks = [*filter(None, [rows2.entries.get("paa_iou")]), *found.get("table2_right", ())]
@@ -69,7 +67,7 @@ def findings(found: Mapping[str, Sequence[Entry]], runs_dir: Path, bootstrap: Bo
         "The error of the predicted IoU is below 0.1.": [_error(entry, modules) for entry in networks]
         or [_error(None, modules)],
         "AP hardly depends on K and on the anchor scale.": _insensitive(rows4),
-        "The number of positives adapts during training.": [_adapts(rows1.side("paa", "PAA"), runs_dir, paa)],
+        "The number of positives adapts during training.": [_adapts(rows1.side("paa", "PAA"), paa)],
     }
     return [Finding(number, claim, tuple(checks)) for number, (claim, checks) in enumerate(claims.items(), start=1)]
 
@@ -124,10 +122,10 @@ def _insensitive(rows: _Rows) -> list[Check]:
     return out or [judge.alike("K, scale", rows.side("another K or scale"), rows.side(usual))]
 
 
-def _adapts(side: Side, runs_dir: Path, judge: Judge) -> Check:
+def _adapts(side: Side, judge: Judge) -> Check:
     return judge.per_seed(
         "PAA: positives per ground truth in the last tenth of training, relative to the first",
-        positives(side.scores.entry, runs_dir) if side.scores is not None else {},
+        positives(side.scores.entry) if side.scores is not None else {},
         "× {:.2f}",
         lambda ratios: min(ratios) >= 1.1 or max(ratios) <= 0.9,
         _all(lambda ratio: abs(ratio - 1) < 0.05),
@@ -139,18 +137,14 @@ def _all(holds: Callable[[float], bool]) -> Callable[[Sequence[float]], bool]:
     return lambda values: all(map(holds, values))
 
 
-def positives(entry: Entry, runs_dir: Path) -> dict[int, float]:
+def positives(entry: Entry) -> dict[int, float]:
     """{seed: positives per ground truth in the last tenth of the steps, divided by those in the first tenth}."""
     out = {}
     for run in entry.runs:
         if run.training is None:
             continue
-        lines = read(RunPaths(runs_dir, run.train_id).metrics)
-        counts = [
-            (line["step"] / run.training.steps, line["positives_per_gt"])
-            for line in lines
-            if "positives_per_gt" in line
-        ]
+        lines = [line for line in read(run.paths.metrics) if "positives_per_gt" in line]
+        counts = [(line["step"] / run.training.steps, line["positives_per_gt"]) for line in lines]
         early = [count for progress, count in counts if progress <= 0.1] or [count for _, count in counts[:1]]
         late = [count for progress, count in counts if progress > 0.9]
         if len(counts) > 1 and late and fmean(early) > 0:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from paa.store.text_table import comma_separated
 from paa.tables.bootstrap import LEVEL
-from paa.tables.captions import setting
 from paa.tables.claims import Finding
 from paa.tables.entries import Entry
 from paa.tables.provenance import differences
-from paa.tables.sheet import Block, Cell, Notes, Sheet, signed
+from paa.tables.sheet import Block, Cell, Notes, Sheet, estimated, setting
 from paa.tables.verdicts import LEARNED, MARGIN, SEEDS, SHARE, UNDECIDED, Check
 
 HEADS = ("", "claim and comparisons", "difference", f"{100 * LEVEL:.0f} %", "p", "seeds", "verdict")
@@ -52,15 +51,12 @@ def claims_sheet(found: Sequence[Finding], entries: Sequence[Entry]) -> Sheet:
 def _check(check: Check, notes: Notes) -> tuple[Cell, ...]:
     found = check.estimate
     what, why = f"– {check.comparison}", notes.number(check.why) if found or check.figures else ()
-    numbers = [Cell(), Cell(), Cell()]
     if found is None:  # the reason stands in place of numbers if there are none at all
-        first = Cell(check.figures or check.why, quiet=not check.figures)
+        numbers = [Cell(check.figures or check.why, quiet=not check.figures), Cell(), Cell(), Cell()]
     else:
-        first = Cell(signed(found.difference))
-        seeds = ", ".join(map(str, found.paired_seeds))
-        numbers = [Cell(f"[{signed(found.low)}, {signed(found.high)}]"), Cell(f"{found.p:.3f}"), Cell(seeds)]
+        numbers = [*estimated(found), Cell(", ".join(map(str, found.paired_seeds)))]
         what += f" ({check.figures})" if check.figures else ""
-    return (Cell(), Cell(what), first, *numbers, Cell(check.verdict, why, quiet=True))
+    return (Cell(), Cell(what), *numbers, Cell(check.verdict, why, quiet=True))
 
 
 def write_csv(found: Iterable[Finding]) -> str:

@@ -38,20 +38,19 @@ class Summary:
 class Run:
     """One seed of a row.
 
+    paths        its files.
     begun        whether anybody has ever started it.
     missing      why there is no training record: "missing", "interrupted at step 12 of 30"; "" if there is one.
     training     the record of the finished training, else None.
     evaluations  {voting: record} on the split of the table, as far as they exist.
-    matches      {voting: path} of the stored matches (`paa.evaluation.matches`), as far as they exist.
     """
 
     seed: int
-    train_id: str
+    paths: RunPaths
     begun: bool
     missing: str
     training: TrainingRecord | None
     evaluations: Mapping[bool, EvaluationRecord]
-    matches: Mapping[bool, Path]
 
 
 @dataclass(frozen=True)
@@ -102,12 +101,14 @@ class Scores:
 
     def matches(self) -> dict[int, Path]:
         """{seed: path of the matches}, of the seeds that have AP and matches."""
-        measured, there = self.values("AP"), [run for run in self.entry.runs if self.voting in run.matches]
-        return {run.seed: run.matches[self.voting] for run in there if run.seed in measured}
+        records, paths = self._records(), {run.seed: run.paths for run in self.entry.runs}
+        found = {seed: paths[seed].matches(records[seed].eval_id) for seed in self.values("AP")}
+        return {seed: path for seed, path in found.items() if path.exists()}
 
-    def same_as(self, other: Scores) -> bool:
-        """Whether both are the same evaluations of the same trainings, under whatever names."""
-        return self._ids() == other._ids() and self.voting == other.voting
+    @property
+    def ids(self) -> list[str]:
+        """IDs of its trainings and evaluations: rows with equal ones are the same, under whatever names."""
+        return [*(run.paths.train_id for run in self.entry.runs), *(r.eval_id for r in self._records().values())]
 
     def server(self) -> str:
         """Where the numbers come from if an evaluation server gave them, else ""."""
@@ -133,9 +134,6 @@ class Scores:
     def _records(self) -> dict[int, EvaluationRecord]:
         return {run.seed: run.evaluations[self.voting] for run in self.entry.runs if self.voting in run.evaluations}
 
-    def _ids(self) -> list[str]:
-        return [*(run.train_id for run in self.entry.runs), *(r.eval_id for r in self._records().values())]
-
 
 def entries(rows: Iterable[Any]) -> list[Entry]:
     """Read what is on disk of `rows` (`paa.planning.rows.Row`), in the order in which their names first appear.
@@ -156,21 +154,16 @@ def entries(rows: Iterable[Any]) -> list[Entry]:
 def _run(row: Any, split: str) -> Run:
     paths: RunPaths = row.paths
     status = run_status(paths, steps=keys.get(row.config, "schedule.steps"))
-    missing = (
-        "its record cannot be read" if paths.finished else str(replace(status, host="", detail="", seconds_left=None))
-    )
-    record, records = training(paths), {}
-    if record is not None:
-        missing = ""
-        wanted = {e.eval_id for e in row.evaluations if e.split == split}
-        for found in evaluations(paths):
-            if found.eval_id not in wanted:
-                continue
-            if found.weights_sha256 == record.weights_sha256:
-                records[found.voting] = found
-            else:
-                path = paths.evaluation(found.eval_id)
-                warnings.warn(f"{path}: evaluated other weights; left out", UnreadableRecord, stacklevel=2)
-    matches = {voting: paths.matches(found.eval_id) for voting, found in records.items()}
-    there = {voting: path for voting, path in matches.items() if path.exists()}
-    return Run(row.seed, paths.train_id, status.kind != "missing", missing, record, records, there)
+    begun, record = status.kind != "missing", training(paths)
+    if record is None:
+        state = str(replace(status, host="", detail="", seconds_left=None))
+        return Run(row.seed, paths, begun, "its record cannot be read" if paths.finished else state, None, {})
+    wanted = {e.eval_id for e in row.evaluations if e.split == split}
+    records = {}
+    for found in evaluations(paths):
+        if found.eval_id in wanted and found.weights_sha256 == record.weights_sha256:
+            records[found.voting] = found
+        elif found.eval_id in wanted:
+            path = paths.evaluation(found.eval_id)
+            warnings.warn(f"{path}: evaluated other weights; left out", UnreadableRecord, stacklevel=2)
+    return Run(row.seed, paths, begun, "", record, records)

@@ -56,7 +56,7 @@ class Line:
 
     def same_as(self, other: Line | None) -> bool:
         """Whether both show the same evaluations."""
-        return bool(other and self.scores and other.scores and self.scores.same_as(other.scores))
+        return bool(other and self.scores and other.scores and self.scores.ids == other.scores.ids)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _FACTS: dict[str, Callable[[TrainingRecord], Any]] = {
 
 def differences(entries: Iterable[Entry]) -> list[str]:
     """Return a line for each fact in which finished runs differ, naming the runs with the rarer values."""
-    runs = {run.train_id: (f"{entry.name} seed {run.seed}", run) for entry in entries for run in entry.runs}
+    runs = {run.paths: (f"{entry.name} seed {run.seed}", run) for entry in entries for run in entry.runs}
     known = [(name, run, run.training) for name, run in runs.values() if run.training is not None]
     out = [_differing(fact, [(name, of(training)) for name, _, training in known]) for fact, of in _FACTS.items()]
     evaluated = [

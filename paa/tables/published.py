@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,8 +26,8 @@ class Value:
 class Published:
     """All published numbers, {(table, row, metric): Value}. If there are several, the first one counts."""
 
-    def __init__(self, values: Mapping[tuple[str, str, str], Value]) -> None:
-        self._values = dict(values)
+    def __init__(self, values: dict[tuple[str, str, str], Value]) -> None:
+        self._values = values
 
     @classmethod
     def read(cls, path: Path) -> Published:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from paa.evaluation.coco import NUMBERS
 from paa.store.columns import COLUMNS
-from paa.store.text_table import FORMATS, written
+from paa.store.text_table import written
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["FORMATS", "records"]
 
 ALWAYS = ("assigner", "boundary", "auxiliary", "seed", "split", "voting", "AP", "AP50", "AP75", "APS", "APM", "APL")
 """Columns that are always shown."""
@@ -32,30 +30,22 @@ SORTED_BY = (
     *("recipe", "data", "backbone", "compat", "split", "assigner", "boundary", "n", "t"),
     *("auxiliary", "topk", "scale"),
 )
-"""The sort order of rows, then by voting and seed."""
+"""The sort order of rows, then by voting and seed; missing values first."""
 
 
 def records(frame: pd.DataFrame, kind: str) -> str:
     """Write the frame of `paa.runs.collect` in one of FORMATS; CSV has all columns and all digits."""
-    frame = arrange(frame)
-    return written(kind, *parts(frame if kind == "csv" else chosen(frame)), DIGITS)
+    order = [*SORTED_BY, "voting", "seed", "train_id", "eval_id"]
+    frame = frame.sort_values(order, na_position="first", kind="stable")
+    shown = frame if kind == "csv" else _informative(frame)
+    plain = shown.astype(object).where(shown.notna(), None)
+    return written(kind, list(shown.columns), plain.values.tolist(), DIGITS)
 
 
-def arrange(frame: pd.DataFrame) -> pd.DataFrame:
-    """Sort the rows by SORTED_BY, voting and seed, missing values first."""
-    return frame.sort_values([*SORTED_BY, "voting", "seed", "train_id", "eval_id"], na_position="first", kind="stable")
-
-
-def chosen(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that are informative for these rows, in the order of COLUMNS, the run ID last."""
+def _informative(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that are informative for these rows, in the order of COLUMNS, the run ID last."""
     known = [name for name in WHERE_KNOWN if frame[name].notna().any()]
     different = [n for n in WHERE_DIFFERENT if frame[n].nunique(dropna=False) > 1]
     shown = {*ALWAYS, *known, *different}
     ordered = [column.name for column in COLUMNS if column.name in shown and column.name != "train_id"]
     return frame[[*ordered, "train_id"]]
-
-
-def parts(frame: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
-    """Return header and rows of `frame` in plain types, None for a missing value."""
-    plain = frame.astype(object)
-    return list(frame.columns), plain.where(frame.notna(), None).values.tolist()

@@ -5,15 +5,18 @@ Text is Unicode throughout ("±", "−", "Δ"); a format that lacks a character 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from paa.tables.bootstrap import LEVEL
-from paa.tables.captions import NOT_PUBLIC, remarks
-from paa.tables.entries import Summary
-from paa.tables.model import Line, Metric, Part, Table
+from paa.store.columns import name_of
+from paa.tables.bootstrap import LEVEL, Estimate
+from paa.tables.entries import Entry, Summary
+from paa.tables.model import APL, APM, APS, Line, Metric, Part, Table
 from paa.tables.provenance import differences
 from paa.tables.published import Value
+
+NOT_PUBLIC = "not public"
+"""Stands in place of a published number if none was found in text."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ class Sheet:
     def number(self) -> str:
         """The number of a table of the paper, "1"; else ""."""
         return self.name.removeprefix("table") if self.name.startswith("table") else ""
+
+    @property
+    def heading(self) -> str:
+        """The title below its number, "Table 1. Anchor separation"."""
+        return f"Table {self.number}. {self.title}" if self.number else self.title
 
 
 @dataclass
@@ -140,20 +148,22 @@ def _count(line: Line, notes: Notes) -> Cell:
     return Cell(text, notes.number(line.scores.missing()) if _partly(line) else ())
 
 
+def estimated(found: Estimate) -> list[Cell]:
+    """Return difference, interval and p."""
+    interval = f"[{signed(found.low)}, {signed(found.high)}]"
+    return [Cell(signed(found.difference)), Cell(interval), Cell(f"{found.p:.3f}")]
+
+
 def _test(line: Line, reference: Line | None, notes: Notes) -> list[Cell]:
     found = line.estimate
     if found is None:
         text = "reference" if line.seeds and line.same_as(reference) else "–" if line.untested else ""
         return [Cell(text, notes.number(line.untested), quiet=True), Cell(), Cell()]
-    seeds = ", ".join(map(str, found.paired_seeds))
-    fewer = notes.number(
-        f"only on seeds {seeds}, which the reference has, too" if len(found.paired_seeds) < line.seeds else ""
-    )
-    return [
-        Cell(signed(found.difference), fewer),
-        Cell(f"[{signed(found.low)}, {signed(found.high)}]"),
-        Cell(f"{found.p:.3f}"),
-    ]
+    cells = estimated(found)
+    if len(found.paired_seeds) < line.seeds:
+        seeds = ", ".join(map(str, found.paired_seeds))
+        cells[0] = replace(cells[0], notes=notes.number(f"only on seeds {seeds}, which the reference has, too"))
+    return cells
 
 
 def mean_and_sd(summary: Summary, metric: Metric) -> str:
@@ -172,3 +182,68 @@ def signed(value: float, digits: int = 1) -> str:
     """Print "+0.3", "−0.3"; a zero without sign."""
     text = decimal(value, digits)
     return f"+{text}" if float(f"{value:.{digits}f}") > 0 else text
+
+
+def remarks(table: Table) -> list[str]:
+    """Return the remarks below a table: setting, test, published numbers; none if it shows no row of ours."""
+    entries = table.entries
+    if not entries:
+        return []
+    votings = {line.scores.voting for part in table.parts for line in part.lines if line.scores is not None}
+    voting = "voting as in the rows" if len(votings) > 1 else f"score voting {'on' if votings == {True} else 'off'}"
+    seeds = sorted({run.seed for entry in entries for run in entry.runs})
+    words = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return [
+        f"Ours: {setting(entries)}, {words}; {voting}. Mean ± standard deviation over n seeds; our best number in each"
+        " column is marked.",
+        *_sizes(table),
+        *_tests(table),
+        *_published(table),
+    ]
+
+
+def setting(entries: Sequence[Entry]) -> str:
+    """Return recipe, data, split and schedule of the entries, all values if they differ."""
+
+    def every(of: Callable[[Entry], object]) -> str:
+        return ", ".join(dict.fromkeys(str(of(entry)) for entry in entries))
+
+    steps, size = every(lambda e: e.at("schedule.steps")), every(lambda e: e.at("train.batch_size"))
+    data, split = every(lambda e: name_of(e.at("data"))), every(lambda e: e.split)
+    return f"recipe {every(lambda e: e.at('recipe.name'))} ({data}, split {split}, {steps} steps of {size} images)"
+
+
+def _sizes(table: Table) -> list[str]:
+    """Which object sizes have no AP in a row that was evaluated."""
+    every = [(m, line) for part in table.parts for m in part.metrics for line in part.lines if line.seeds]
+    sizes = list(dict.fromkeys(m.title for m, line in every if m in (APS, APM, APL) and line.summary(m) is None))
+    return [f"{', '.join(sizes)}: “–” if no object has this size."] if sizes else []
+
+
+def _tests(table: Table) -> list[str]:
+    tests = [(part, line.estimate) for part in table.parts for line in part.lines if line.estimate is not None]
+    out = []
+    if tests:
+        references = " and ".join(dict.fromkeys(_reference(part) for part, _ in tests))
+        out.append(
+            f"Δ AP: difference to {references}, on the seeds of both; interval and two-sided p from"
+            f" {tests[0][1].resamples} resamples of the test images, the same for all rows and seeds (paired bootstrap,"
+            " seeds as strata). They describe other images, not other seeds, and are not corrected for the number of"
+            " rows."
+        )
+    for part in table.parts:
+        if part.reference is not None and not part.reference.seeds and any(line.seeds for line in part.lines):
+            out.append(f"Nothing is tested against {_reference(part)}, which has no numbers yet.")
+    return list(dict.fromkeys(out))
+
+
+def _reference(part: Part) -> str:
+    """The reference of a part as a reader knows it: "PAA / IoU / on", "K 9"."""
+    stub = part.reference.stub if part.reference is not None else ()
+    return f"{part.heads[0]} {stub[0]}" if stub and stub[0][0].isdigit() else " / ".join(stub)
+
+
+def _published(table: Table) -> list[str]:
+    elsewhere = any(name_of(entry.at("data")) != "coco" for entry in table.entries)
+    other = " Ours are on other data: compare differences, not values." if elsewhere else ""
+    return [f"Published numbers: {table.published_on}. “{NOT_PUBLIC}”: none was found in text.{other}"]

@@ -7,9 +7,8 @@ import torch
 
 from paa.conversion import classes, mmdetection, network_spec, official
 from paa.conversion.errors import ConversionError
-from paa.conversion.naming import Renamed, rename
+from paa.conversion.naming import Renamed, SourceModel, rename
 from paa.conversion.safe_load import LoadedCheckpoint
-from paa.conversion.source_model import SourceModel
 
 ONE = torch.zeros(1)
 

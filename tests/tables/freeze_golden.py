@@ -11,10 +11,11 @@ from pathlib import Path
 
 from made import made
 
+from paa.tables import numbers
 from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings
 from paa.tables.claims_table import claims_sheet, write_csv
-from paa.tables.formats import ENDINGS, WRITERS, numbers
+from paa.tables.formats import ENDINGS, WRITERS
 from paa.tables.layout import GROUPS, LAYOUTS
 from paa.tables.model import tested
 from paa.tables.published import Published
@@ -53,7 +54,7 @@ def written(folder: Path) -> dict[str, str]:
         for name in ("table1", "table2", "table4")
     ]
     groups = ("table1", "table2", "table2_right", "table4")
-    found = findings({group: runs.entries(group) for group in groups}, folder, bootstrap)
+    found = findings({group: runs.entries(group) for group in groups}, bootstrap)
     sheets = [*map(sheet, tables), claims_sheet(found, runs.entries(*groups))]
     out = {f"sheet.{ENDINGS[kind]}": write([SHEET]) for kind, write in WRITERS.items()}
     texts = {"tables.txt": WRITERS["text"](sheets), "table1.csv": numbers.write(tables[:1])}

@@ -101,10 +101,10 @@ def test_a_claim_is_what_all_of_it_is():
 def test_all_nine_claims_are_there_with_runs_and_without(tmp_path):
     runs = made(tmp_path)
     groups = ("table1", "table2", "table2_right", "table4")
-    found = findings({group: runs.entries(group) for group in groups}, tmp_path, BOOTSTRAP)
+    found = findings({group: runs.entries(group) for group in groups}, BOOTSTRAP)
     assert [one.number for one in found] == list(range(1, 10))
     assert all(one.checks for one in found)
-    nothing = findings({}, tmp_path, BOOTSTRAP)
+    nothing = findings({}, BOOTSTRAP)
     assert [one.number for one in nothing] == list(range(1, 10))
     assert {one.verdict for one in nothing} == {UNDECIDED}
     assert all(check.why for one in nothing for check in one.checks)
@@ -124,4 +124,4 @@ def test_positives_are_compared_between_the_ends_of_training(tmp_path):
     text = "".join(f'{{"step": {step}, "positives_per_gt": {value}}}\n' for step, value in lines)
     Path(tmp_path / "tpaa_0" / "metrics.jsonl").write_text(text + '{"step": 30, "AP": 1.0}\n')
     (entry,) = runs.entries("table1")
-    assert positives(entry, tmp_path) == {0: 2.0}
+    assert positives(entry) == {0: 2.0}

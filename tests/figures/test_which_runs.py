@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paa.figures.choice import newest_paa, rivals
-from paa.figures.names import distinct, method
+from paa.figures.runs import distinct, method, newest_paa, rivals
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs"))
 from records import config, training
