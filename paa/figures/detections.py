@@ -50,12 +50,12 @@ class Detected:
     image: int
     pixels: np.ndarray
     truths: np.ndarray
-    truth_names: Sequence[str]
-    truth_kinds: Sequence[str]
+    truth_names: list[str]
+    truth_kinds: list[str]
     boxes: np.ndarray
-    names: Sequence[str]
+    names: list[str]
     scores: np.ndarray
-    kinds: Sequence[str]
+    kinds: list[str]
 
     @classmethod
     def of(cls, index: CocoIndex, i: int, results: Results, partner: np.ndarray) -> Detected:
@@ -91,9 +91,13 @@ def draw(images: Sequence[Detected], score: float) -> Figure:
     rows = [images[at : at + PAIRS] for at in range(0, len(images), PAIRS)]
     figure, places = panels([[one.pixels for one in row for _ in range(2)] for row in rows], 0.4)
     for row, own in zip(rows, places, strict=True):
-        for i, one in enumerate(row):
-            _truths(own[2 * i], one)
-            _detections(own[2 * i + 1], one)
+        for one, left, right in zip(row, own[::2], own[1::2], strict=True):
+            _boxes(left, one.pixels, one.truths, one.truth_names, one.truth_kinds)
+            found, counted = one.truth_kinds.count(MATCHED), len(one.truths) - one.truth_kinds.count(CROWD)
+            left.label(f"image {one.image}: ground truth", f"{found} of {counted} found")
+            texts = [f"{name} {score:.2f}" for name, score in zip(one.names, one.scores, strict=True)]
+            _boxes(right, one.pixels, one.boxes, texts, one.kinds)
+            right.label(f"image {one.image}: detections", f"{one.kinds.count(MATCHED)} of {len(texts)} match")
     labels = {MATCHED: "match at IoU 0.5, of one class", ALONE: "missed, or false", CROWD: "crowd: counts neither way"}
     if not any(CROWD in one.truth_kinds for one in images):
         del labels[CROWD]
@@ -106,20 +110,7 @@ def draw(images: Sequence[Detected], score: float) -> Figure:
     return figure
 
 
-def _truths(panel: Panel, one: Detected) -> None:
-    _boxes(panel, one.pixels, one.truths, list(one.truth_names), one.truth_kinds)
-    kinds = list(one.truth_kinds)
-    counted = len(kinds) - kinds.count(CROWD)
-    panel.label(f"image {one.image}: ground truth", f"{kinds.count(MATCHED)} of {counted} found")
-
-
-def _detections(panel: Panel, one: Detected) -> None:
-    texts = [f"{name} {score:.2f}" for name, score in zip(one.names, one.scores, strict=True)]
-    _boxes(panel, one.pixels, one.boxes, texts, one.kinds)
-    panel.label(f"image {one.image}: detections", f"{list(one.kinds).count(MATCHED)} of {len(texts)} match")
-
-
-def _boxes(panel: Panel, pixels: np.ndarray, boxes: np.ndarray, texts: list[str], kinds: Sequence[str]) -> None:
+def _boxes(panel: Panel, pixels: np.ndarray, boxes: np.ndarray, texts: list[str], kinds: list[str]) -> None:
     axis, (height, width) = panel.axis, pixels.shape[:2]
     axis.imshow(pixels, interpolation="nearest")
     for (x1, y1, x2, y2), kind in list(zip(boxes, kinds, strict=True))[::-1]:  # the best on top

@@ -149,17 +149,17 @@ def _noting(module: nn.Module) -> Iterator[Seen]:
 def _stages(backbone: nn.Module, seen: Seen) -> Iterator[Part]:
     """C3, C4, C5: each holds the parameters of what ran after the one before it."""
     features = _last(seen, backbone)
-    own = {id(m) for m in backbone.modules()}
-    order = [(m, out) for m, out in seen if id(m) in own and m is not backbone]
+    own = {*backbone.modules()} - {backbone}
+    order = [(m, out) for m, out in seen if m in own]
     start, left = 0, count(backbone)
     for i, feature in enumerate(features):
-        ends = [at + 1 for at, (_, out) in enumerate(order) if out is feature]
-        end = max(ends, default=len(order)) if i < len(features) - 1 else len(order)
-        ran = {id(m): m for m, _ in order[start:end]}.values()
-        parameters = sum(p.numel() for m in ran for p in m.parameters(recurse=False))
-        last = i == len(features) - 1
-        yield Part(f"C{i + 3}", _shape(feature), left if last else parameters)
-        start, left = end, left - parameters
+        parameters = left
+        if i < len(features) - 1:  # the last stage has all that is left
+            end = max((at + 1 for at, (_, out) in enumerate(order) if out is feature), default=len(order))
+            ran = {module for module, _ in order[start:end]}
+            parameters = sum(p.numel() for module in ran for p in module.parameters(recurse=False))
+            start, left = end, left - parameters
+        yield Part(f"C{i + 3}", _shape(feature), parameters)
 
 
 def _last(seen: Seen, module: nn.Module) -> Any:

@@ -43,18 +43,15 @@ def panels(images: Sequence[Sequence[np.ndarray]], foot: float) -> tuple[Figure,
     tall = [max(min(h / w, TALLEST) for h, w in row) * wide for row in shapes]
     height = sum(tall) + len(shapes) * (TITLE + LINE) + foot
     figure = page(PAGE, height, layout=None)
-    out, top = [], height
+    out: list[list[Panel]] = []
+    top = height
     for row, high in zip(shapes, tall, strict=True):
         top -= TITLE
-        out.append([_panel(figure, shape, left + i * (wide + GAP), top, wide, high) for i, shape in enumerate(row)])
+        out.append([])
+        for i, (h, w) in enumerate(row):  # in the middle of its cell across, at its top
+            own = min(wide, high * w / h)
+            at, inches = left + i * (wide + GAP) + (wide - own) / 2, own * h / w
+            axis = figure.add_axes((at / PAGE, (top - inches) / height, own / PAGE, inches / height))
+            out[-1].append(Panel(axis, inches))
         top -= high + LINE
     return figure, out
-
-
-def _panel(figure: Figure, shape: tuple[int, ...], left: float, top: float, wide: float, high: float) -> Panel:
-    """Within a cell of `wide` and `high` inches: in its middle across, at its top."""
-    width, height = figure.get_size_inches()
-    form = shape[0] / shape[1]
-    own = min(wide, high / form)
-    place = ((left + (wide - own) / 2) / width, (top - own * form) / height, own / width, own * form / height)
-    return Panel(figure.add_axes(place), own * form)

@@ -88,27 +88,27 @@ def draw(found: Separation, title: str) -> Figure:
     """The mixture over the scores, the posterior below it, and a row of candidates for each boundary."""
     figure = page(PAGE, 4.5)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3.2, 1.1, 2.0))
-    low, high = found.scores[0], found.scores[-1]
-    room = 0.04 * (high - low) or 0.5
-    _densities(top, found, low - room, high + room)
-    _posterior(middle, found, low - room, high + room)
+    x = _grid(found)
+    _densities(top, found, x)
+    _posterior(middle, found, x)
     _rows(bottom, found)
     figure.suptitle(title, fontsize=7.5)
-    top.set_xlim(low - room, high + room)
+    top.set_xlim(x[0], x[-1])
     bottom.set_xlabel("anchor score, $-\\log S$ = focal loss + $\\lambda$ GIoU loss (good anchors to the left)")
     figure.align_ylabels([top, middle, bottom])
     return figure
 
 
-def _grid(found: Separation, low: float, high: float) -> np.ndarray:
-    """Points that show a narrow component as well as a broad one."""
+def _grid(found: Separation) -> np.ndarray:
+    """Points around the scores that show a narrow component as well as a broad one."""
+    room = 0.04 * (found.scores[-1] - found.scores[0]) or 0.5
+    low, high = found.scores[0] - room, found.scores[-1] + room
     deviations = np.linspace(-5, 5, 401) * np.sqrt(found.variances)[:, None] + found.means[:, None]
     points = np.concatenate([np.linspace(low, high, 800), deviations.ravel(), found.scores])
     return np.unique(points[(points >= low) & (points <= high)])
 
 
-def _densities(axis: Axes, found: Separation, low: float, high: float) -> None:
-    x = _grid(found, low, high)
+def _densities(axis: Axes, found: Separation, x: np.ndarray) -> None:
     parts = np.exp(found.log_components(x))
     for k, (color, dash, name) in enumerate(((BLUE, "--", "good anchors"), (VERMILION, "-.", "bad anchors"))):
         numbers = (found.weights[k], found.means[k], math.sqrt(found.variances[k]))
@@ -131,8 +131,7 @@ def _densities(axis: Axes, found: Separation, low: float, high: float) -> None:
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
-def _posterior(axis: Axes, found: Separation, low: float, high: float) -> None:
-    x = _grid(found, low, high)
+def _posterior(axis: Axes, found: Separation, x: np.ndarray) -> None:
     first, second = found.log_components(x)
     axis.axhline(0.5, color="0.6", linewidth=0.6, linestyle=":")
     axis.plot(x, np.exp(first - np.logaddexp(first, second)), color=BLUE, linewidth=1.0)

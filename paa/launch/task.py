@@ -74,31 +74,24 @@ def run_all(
     single  this is the job's only process: transient errors of the file system are retried, and a failed job does not
             keep the others from running. Several processes could be out of step by then: they end at the first failure.
     """
-    failures = []
+    from paa.experiment.job import JobFailed, run_config
+
+    failures: list[Exception] = []
     for content in contents:
         for pause in (*WAITS_S, None) if single else (None,):
-            error = _attempt(content, command)
-            if error is None:
+            try:
+                run_config(content["config"], content["overrides"], content["choices"], command, content["train_id"])
                 break
-            if pause is None or not _transient(error):
-                failures.append(error)
-                break
-            say(f"{error}; retrying in {pause:g} s")
+            except (JobFailed, OSError) as error:  # the latter where even its report does not fit on the disk
+                if pause is None or not _transient(error):
+                    failures.append(error)
+                    break
+                say(f"{error}; retrying in {pause:g} s")
             time.sleep(pause)
         if failures and not single:
             break
     if failures:
         raise failures[0]
-
-
-def _attempt(content: dict[str, Any], command: str) -> Exception | None:
-    from paa.experiment.job import JobFailed, run_config
-
-    try:
-        run_config(content["config"], content["overrides"], content["choices"], command, content["train_id"])
-    except (JobFailed, OSError) as error:  # the latter where even its report does not fit on the disk
-        return error
-    return None
 
 
 def _transient(error: BaseException | None) -> bool:

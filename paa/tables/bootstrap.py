@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +64,9 @@ class Bootstrap:
     """Resamples of the test images, the same for all evaluations. Each file is read once."""
 
     def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
-        self.resamples, self.seed = resamples, seed
+        self.resamples = resamples
         self._evaluated: dict[Path, tuple[dict[str, Array], str]] = {}
-        self._copies: dict[int, Array] = {}
+        self._copies = cache(lambda images: np.vstack([np.ones((1, images), np.int32), draw(images, resamples, seed)]))
 
     def evaluated(self, path: Path) -> tuple[dict[str, Array], str]:
         """Return {metric: [1 + resamples]} of the matches in `path`, first on all images; and a digest of the truth.
@@ -75,11 +76,8 @@ class Bootstrap:
         """
         if path not in self._evaluated:
             matches = Matches.load(path)
-            images = len(matches.image_ids)
-            if images not in self._copies:
-                once = np.ones((1, images), dtype=np.int32)
-                self._copies[images] = np.vstack([once, draw(images, self.resamples, self.seed)])
-            self._evaluated[path] = resampled(matches, self._copies[images]), _truth(matches)
+            copies = self._copies(len(matches.image_ids))
+            self._evaluated[path] = resampled(matches, copies), _truth(matches)
         return self._evaluated[path]
 
     def difference(self, ours: Mapping[int, Path], theirs: Mapping[int, Path], metric: str = "AP") -> Estimate:

@@ -130,10 +130,9 @@ def _module_lines(entry: Entry, published: Published) -> list[Line]:
     if entry.at("postprocess.voting_weight") == "p":
         return [Line(f"{entry.name}, voting", (*stub, "on, weight p"), entry.scores(True))]
     out = []
-    for voting in (False, True):
+    for voting, key, state in ((False, entry.name, "off"), (True, f"{entry.name}, voting", "on")):
         words = _MODULES.get((assigner, auxiliary, voting))
         quotes = {"AP": published.value("table2_left", *words)} if words else {}
-        key, state = (f"{entry.name}, voting", "on") if voting else (entry.name, "off")
         out.append(Line(key, (*stub, state), entry.scores(voting), quotes))
     return out
 
@@ -164,13 +163,12 @@ def table3(entries: Sequence[Entry], published: Published) -> Table:
         words = "published" if quotes else "published: not public"
         lines.append(Line(f"{entry.name}, published", (words, test), None, quotes))
     ours = [row for row in published.rows("table3") if row.startswith("PAA ") and " minus " not in row]
-    rest = [("table3", row) for row in ours if row not in shown]
-    before = ""
-    for table, row in [*rest, *(("table3_others", row) for row in published.rows("table3_others"))]:
-        name, multi, _ = row.partition(" (multi-scale test)")
-        stub = name, "multi" if multi else "single"
-        lines.append(Line(row, stub, None, published.row(table, row), rule=table != before))
-        before = table
+    rest = {"table3": [row for row in ours if row not in shown], "table3_others": published.rows("table3_others")}
+    for table, rows in rest.items():
+        for n, row in enumerate(rows):
+            name, multi, _ = row.partition(" (multi-scale test)")
+            stub = name, "multi" if multi else "single"
+            lines.append(Line(row, stub, None, published.row(table, row), rule=n == 0))
     part = Part("all", "", ("method, backbone", "test"), _ALL, tuple(lines), quoted=False)
     return _table("table3", "Comparison with published detectors", (part,), TEST_DEV)
 

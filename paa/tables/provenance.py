@@ -26,10 +26,8 @@ def differences(entries: Iterable[Entry]) -> list[str]:
     runs = {run.paths: (f"{entry.name} seed {run.seed}", run) for entry in entries for run in entry.runs}
     known = [(name, run, run.training) for name, run in runs.values() if run.training is not None]
     out = [_differing(fact, [(name, of(training)) for name, _, training in known]) for fact, of in _FACTS.items()]
-    evaluated = [
-        (name, _commits(run), _short(training.origin.get("commit"))) for name, run, training in known if run.evaluations
-    ]
-    if any(commits != trained for _, commits, trained in evaluated):
+    evaluated = [(name, _commits(run), training) for name, run, training in known if run.evaluations]
+    if any(commits != _short(training.origin.get("commit")) for _, commits, training in evaluated):
         out.append(_differing("commits of the evaluations", [(name, commits) for name, commits, _ in evaluated]))
     dirty = [name for name, _, training in known if training.origin.get("clean") is False]
     if dirty:
