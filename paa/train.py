@@ -13,12 +13,12 @@ def main() -> None:
 
     try:
         command = parse(sys.argv[1:])
+        if command.passive:
+            show(command)
+            return
     except ConfigError as error:
         print(f"paa.train: {error}", file=sys.stderr)
         sys.exit(2)
-    if command.passive:
-        show(command)
-        return
     from paa.commands.train import main as train  # imports torch
 
     sys.exit(train(command, sys.argv[1:]))
