@@ -197,6 +197,6 @@ def test_two_steps_and_a_test_of_the_comparison(backbone, data):
         not torch.equal(p, before[n]) for n, p in detector.named_parameters() if n in before and "scale" not in n
     )
     categories = [[int(i), str(n)] for i, n in zip(index.category_ids, index.category_names, strict=True)]
-    found = Evaluator(parts, detector, torch.device("cpu"), lambda text: None, categories).results(index, [True])[True]
+    found = Evaluator(parts, detector, torch.device("cpu"), categories).results(index, [True])[True]
     assert set(found.image_ids.tolist()) <= set(index.image_ids.tolist())
     assert all(torch.from_numpy(found.boxes).isfinite().flatten().tolist())
