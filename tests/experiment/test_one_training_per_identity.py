@@ -136,7 +136,7 @@ def test_a_failure_after_the_claim_was_lost_leaves_no_trace_in_the_other_s_folde
     paths = made.identity.paths
     lost = False
 
-    def fails(self, ensure_lock_held, say, group):
+    def fails(self, run):
         if lost:
             shutil.rmtree(paths.lock)
         if lost == "unreadable":
