@@ -69,10 +69,6 @@ def half(save: Callable[..., None], state: object, file: IO[bytes]) -> None:
     die()
 
 
-def quiet(text: str) -> None:
-    pass
-
-
 def attempt(cut: Experiment, kind: str, draw: random.Random) -> int:
     """Resume the training until it is killed; return the exit code."""
     after, delay, writes = draw.randint(0, 5), draw.uniform(0, 0.04), draw.randint(1, 2)
@@ -92,7 +88,7 @@ def attempt(cut: Experiment, kind: str, draw: random.Random) -> int:
             os.replace = lambda source, target: (  # type: ignore[assignment]
                 die() if Path(target).suffix == ".pt" and next(count) == writes else rename(source, target)
             )
-        cut.run(quiet)
+        cut.run()
 
     child = forked(work)
     os.close(writer)
@@ -137,13 +133,13 @@ def main() -> None:
     whole = experiment(runs_dir / "whole", *keys)
     cut = experiment(runs_dir / "cut", *keys, f"workers={workers}")
     draw, kills = random.Random(seed), []
-    assert ended(forked(lambda: whole.run(quiet))) == 0
+    assert ended(forked(lambda: whole.run())) == 0
     for kind in KILLS:
         code = attempt(cut, kind, draw)
         saved = [int(p.stem) for p in cut.identity.paths.checkpoints.glob("*.pt")]
         logged = [line["step"] for line in read(cut.identity.paths.metrics)]
         kills.append({"kind": kind, "code": code, "saved": max(saved, default=0), "logged": max(logged, default=0)})
-    assert ended(forked(lambda: cut.run(quiet))) == 0
+    assert ended(forked(lambda: cut.run())) == 0
     print(json.dumps({"kills": kills, "whole": outcome(whole), "cut": outcome(cut)}))
 
 

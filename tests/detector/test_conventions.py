@@ -44,7 +44,7 @@ def test_agreement(convention: str, expects: str, source: str | None, stated: st
             "caffe",
             "r50.pth",
             None,
-            "expects=caffe: the weights of r50.pth want RGB in [0, 1], not BGR in [0, 255]; if they are caffe's, say "
+            "expects=caffe: the weights of r50.pth want RGB in [0, 1], not BGR in [0, 255]; if they are caffe's, set "
             "convention=caffe, or take the input that they want: compat.input=weights",
         ),
         (

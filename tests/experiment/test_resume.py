@@ -87,7 +87,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
 
 def resuming(said: list[str]) -> str:
     """The command that a stopped process printed last."""
-    assert said[-2].endswith("everything is saved. Go on with:\n"), said
+    assert said[-2].endswith("everything is saved. Resume with:\n"), said
     return said[-1].strip()
 
 

@@ -31,10 +31,10 @@ def main() -> None:
     runs_dir, data = Path(sys.argv[1]), f"data.root={sys.argv[2]}"
     hooks = sys.exit, sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR2)
     plain, advance = experiment(runs_dir / "plain", *KEYS, data), TrainProgress.advance
-    plain.run(print)
+    plain.run()
 
     def tracked() -> None:
-        experiment(runs_dir / "tracked", *KEYS, *TRACKED, *IMAGES, data).run(print)
+        experiment(runs_dir / "tracked", *KEYS, *TRACKED, *IMAGES, data).run()
 
     TrainProgress.advance = lambda self, done: os.kill(os.getpid(), signal.SIGTERM) if done == STOP else None  # type: ignore[assignment, method-assign, return-value]
     with suppress(Interrupted):

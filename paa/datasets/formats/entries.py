@@ -48,6 +48,8 @@ def usable(
 def integer(entry: dict[str, Any], key: str, *, default: int | None = None, low: int = -(2**63)) -> int:
     """Return `key` of an entry, a whole number written as a float too; `default` where there is none."""
     value = entry.get(key)
+    if type(value) is int and low <= value < 2**63:  # nearly always, and COCO has a million of them
+        return value
     if value is None:
         value = default
     if isinstance(value, float) and value.is_integer():
@@ -89,6 +91,8 @@ def text(entry: dict[str, Any], key: str) -> str:
 
 def _is_finite(value: object) -> bool:
     """Whether it is a number that a float can hold; comparisons with NaN are false."""
+    if type(value) is float:  # nearly always
+        return -1e300 < value < 1e300
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(abs(value) < 1e300)
 
 
