@@ -83,10 +83,10 @@ def configuration(*overrides: str) -> dict[str, Any]:
     return resolved(Composer().compose(overrides))
 
 
-def experiment(runs_dir: Path, *overrides: str) -> Experiment:
-    """Return the experiment of TINY and `overrides` below `runs_dir`."""
+def experiment(runs_dir: Path, *overrides: str, here: bool = False) -> Experiment:
+    """Return the experiment of TINY and `overrides` below `runs_dir`; `here`: it will run in this process."""
     every = [*TINY, f"runs_dir={runs_dir}", "workers=0", *overrides]
-    return Experiment.of(configuration(*every), every)
+    return Experiment.of(configuration(*every), every, here=here)
 
 
 def checked(*words: str) -> Jobs:

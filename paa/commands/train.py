@@ -17,9 +17,8 @@ from paa.config.errors import USER_ERRORS, format_error
 from paa.config.user_code import add_cwd_to_path
 from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
-from paa.experiment.evaluation import wanted
 from paa.experiment.experiment import Experiment
-from paa.experiment.job import Job, JobFailed, run_config, run_experiment
+from paa.experiment.job import JobFailed, run_config, run_experiment
 from paa.experiment.memo import Memo
 from paa.launch.sweep import check as check_launcher
 from paa.launch.sweep import settings_of
@@ -44,9 +43,9 @@ class Jobs:
 
     def __init__(self, command: Sequence[str], in_process: bool) -> None:
         self.command, self.in_process = command, in_process
-        self.all: list[Job] = []
+        self.all: list[Experiment] = []
         self.dry_run = self.detached = False
-        self._prepared: dict[tuple[str, ...], Job] = {}
+        self._prepared: dict[tuple[str, ...], Experiment] = {}
         self._failed: dict[tuple[str, ...], str] = {}
         self._ended: dict[tuple[str, ...], tuple[str, bool]] = {}
         self.memo = Memo()
@@ -57,32 +56,25 @@ class Jobs:
 
     def prepare(self, job: JobConfig) -> None:
         """Build, identify and check a job; its data are looked at unless it is a dry run. Raises what is wrong."""
-        found = self._prepared.get(job.overrides)
-        if found is None:
+        if job.overrides not in self._prepared:
             config, dry_run = without_plan(job.config)
             self.dry_run |= dry_run
-            found = Job(
-                list(job.overrides),
+            self._prepared[job.overrides] = Experiment.of(
                 config,
+                list(job.overrides),
                 job.choices,
-                Experiment.of(
-                    config,
-                    job.overrides,
-                    job.choices,
-                    here=self.in_process and not dry_run,
-                    memo=self.memo,
-                    check_images=not dry_run,
-                ),
+                here=self.in_process and not dry_run,
+                memo=self.memo,
+                check_images=not dry_run,
             )
-            self._prepared[job.overrides] = found
-        self.all.append(found)
+        self.all.append(self._prepared[job.overrides])
 
     def run(self, job: JobConfig) -> float | None:
         """Run a job and return its objective. JobFailed after the reason was printed; SystemExit if interrupted."""
         known = self._prepared.get(job.overrides)
         try:
             if known is not None:
-                return run_experiment(known.experiment, shlex.join(self.command))
+                return run_experiment(known, shlex.join(self.command))
             return run_config(without_plan(job.config)[0], job.overrides, job.choices)
         except Interrupted as stop:
             raise SystemExit(stop.code) from None
@@ -95,7 +87,7 @@ class Jobs:
                 raise SystemExit(1) from None
             raise
 
-    def named(self, overrides: Sequence[str]) -> Job:
+    def named(self, overrides: Sequence[str]) -> Experiment:
         """Return the prepared job with these overrides."""
         return self._prepared[tuple(overrides)]
 
@@ -115,10 +107,10 @@ class Jobs:
         """
         group = process_group()
         finished = group.run_on_main(lambda: [job.finished for job in self.all])
-        first: dict[tuple[str, ...], Job] = {}
+        first: dict[tuple[str, ...], Experiment] = {}
         for job, done in zip(self.all, finished, strict=True):
             if done:
-                job.experiment.run()
+                job.run()
             else:
                 first.setdefault(_request(job), job)
         left, returned = list(first.values()), list[Any]()
@@ -136,7 +128,7 @@ class Jobs:
                 if reason is not None:
                     self.note_failure(job.overrides, reason)
                 elif group.run_on_main(lambda job=job: job.finished):  # type: ignore[misc]
-                    job.experiment.run()
+                    job.run()
         return returned
 
     def report(self) -> int:
@@ -147,7 +139,7 @@ class Jobs:
         failed = {number: self._failed[key] for number, key in enumerate(keys) if key in self._failed}
         ended = {number: self._ended[key][0] for number, key in enumerate(keys) if key in self._ended}
         if self.all and process_group().is_main:
-            print_line("\n" + table([(job.overrides, job.experiment) for job in self.all], failed, ended))
+            print_line("\n" + table([(job.overrides, job) for job in self.all], failed, ended))
         return int(bool(failed) or not all(expected for _, expected in self._ended.values()))
 
 
@@ -193,9 +185,8 @@ def _prepare(app: App, jobs: Jobs, new_folders: set[Path]) -> None:
         check_launcher(settings_of(app.launcher), jobs.all, app.command.multirun)
 
 
-def _request(job: Job) -> tuple[str, ...]:
-    every = wanted(job.experiment.parts.config, job.experiment.identity.digests)
-    return (job.train_id, *(one.eval_id for one in every))
+def _request(job: Experiment) -> tuple[str, ...]:
+    return (job.train_id, *(one.eval_id for one in job.evaluations))
 
 
 def _one_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -237,8 +237,3 @@ class Loop:
             self.metrics.write(step=done, **values)
         if self.progress is not None:
             self.progress.report(done, {**values, "images_per_s": rate})
-
-
-def processes_of(state: Mapping[str, Any]) -> int:
-    """Return how many processes trained what `Loop.state` returned."""
-    return 1 + len(state.get("random_of_others", ()))

@@ -31,7 +31,10 @@ def device_of(config: Mapping[str, Any]) -> torch.device:
 
 def check_processes(config: Mapping[str, Any], group: ProcessGroup) -> None:
     """ConfigError if so many processes cannot share the steps of this training."""
-    size, norm = config["train"]["batch_size"], config["backbone"].get("norm")
+    size, norm, counted = config["train"]["batch_size"], config["backbone"].get("norm"), config["train"]["processes"]
+    if config["criterion"].get("normalizer_sync") == "per_process" and counted != group.size:
+        why = "criterion.normalizer_sync=per_process makes the numbers depend on it"
+        raise ConfigError(f"train.processes={counted}: must be {group.size}, the number of processes; {why}")
     if size < group.size:
         least = f"must be at least one image for each of the {group.size} processes"
         raise ConfigError(f"train.batch_size={size}: {least}")

@@ -20,10 +20,10 @@ from paa.engine.distributed import ProcessGroup, process_group
 from paa.engine.signals import Interrupted
 from paa.experiment.cpu_limit import too_long
 from paa.experiment.device import apply_process, check_processes, device_of
-from paa.experiment.evaluation import Evaluator, missing, wanted
+from paa.experiment.evaluation import Evaluator, Wanted, missing, wanted
 from paa.experiment.identify import Identity, data_key, identify
 from paa.experiment.memo import Memo
-from paa.experiment.parts import Components, assemble, check_group_size
+from paa.experiment.parts import Components, assemble
 from paa.experiment.run_context import RunContext
 from paa.experiment.training import Training
 from paa.log import console, log, print_line
@@ -38,7 +38,7 @@ from paa.tracking import RunInfo
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment. `overrides` and `choices` go into the record."""
+    """A checked experiment. `overrides` and `choices` ({group: choice}, without Hydra's groups) go into the record."""
 
     parts: Components
     identity: Identity
@@ -65,50 +65,61 @@ class Experiment:
         parts = assemble(config, memo)
         if here:
             device_of(config)
-        check_processes(config, process_group())
+            check_processes(config, process_group())
         refusal = too_long(config) if here else None
         if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
             raise ConfigError(refusal)  # before reading data
         experiment = cls(parts, identify(parts, memo), overrides, choices or {})
-        if refusal and not experiment.identity.paths.finished:
+        if refusal and not experiment.paths.finished:
             raise ConfigError(refusal)
-        if here:
-            experiment.check_reuse(process_group())
         if check_images:
             experiment.check_data(memo)
         return experiment
 
-    def check_reuse(self, group: ProcessGroup) -> None:
-        """ConfigError if the finished training depends on a number of processes that is not the group's."""
-        paths = self.identity.paths
-        if self.parts.criterion.normalizer_sync == "per_process" and paths.finished:
-            check_group_size(self.parts, paths.train_id, TrainingRecord.read(paths.record).world_size, group.size)
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration, plain types."""
+        return self.parts.config
+
+    @property
+    def paths(self) -> RunPaths:
+        """The files of its run."""
+        return self.identity.paths
+
+    @property
+    def train_id(self) -> str:
+        """ID of the training; experiments that differ only at test time share it."""
+        return self.identity.train_id
+
+    @property
+    def evaluations(self) -> list[Wanted]:
+        """The evaluations that are asked for."""
+        return wanted(self.config, self.identity.digests)
 
     def check_data(self, memo: Memo | None = None) -> None:
         """DataError for what is wrong with the splits that the missing work needs. Looks at each image once ever."""
         if not self.finished:
-            training = [] if self.identity.paths.finished else ["train"]
-            splits = list(dict.fromkeys([*training, *self.parts.config["evaluate"]["splits"]]))
-            (memo or Memo())("data", [*data_key(self.parts.config), splits], lambda: self.parts.source.check(splits))
+            training = [] if self.paths.finished else ["train"]
+            splits = list(dict.fromkeys([*training, *self.config["evaluate"]["splits"]]))
+            (memo or Memo())("data", [*data_key(self.config), splits], lambda: self.parts.source.check(splits))
 
     @property
     def finished(self) -> bool:
         """Whether the training and every evaluation that is asked for have their records."""
-        paths = self.identity.paths
-        return paths.finished and not missing(paths, wanted(self.parts.config, self.identity.digests))
+        return self.paths.finished and not missing(self.paths, self.evaluations)
 
     @property
     def objective(self) -> float | None:
         """`evaluate.objective` of the first evaluation that is asked for; None if it is not there or undefined."""
         records = self.records()
-        return records[0].numbers.get(self.parts.config["evaluate"]["objective"]) if records else None
+        return records[0].numbers.get(self.config["evaluate"]["objective"]) if records else None
 
     def run(self) -> list[EvaluationRecord]:
         """Do what is missing and return the evaluations; none if another process has the run and we may not wait.
 
         Of several processes only the main one locks, writes and prints; the others do their part of the work.
         """
-        paths, group = self.identity.paths, process_group()
+        group = process_group()
         with console(group.is_main), group.report_failure():
             lock = self._lock() if group.is_main else None
             is_ours = group.run_on_main(lambda: lock is not None)
@@ -120,54 +131,47 @@ class Experiment:
         if not done:
             return []
         records = self.records()
-        for record in records:
-            if record.upload is not None and record.score is None and group.is_main:
-                print_line(f"{paths.train_id}  {_upload(paths, record)}")
+        if group.is_main:
+            for record in records:
+                if record.upload is not None and record.score is None:
+                    print_line(f"{self.train_id}  {_upload(self.paths, record)}")
         return records
 
     def records(self) -> list[EvaluationRecord]:
         """Return the records of the evaluations that are asked for, as far as they exist."""
-        every = (self.identity.paths.evaluation(o.eval_id) for o in wanted(self.parts.config, self.identity.digests))
+        every = [self.paths.evaluation(one.eval_id) for one in self.evaluations]
         return [EvaluationRecord.read(path) for path in every if path.exists()]
 
     def _lock(self) -> RunLock | None:
         """Take the run's lock if there is something to do and nobody else does it."""
-        node, paths, name = self.parts.config["lock"], self.identity.paths, self.identity.train_id
+        node = self.config["lock"]
         if self.finished:
             self._clear_checkpoints()
-            log.info("%s  already finished, reusing its results", name)
+            log.info("%s  already finished, reusing its results", self.train_id)
             return None
 
         def wait(owner: LockOwner) -> None:
             what = "waiting" if node["if_locked"] == "wait" else "skipping (lock.if_locked=skip)"
-            log.info("%s  locked by %s: %s", name, owner, what)
+            log.info("%s  locked by %s: %s", self.train_id, owner, what)
 
-        return acquire(
-            paths.lock,
-            if_locked=node["if_locked"],
-            heartbeat_s=node["heartbeat_s"],
-            stale_s=node["stale_s"],
-            is_done=lambda: self.finished,
-            on_wait=wait,
-        )
+        return acquire(self.paths.lock, **node, is_done=lambda: self.finished, on_wait=wait)
 
     def _clear_checkpoints(self) -> None:
         """Remove what a process left that was killed right after it wrote the record."""
-        paths = self.identity.paths
-        if paths.checkpoints.exists():
-            lock = acquire(paths.lock, if_locked="skip")
+        if self.paths.checkpoints.exists():
+            lock = acquire(self.paths.lock, if_locked="skip")
             if lock is not None:
                 with lock:
-                    checkpoint.Checkpoints(paths.checkpoints, 1, lock.check).clear()
+                    checkpoint.Checkpoints(self.paths.checkpoints, 1, lock.check).clear()
 
     def _attempt(self, lock: RunLock | None, group: ProcessGroup) -> None:
         """Train and evaluate what is missing; a failure leaves its reason in the run's folder."""
-        paths = self.identity.paths
+        paths = self.paths
         if lock is not None:
             lock.check()
             failure.clear(paths)
         try:
-            apply_process(self.parts.config)
+            apply_process(self.config)
             if lock is not None:
                 for folder in (paths.folder, paths.checkpoints, paths.evals):
                     files.clear_leftovers(folder)
@@ -182,12 +186,11 @@ class Experiment:
 
     def _leave_reason(self, lock: RunLock, error: Exception) -> None:
         """Write why the attempt failed. What goes wrong here must not hide the error itself."""
-        paths = self.identity.paths
         with suppress(LockLost, OSError):
             lock.check()
-            failure.write(paths, reason(error))
-            if paths.log.exists():
-                with paths.log.open("a", encoding="utf-8") as log:
+            failure.write(self.paths, reason(error))
+            if self.paths.log.exists():
+                with self.paths.log.open("a", encoding="utf-8") as log:
                     log.write(f"{''.join(traceback.format_exception(error))}failed: {reason(error)}\n")
 
     def _work(self, run: RunContext) -> None:
@@ -199,8 +202,8 @@ class Experiment:
             self._evaluate(run)
         elif group.is_main:
             run.ensure_lock_held()
-            files.write_text(paths.config, yaml.safe_dump(dict(self.parts.config), sort_keys=False))
-            info = RunInfo(paths.train_id, paths.folder, self.parts.config, self.overrides, self.choices)
+            files.write_text(paths.config, yaml.safe_dump(dict(self.config), sort_keys=False))
+            info = RunInfo(paths.train_id, paths.folder, self.config, self.overrides, self.choices)
             with self.parts.tracking.tracker(info) as run.tracker:
                 self._train(run)
         else:
@@ -208,7 +211,7 @@ class Experiment:
         group.raise_if_stopped(run.stop, self.parts.schedule.steps)  # too late for this run, in time for its sweep
 
     def _train(self, run: RunContext) -> None:
-        paths, config = run.paths, self.parts.config
+        paths, config = run.paths, self.config
         training = Training(self.parts, run)
         done = training.run()
         digest = checkpoint.weights_digest(done.detector)
@@ -248,14 +251,13 @@ class Experiment:
     def _evaluate(self, run: RunContext) -> None:
         """Evaluate a finished training."""
         record = TrainingRecord.read(run.paths.record)
-        device = device_of(self.parts.config)
+        device = device_of(self.config)
         detector = final_detector(self.parts, run.paths, record).to(device)
         evaluator = Evaluator(self.parts, detector, device, record.categories)
         self._record_evaluations(run, evaluator, record.steps, record.weights_sha256)
 
     def _record_evaluations(self, run: RunContext, evaluator: Evaluator, step: int, weights_sha256: str) -> None:
-        every = wanted(self.parts.config, self.identity.digests)
-        left = run.group.run_on_main(lambda: missing(run.paths, every))
+        left = run.group.run_on_main(lambda: missing(run.paths, self.evaluations))
         evaluator.within(run, step).record(left, run, self.identity.digests, weights_sha256)
 
 

@@ -1,7 +1,7 @@
-"""Jobs of a command line, and the running of one in any process.
+"""Run a job of a command line in any process.
 
-A launcher takes `config`, `overrides` and `choices` of a `Job`, which are plain and can be pickled or written as JSON,
-and calls `run_config` with them where the job runs. Nothing there reads conf/ again.
+A launcher takes `config`, `overrides` and `choices` of an `Experiment`, which are plain and can be pickled or written
+as JSON, and calls `run_config` with them where the job runs. Nothing there reads conf/ again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from paa.config.errors import USER_ERRORS, ConfigError, reason
@@ -18,32 +17,6 @@ from paa.engine.distributed import PeerFailed, process_group
 from paa.engine.signals import Interrupted
 from paa.experiment.experiment import Experiment
 from paa.log import print_line
-
-
-@dataclass(frozen=True)
-class Job:
-    """A checked job of a command line.
-
-    overrides   as Hydra's sweeper splits them, without those of Hydra's own configuration.
-    config      the resolved configuration, plain types.
-    choices     {group: choice}, without Hydra's groups.
-    experiment  the same, built and identified; it holds functions and does not leave this process.
-    """
-
-    overrides: list[str]
-    config: Mapping[str, Any]
-    choices: Mapping[str, str]
-    experiment: Experiment
-
-    @property
-    def train_id(self) -> str:
-        """ID of the training; jobs that differ only at test time share it."""
-        return self.experiment.identity.train_id
-
-    @property
-    def finished(self) -> bool:
-        """Whether the training and every evaluation that is asked for have their records now."""
-        return self.experiment.finished
 
 
 class JobFailed(Exception):  # noqa: N818
@@ -65,7 +38,7 @@ def run_experiment(experiment: Experiment, resume: str | None = None) -> float |
             print_line(f"{stop}. Resume with:\n  {command}")
         raise
     except Exception as error:
-        raise JobFailed(report_failure(experiment.identity.train_id, error)) from error
+        raise JobFailed(report_failure(experiment.train_id, error)) from error
     return experiment.objective
 
 
@@ -78,14 +51,14 @@ def run_config(
 ) -> float | None:
     """Check a job from its resolved configuration and run it, in a process that a launcher started.
 
-    config, overrides, choices  those of a `Job`.
+    config, overrides, choices  those of an `Experiment`.
     expected  the run ID that the job was submitted with; another one now is a failure, since code or data changed.
     Returns and raises as `run_experiment`.
     """
     try:
         with process_group().main_process_first():
             experiment = Experiment.of(config, overrides, choices, here=True)
-        found = experiment.identity.train_id
+        found = experiment.train_id
         if expected is not None and found != expected:
             raise ConfigError(
                 f"code or data changed since it was submitted as {expected}: it would train {found} now; submit again "

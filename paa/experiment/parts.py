@@ -187,19 +187,6 @@ def votings(config: Mapping[str, Any]) -> list[bool]:
     return [value]
 
 
-def check_group_size(parts: Components, name: str, before: int, now: int) -> None:
-    """ConfigError if run `name` was trained with `before` processes, `now` others would resume it, and it matters.
-
-    It does where each process has its own normalizers.
-    """
-    if parts.criterion.normalizer_sync == "per_process" and before != now:
-        was = f"{name} was trained with {before} process{'es' * (before != 1)}, on which its loss normalization depends"
-        raise ConfigError(
-            f"criterion.normalizer_sync=per_process: {was}; launch {before}, not {now}, or use another runs_dir or "
-            "compat.normalizer_sync=global"
-        )
-
-
 def _loop_settings(config: Mapping[str, Any]) -> LoopSettings:
     try:
         return LoopSettings(

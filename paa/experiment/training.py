@@ -23,7 +23,7 @@ from paa.detector import Detector
 from paa.engine import checkpoint
 from paa.engine.core import TrainingCore
 from paa.engine.distributed import shard
-from paa.engine.loop import Loop, processes_of
+from paa.engine.loop import Loop
 from paa.engine.metrics import Metrics, read
 from paa.engine.pictures import Pictures, drawn_pictures, subjects
 from paa.engine.precision import Precision
@@ -31,7 +31,7 @@ from paa.engine.progress import TrainProgress
 from paa.experiment.device import device_of
 from paa.experiment.evaluation import Evaluator
 from paa.experiment.init_weights import InitWeights
-from paa.experiment.parts import Components, check_group_size, votings
+from paa.experiment.parts import Components, votings
 from paa.experiment.run_context import RunContext
 from paa.store.paths import RunPaths
 from paa.store.provenance import origin, resumed
@@ -83,10 +83,8 @@ class Training:
         group.raise_if_stopped(run.stop, 0)
         latest = group.run_on_main(lambda: self.checkpoints.latest)
         state = checkpoint.load(latest) if latest else None
-        start = 0
+        start = state["step"] if state else 0
         if state:
-            check_group_size(parts, run.paths.train_id, processes_of(state), group.size)
-            start = state["step"]
             run.say(f"resumes at step {start} of {steps}")
         detector = self._detector(categories, resumes=state is not None).to(device)
         group.broadcast(list(detector.state_dict().values()))  # machines may round the initial weights differently

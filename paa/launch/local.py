@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from paa.engine.signals import StopRequest
-from paa.experiment.job import Job
+from paa.experiment.experiment import Experiment
 from paa.launch.ledger import Sweep
 from paa.launch.status import Row, last_line
 from paa.store.status import RunStatus
@@ -17,7 +17,7 @@ from paa.store.status import RunStatus
 _POLL_S = 0.1
 
 
-def run_here(sweep: Sweep, jobs: Sequence[Job], n: int, say: Callable[[str], None]) -> list[Row]:
+def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int, say: Callable[[str], None]) -> list[Row]:
     """Return the state of each job, after running `n` trainings at a time. SystemExit with 130 or 143 if stopped."""
     found: dict[int, Row] = {}
     waiting: dict[str, list[int]] = {}
@@ -68,7 +68,7 @@ def _start(sweep: Sweep, numbers: Sequence[int]) -> subprocess.Popen[bytes]:
         )
 
 
-def _status(sweep: Sweep, code: int, log: str, job: Job) -> RunStatus:
+def _status(sweep: Sweep, code: int, log: str, job: Experiment) -> RunStatus:
     if job.finished:
         return RunStatus("done")
     if code == 0:

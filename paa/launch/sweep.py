@@ -15,8 +15,7 @@ from paa.config.errors import ConfigError
 from paa.config.suggestions import listed, nearest
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.experiment.device import check_processes
-from paa.experiment.evaluation import wanted
-from paa.experiment.job import Job
+from paa.experiment.experiment import Experiment
 from paa.launch.ledger import Entry, Sweep, content, new_folder, sweeps
 from paa.launch.settings import LocalSettings, SlurmSettings
 from paa.launch.status import QUEUED, Identity, Row, latest, look, summary
@@ -51,7 +50,7 @@ def settings_of(node: Mapping[str, Any]) -> Settings | None:
         raise ConfigError(f"hydra.launcher.{error.name}{error.problem}") from error
 
 
-def check(settings: Settings | None, jobs: Sequence[Job], multirun: bool) -> None:
+def check(settings: Settings | None, jobs: Sequence[Experiment], multirun: bool) -> None:
     """Raise ConfigError for jobs that could never run with `settings`."""
     if settings is None:
         return
@@ -75,10 +74,11 @@ def check(settings: Settings | None, jobs: Sequence[Job], multirun: bool) -> Non
             raise ConfigError(f"runs_dir={','.join(found)}: {problem}")
     for job in jobs:
         check_processes(job.config, world)
-        job.experiment.check_reuse(world)
 
 
-def run(name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Job], say: Say) -> list[Row] | None:
+def run(
+    name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Experiment], say: Say
+) -> list[Row] | None:
     """Run the jobs that are not finished, and return the state of each; None where it does not wait.
 
     name  of the sweep's folder below runs_dir/.sweeps.
@@ -121,13 +121,13 @@ def run(name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Jo
 
 
 def _note(
-    folder: Path, command: Sequence[str], launcher: str, settings: Settings, jobs: Sequence[Job], directory: Path
+    folder: Path, command: Sequence[str], launcher: str, settings: Settings, jobs: Sequence[Experiment], directory: Path
 ) -> Sweep:
     """Write down what is about to be submitted."""
     entries = []
     for number, job in enumerate(jobs):
-        evals = wanted(job.experiment.parts.config, job.experiment.identity.digests)
-        entries.append(Entry(number, job.train_id, tuple(one.eval_id for one in evals), tuple(job.overrides)))
+        evals = tuple(one.eval_id for one in job.evaluations)
+        entries.append(Entry(number, job.train_id, evals, tuple(job.overrides)))
     sweep = Sweep(folder, shlex.join(command), launcher, asdict(settings), str(directory), tuple(entries))
     sweep.write(content(job.config, job.overrides, job.choices, job.train_id) for job in jobs)
     return sweep

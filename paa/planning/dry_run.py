@@ -9,8 +9,8 @@ from typing import Any
 
 from paa import checks
 from paa.datasets.formats.sources import Shapes
-from paa.experiment.evaluation import missing, wanted
-from paa.experiment.job import Job
+from paa.experiment.evaluation import missing
+from paa.experiment.experiment import Experiment
 from paa.experiment.memo import Memo
 from paa.planning.estimate import Estimate, Estimator
 from paa.planning.units import hours, size, span
@@ -30,13 +30,13 @@ def without_plan(config: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 class Planned:
     """A job, its status, and what is left of it; `repeated`: an earlier job does all that is left."""
 
-    job: Job
+    job: Experiment
     status: RunStatus
     estimate: Estimate
     repeated: bool = False
 
 
-def plan(jobs: Sequence[Job], shared: Memo | None = None) -> str:
+def plan(jobs: Sequence[Experiment], shared: Memo | None = None) -> str:
     """Return a line for each job (ID, state, hours, disk) and the totals. Trains and writes nothing."""
     every = planned(jobs, shared or Memo())
     overrides = [[one for one in job.overrides if not one.startswith("plan=")] for job in jobs]
@@ -44,7 +44,7 @@ def plan(jobs: Sequence[Job], shared: Memo | None = None) -> str:
     return "\n".join([aligned(HEADER, rows, right=[False] * len(HEADER)), *_totals(every), ""])
 
 
-def planned(jobs: Sequence[Job], shared: Memo) -> list[Planned]:
+def planned(jobs: Sequence[Experiment], shared: Memo) -> list[Planned]:
     """Return what is left of each job; work that several jobs share counts with the first of them."""
     estimators: dict[str, Estimator] = {}
     trained: set[str] = set()
@@ -53,8 +53,7 @@ def planned(jobs: Sequence[Job], shared: Memo) -> list[Planned]:
     for job in jobs:
         folder = str(job.config["runs_dir"])
         estimator = estimators.setdefault(folder, Estimator(Path(folder), shared))
-        paths, parts = job.experiment.identity.paths, job.experiment.parts
-        every = wanted(parts.config, job.experiment.identity.digests)
+        paths, parts, every = job.paths, job.parts, job.evaluations
         status = run_status(paths, [one.eval_id for one in every], parts.schedule.steps)
         left = [one for one in missing(paths, every) if (job.train_id, one.eval_id) not in evaluated]
         steps = 0 if paths.finished or job.train_id in trained else parts.schedule.steps - (status.step or 0)
@@ -102,7 +101,7 @@ def _totals(every: Sequence[Planned]) -> list[str]:
 
 def _data_to_draw(left: Sequence[Planned]) -> list[str]:
     """Return a line for each embedded data set that would be drawn first."""
-    sources = [one.job.experiment.parts.source for one in left]
+    sources = [one.job.parts.source for one in left]
     shapes = [s for s in sources if isinstance(s, Shapes) and not (s.root / s.spec.name).exists()]
     sizes = {str(s.root): sum(s.count(split) for split in s.splits) * s.spec.size**2 * 1.25 for s in shapes}
     return [f"The embedded data are drawn first: {size(count)} in {root}." for root, count in sorted(sizes.items())]

@@ -99,19 +99,24 @@ class ImageSettings(Settings):
 
 @dataclass(frozen=True)
 class TrainSettings(Settings):
-    """`train`: the images of an optimizer step. `accumulate` computes the same step in smaller parts."""
+    """`train`: the images of an optimizer step. `accumulate` computes the same step in smaller parts, and so do
+    `processes`, unless each has its own normalizers.
+    """
 
     batch_size: int
     aspect_grouping: str
     accumulate: int
+    processes: int
     clip_norm: float | None
 
     NOT_IN_TRAIN_ID = ("accumulate",)
+    ONLY_IF: ClassVar = {"processes": ("criterion.normalizer_sync", "per_process")}
 
     def __post_init__(self) -> None:
         checks.integer("batch_size", self.batch_size, low=1)
         checks.choice("aspect_grouping", self.aspect_grouping, ("at_least", "above", "none"))
         checks.integer("accumulate", self.accumulate, low=1, high=self.batch_size)
+        checks.integer("processes", self.processes, low=1)
         if self.clip_norm is not None:
             checks.number("clip_norm", self.clip_norm, above=0)
 

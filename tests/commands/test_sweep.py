@@ -21,7 +21,7 @@ def jobs(here):
 
 
 def finish(job):
-    parts, identity = job.experiment.parts, job.experiment.identity
+    parts, identity = job.parts, job.identity
     as_finished(identity.paths, parts.config, wanted(parts.config, identity.digests), identity.digests)
 
 

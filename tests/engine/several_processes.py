@@ -161,7 +161,7 @@ def trains(folder: Path, *keys: str, at: dict[int, Callable[[], None]] | None = 
             return losses(core, *args)
 
         TrainingCore.losses = counted  # type: ignore[method-assign]
-        made = experiment(folder, *KEYS, *keys)
+        made = experiment(folder, *KEYS, *keys, here=True)
         made.run()
         paths = made.identity.paths
         record = TrainingRecord.read(paths.record) if paths.finished else None
@@ -237,9 +237,9 @@ def main() -> None:
     tell("resumed", trains(folder / "cut", data), 2)
     tell("stopped alone", trains(folder / "grown", data, at={0: stop}), 1)
     tell("grown", trains(folder / "grown", data), 2)
-    tell("stopped local", trains(folder / "local", data, "compat=mmdet", at={0: stop}), 2)
-    tell("shrunk local", trains(folder / "local", data, "compat=mmdet"), 1)
-    tell("resumed local", trains(folder / "local", data, "compat=mmdet"), 2)
+    tell("stopped local", trains(folder / "local", data, "compat=mmdet", "train.processes=2", at={0: stop}), 2)
+    tell("shrunk local", trains(folder / "local", data, "compat=mmdet", "train.processes=2"), 1)
+    tell("resumed local", trains(folder / "local", data, "compat=mmdet", "train.processes=2"), 2)
     for path in (folder / "whole 2").glob("t*/evals/*"):
         path.rename(path.with_name(f"{path.name}.before"))
     tell("evaluated alone", trains(folder / "whole 2", data), 1)

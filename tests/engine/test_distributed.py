@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,7 +116,7 @@ def test_with_local_normalizers_only_as_many_processes_go_on(told):
     assert one_of(told, "stopped local")[0][0] == "Interrupted"
     ((kind, text),) = one_of(told, "shrunk local")
     assert kind == "ConfigError"
-    assert re.match(r"criterion\.normalizer_sync=per_process: t\w{10} .* 2 processes", text)
+    assert text.startswith("train.processes=2: must be 1")
     assert one_of(told, "resumed local")[0]["record"].world_size == 2
 
 
@@ -138,7 +137,7 @@ def test_a_process_that_is_killed_ends_the_others(told):
 def test_more_processes_than_images_are_refused(told):
     kind, text = one_of(told, "too many")[0]
     assert kind == "ConfigError"
-    assert re.match(r"train\.batch_size=1: .* 2 processes", text)
+    assert text.startswith("train.batch_size=1: ")
 
 
 def test_all_leave_a_run_that_another_trains(told):

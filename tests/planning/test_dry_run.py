@@ -48,7 +48,7 @@ def test_an_empty_folder_stays_empty(tmp_path, monkeypatch, capsys):
 def test_every_status(here, capsys):
     words = ["-m", *SHORT, "seed=range(0,5)", "assign.boundary=paa,c"]
     jobs = [job for job in checked(*words).all if "assign.boundary=c" in job.overrides]
-    done, trained, interrupted, failed, _ = (job.experiment for job in jobs)
+    done, trained, interrupted, failed, _ = jobs
     finish(done)
     finish(trained, 1)
     stopped = interrupted.identity.paths
@@ -73,7 +73,7 @@ def test_every_status(here, capsys):
 
 def test_nothing_left_is_said_so(here, capsys):
     (job,) = checked(*SHORT).all
-    finish(job.experiment)
+    finish(job)
     ended = train(capsys, "plan=true")
     assert table(ended.out)[1][1:4] == ["done: weights removed", "0", "0"]
     assert ended.out.endswith("1 job: 1 done\nNothing is left to do.\n")
@@ -93,7 +93,7 @@ def test_hours_are_the_median_of_comparable_runs_on_this_machine(here):
 
 def test_disk_is_that_of_weights_and_of_checkpoints_beside(here):
     (job,) = checked(*SHORT).all
-    weights = 4 * sum(p.numel() for p in job.experiment.parts.detector(10).parameters())
+    weights = 4 * sum(p.numel() for p in job.parts.detector(10).parameters())
     estimate = planned([job], Memo())[0].estimate
     assert weights < estimate.kept < 1.6 * weights
     assert estimate.scratch == pytest.approx(3 * 3 * weights, rel=0.5)  # of 80 classes, with AdamW's two moments

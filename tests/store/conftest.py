@@ -43,7 +43,7 @@ def config():
         "postprocess": {"nms_iou": 0.6, "voting": True, "sigma_t": 0.025},
         "optim": {"lr": 0.01},
         "schedule": {"steps": 2500},
-        "train": {"batch_size": 16, "accumulate": 1, "clip_norm": 10.0},
+        "train": {"batch_size": 16, "accumulate": 1, "processes": 1, "clip_norm": 10.0},
         "evaluate": {"splits": ["val"], "every": 0, "voting": [False, True]},
         "checkpoint": {"every": 500},
         "lock": {"if_locked": "wait"},
