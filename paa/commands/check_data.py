@@ -27,7 +27,7 @@ def main() -> None:
     out = parser(NAME, "check [group=choice] [key=value ...] [out=FILE.png]", __doc__)
     out.add_argument("command", choices=["check"], help="the only command")
     options = parsed(out)
-    from paa.commands.survey_data import check_data, leave_out
+    from paa.commands.survey_data import check_data
     from paa.config.compose import Composer, resolved
     from paa.config.merge import split_keys
     from paa.config.user_code import add_cwd_to_path
@@ -39,7 +39,10 @@ def main() -> None:
         compose = Composer(options.config_dir)
         own, _ = split_keys(compose.parse(options.overrides), ("out",))
         keys = [word for word in options.overrides if not word.startswith("out=")]
-        parts = assemble(leave_out(resolved(compose.compose(keys))))
+        config = resolved(compose.compose(keys))
+        if "on_invalid" in config["data"]:  # a check lists all findings and does not stop at the first
+            config["data"]["on_invalid"] = "drop"
+        parts = assemble(config)
         sheet = None if own.get("out") in (None, "") else Path(str(own["out"]))
     with refusing(NAME, 1):
         if not check_data(parts, sheet, print_line):

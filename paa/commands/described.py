@@ -11,9 +11,6 @@ from paa.conversion.mmdetection import AUXILIARY
 from paa.conversion.naming import SourceModel
 from paa.conversion.network_spec import BackboneSpec, HeadSpec
 
-RECIPE = "coco_1x"
-"""For the sizes of images and network; its keys of training mean nothing for an imported checkpoint."""
-
 PRESETS = {"official": "official", "mmdet": "mmdet", "torchvision": "modern"}
 CONVENTIONS = {"official": "caffe", "mmdet": "torchvision", "torchvision": "torchvision"}
 
@@ -31,7 +28,7 @@ def described(
     """
     assigner, auxiliary = _method(model, named)
     out = {
-        "recipe": RECIPE,
+        "recipe": "coco_1x",  # for the sizes of images and network; its keys of training mean nothing here
         "recipe.name": "converted",
         "compat": PRESETS[model.kind],
         "assign": assigner,
@@ -39,8 +36,8 @@ def described(
         "data": "coco",
         "recipe.channels": str(head.channels),
         "detector.head.depth": str(head.depth),
-        "detector.head.tower_bias": _flag(head.tower_bias),
-        "detector.head.dcn": _flag(head.dcn),
+        "detector.head.tower_bias": str(head.tower_bias).lower(),
+        "detector.head.dcn": str(head.dcn).lower(),
         "backbone.weights": f"'converted from {model.kind}'",  # no file of that name is looked for
         "backbone.convention": CONVENTIONS[model.kind],
     }
@@ -84,7 +81,3 @@ def _backbone(body: BackboneSpec, compose: Composer) -> dict[str, str]:
         out["backbone"] = deformable if deformable in compose.options("backbone") else out["backbone"]
         out["backbone.dcn_stages"] = f"[{','.join(map(str, body.dcn_stages))}]"
     return out
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"

@@ -34,21 +34,27 @@ NAME = "paa.evaluate"
 
 
 def main() -> None:
-    """Evaluate what the command line asks for."""
+    """Evaluate what the command line asks for. A job that fails does not stop the others."""
     options = parsed(parser(NAME, "[-m] run=ID [key=value ...]", __doc__, multirun=True))
+    from paa.commands.report import table
     from paa.engine.distributed import destroy_process_group, process_group
+    from paa.experiment.job import report_failure
     from paa.log import print_line
 
+    failed: dict[int, str] = {}
     with refusing(NAME, 2):
         jobs = _jobs(options.overrides, options.multirun, options.config_dir)
-    failed: dict[int, str] = {}
     try:
         with refusing(NAME, 1):
-            _run(jobs, failed)
+            for number, (_, experiment) in enumerate(jobs):
+                try:
+                    experiment.run()
+                except (UserError, OSError) as error:
+                    failed[number] = report_failure(experiment.train_id, error)
+                    if process_group().size > 1:  # the processes are out of step
+                        break
     finally:  # an interrupted sweep shows its results so far
         if process_group().is_main:
-            from paa.commands.report import table
-
             print_line("\n" + table(jobs, failed))
     if failed:
         raise SystemExit(1)
@@ -78,17 +84,3 @@ def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> l
             imported.add(record.train_id)
         jobs.append((job, experiment))
     return jobs
-
-
-def _run(jobs: Sequence[tuple[Sequence[str], Experiment]], failed: dict[int, str]) -> None:
-    """Run every job; one that fails is added to `failed` (number: reason) and does not stop the others."""
-    from paa.engine.distributed import process_group
-    from paa.experiment.job import report_failure
-
-    for number, (_, experiment) in enumerate(jobs):
-        try:
-            experiment.run()
-        except (UserError, OSError) as error:
-            failed[number] = report_failure(experiment.identity.train_id, error)
-            if process_group().size > 1:  # the processes are out of step
-                break

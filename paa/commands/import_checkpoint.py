@@ -93,15 +93,10 @@ def converted(
     renamed = model.renamed
     named = {o.key_or_group: o.value() for o in compose.parse(overrides)}
     with _about(source):
-        told = described(
-            model,
-            network_spec.backbone_spec(renamed.state, "backbone."),
-            network_spec.head_spec(renamed.state),
-            named,
-            compose,
-        )
-    ours = {"runs_dir": _quoted(runs_dir or "runs"), **told}
-    ours = {key: value for key, value in ours.items() if key not in named}
+        body = network_spec.backbone_spec(renamed.state, "backbone.")
+        told = described(model, body, network_spec.head_spec(renamed.state), named, compose)
+    folder = str(runs_dir or "runs").replace("'", "\\'")
+    ours = {key: value for key, value in {"runs_dir": f"'{folder}'", **told}.items() if key not in named}
     parts = assemble(resolved(compose.compose([*(f"{key}={value}" for key, value in ours.items()), *overrides])))
     groups = set(compose.groups())
     choices = {key: str(value) for key, value in {**ours, **named}.items() if key in groups}
@@ -118,7 +113,9 @@ def _take_classes(source: Path, model: SourceModel, parts: Components, has_data:
     logits = renamed.state.get("head.cls_logits.weight")
     with _about(source):
         if has_data or isinstance(parts.source, Shapes):
-            categories, whose = _categories_of_data(parts), f"data.root={parts.source.root}"
+            parts.source.prepare()
+            split = (parts.config["evaluate"]["splits"] or parts.source.names)[0]
+            categories, whose = parts.source.index(split).categories, f"data.root={parts.source.root}"
         elif logits is None:
             categories, whose = classes.coco(), "COCO"
         else:
@@ -130,12 +127,6 @@ def _take_classes(source: Path, model: SourceModel, parts: Components, has_data:
                 if name.startswith("head.cls_logits.") and value.shape[:1] == logits.shape[:1]:
                     renamed.state[name] = value.index_select(0, rows)
     return categories, whose
-
-
-def _categories_of_data(parts: Components) -> list[list[Any]]:
-    parts.source.prepare()
-    splits = parts.config["evaluate"]["splits"] or parts.source.names[:1]
-    return parts.source.index(splits[0]).categories
 
 
 def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
@@ -167,11 +158,7 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
             choices=made.choices,
             code=code_digests(made.parts.config),
             categories=made.categories,
-            converted={
-                "kind": made.model.kind,
-                "file": made.source.name,
-                "sha256": file_digest(made.source),
-            },
+            converted={"kind": made.model.kind, "file": made.source.name, "sha256": file_digest(made.source)},
         )
         files.write_text(paths.config, yaml.safe_dump(dict(made.parts.config), sort_keys=False))
         checkpoint.save(paths.weights, made.state)
@@ -236,7 +223,3 @@ def _about(source: Path) -> Iterator[None]:
         yield
     except ConversionError as error:
         raise ConversionError(f"{source}: {error}") from error
-
-
-def _quoted(value: object) -> str:
-    return "'" + str(value).replace("'", "\\'") + "'"

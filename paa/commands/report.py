@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from paa.planning.dry_run import differing
+from paa.store.settings import NUMBERS
 from paa.store.text_table import aligned
 
 if TYPE_CHECKING:
     from paa.experiment.experiment import Experiment
-
-NUMBERS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 HEADER = ("run", "what", "split", "voting", *NUMBERS, "IoU error")
 

@@ -16,15 +16,13 @@ from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.status import HEADER, lines, summary
 from paa.launch.status import rows as submitted_rows
 from paa.store import keys
-from paa.store.columns import COLUMNS, Column, name_of
+from paa.store.columns import COLUMNS, name_of
 from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations
 from paa.store.paths import RunPaths, find, runs
 from paa.store.record import EvaluationRecord, TrainingRecord
 from paa.store.status import run_status
 from paa.store.text_table import cell, show
-
-_BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,10 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("table", metavar="TABLE", help="table1, or some of its rows: table1=a,b or 'table1=glob(fnp*)'")
     status.add_argument("overrides", nargs="*", metavar="key=value", help="as for paa.train -m: recipe=mini seed=0,1,2")
     add_config_dir(status)
-    command("watch", _watch, "follow the jobs submitted to SLURM until all have ended")
-    stop = command("cancel", _cancel, "cancel submitted jobs; they save a checkpoint first")
+    command("watch", lambda o: watch(o.runs_dir), "follow the jobs submitted to SLURM until all have ended")
+    stop = command(
+        "cancel", lambda o: cancel(o.runs_dir, o.name), "cancel submitted jobs; they save a checkpoint first"
+    )
     stop.add_argument("name", metavar="NAME", help="a table, a sweep's folder name, or a run ID")
-    again = command("resubmit", _resubmit, "submit jobs again")
+    again = command("resubmit", lambda o: resubmit(o.runs_dir, o.kind), "submit jobs again")
     again.add_argument("kind", choices=list(KINDS), help="failed jobs, or those cancelled, lost or never submitted")
     prune = command("prune", _prune, "free disk space: remove runs, weights, checkpoints, and leftovers of killed jobs")
     prune.add_argument("ids", nargs="*", metavar="ID", help="a run to remove, or to remove only some files of")
@@ -115,18 +115,6 @@ def _status(options: argparse.Namespace) -> None:
     print(f"\n{below}")
 
 
-def _watch(options: argparse.Namespace) -> None:
-    watch(options.runs_dir)
-
-
-def _cancel(options: argparse.Namespace) -> None:
-    cancel(options.runs_dir, options.name)
-
-
-def _resubmit(options: argparse.Namespace) -> None:
-    resubmit(options.runs_dir, options.kind)
-
-
 def _prune(options: argparse.Namespace) -> None:
     from paa.planning.prune import pieces, remove
     from paa.planning.units import size
@@ -137,14 +125,12 @@ def _prune(options: argparse.Namespace) -> None:
         return
     show(["id", "what", "size"], [[one.run.train_id, one.what, size(one.bytes)] for one in found])
     total = size(sum(one.bytes for one in found))
-    if not options.yes and not (sys.stdin.isatty() and _confirmed(f"\nRemove {total}?")):
-        print(f"\nNothing was removed. --yes removes {total}.")
-        return
+    if not options.yes:
+        answer = input(f"\nRemove {total}? [y/N] ") if sys.stdin.isatty() else ""
+        if answer.strip().lower() not in ("y", "yes"):
+            print(f"\nNothing was removed. --yes removes {total}.")
+            return
     print(f"\n{size(remove(found))} freed")
-
-
-def _confirmed(question: str) -> bool:
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _score_upload(options: argparse.Namespace) -> None:
@@ -176,10 +162,8 @@ def _list(options: argparse.Namespace) -> None:
         print(f"No runs in {runs_dir}. python -m paa.train makes one.")
         return
     if found:
-        show(
-            ["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"],
-            [_line(one) for one in found],
-        )
+        header = ["id", "state", "recipe", "data", "assign", "auxiliary", "seed", "steps", "AP"]
+        show(header, [_line(one) for one in found])
 
 
 def _line(paths: RunPaths) -> list[Any]:
@@ -236,9 +220,9 @@ def _show(options: argparse.Namespace) -> None:
     if paths.finished:
         training = TrainingRecord.read(paths.record)
         print("overrides:", " ".join(training.overrides) or "none")
-        names = ["seed", "device", "threads", "steps", "wall_s", "commit", "clean", "weights_sha256"]
+        names = ("seed", "steps", "wall_s", "device", "threads", "commit", "clean", "weights_sha256")
         facts = [[f"converted {name}", value] for name, value in training.converted.items()]
-        facts += [[name, _BY_NAME[name].value(training, None)] for name in names]
+        facts += [[column.name, column.value(training, None)] for column in COLUMNS if column.name in names]
         facts += [[f"version {name}", version] for name, version in training.origin.get("versions", {}).items()]
         facts += [[name, value] for name, value in training.origin.get("hardware", {}).items()]
         show(["made by", ""], facts)
@@ -276,8 +260,9 @@ def _changes(ours: Sequence[EvaluationRecord], theirs: Sequence[EvaluationRecord
     rows: list[list[Any]] = []
     for one, title in zip(ours, _titles(ours), strict=True):
         other = named.get(one.eval_id) or named.get(_title(one))
-        for name, before in _numbers(one).items() if other else ():
-            after = _numbers(other)[name] if other else None
+        after_of = _numbers(other) if other else _numbers(one)
+        for name, before in _numbers(one).items():
+            after = after_of[name]
             if before != after:
                 change = None if before is None or after is None else round(after - before, 4)
                 rows.append([f"{title} {name}", before, after, change])

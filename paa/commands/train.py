@@ -122,8 +122,8 @@ class Jobs:
                     self.note_failure(job.overrides, _one_line(result._return_value))
             returned += results
         for job, done in zip(self.all, finished, strict=True):
-            before = first.get(_request(job))
-            if not done and before is not None and before is not job:
+            before = job if done else first[_request(job)]
+            if before is not job:
                 reason = self._failed.get(tuple(before.overrides))
                 if reason is not None:
                     self.note_failure(job.overrides, reason)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from paa.checks import UserError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from paa.checks import OutOfRange, UserError
 
 
 class ConfigError(UserError):
     """A configuration that cannot be composed or run: `key=value: what is wrong; what would be right`."""
+
+
+@contextmanager
+def keys_below(path: str) -> Iterator[None]:
+    """Turn an OutOfRange of the block into a ConfigError whose key lies below `path` ("tracking.")."""
+    try:
+        yield
+    except OutOfRange as error:
+        raise ConfigError(f"{path}{error.name}{error.problem}") from error
 
 
 USER_ERRORS = (UserError, OSError)

@@ -196,12 +196,13 @@ class Evaluator:
 def describe(record: EvaluationRecord) -> str:
     """Return "val, voting on: AP 51.2  AP50 70.1 ...", with "-" where there is nothing to measure."""
     if record.upload is not None and record.score is None:
-        return f"{_what(record)}: {record.detections} detections to upload"
+        return f"{title(record)}: {record.detections} detections to upload"
     numbers = "  ".join(f"{k} {'-' if v is None else f'{v:.1f}'}" for k, v in list(record.numbers.items())[:6])
     error = "" if record.iou_error is None else f"  IoU error {record.iou_error:.3f}"
-    return f"{_what(record)}: {numbers}{error}"
+    return f"{title(record)}: {numbers}{error}"
 
 
-def _what(record: EvaluationRecord) -> str:
+def title(record: EvaluationRecord) -> str:
+    """Return "val, voting on", with ", multi-scale" after such a test."""
     scales = ", multi-scale" if record.multiscale else ""
     return f"{record.split}, voting {'on' if record.voting else 'off'}{scales}"

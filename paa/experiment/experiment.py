@@ -20,7 +20,7 @@ from paa.engine.distributed import ProcessGroup, process_group
 from paa.engine.signals import Interrupted
 from paa.experiment.cpu_limit import too_long
 from paa.experiment.device import apply_process, check_processes, device_of
-from paa.experiment.evaluation import Evaluator, Wanted, missing, wanted
+from paa.experiment.evaluation import Evaluator, Wanted, missing, title, wanted
 from paa.experiment.identify import Identity, data_key, identify
 from paa.experiment.memo import Memo
 from paa.experiment.parts import Components, assemble
@@ -276,5 +276,4 @@ def final_detector(parts: Components, paths: RunPaths, record: TrainingRecord) -
 def _upload(paths: RunPaths, record: EvaluationRecord) -> str:
     file = paths.folder / str(record.upload)
     removed = f" (it was removed; delete {paths.evaluation(record.eval_id)} to write it again)"
-    voting = "on" if record.voting else "off"
-    return f"{record.split}, voting {voting}: upload {file}{'' if file.exists() else removed}"
+    return f"{title(record)}: upload {file}{'' if file.exists() else removed}"

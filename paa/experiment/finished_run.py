@@ -79,9 +79,7 @@ class Opened:
     @cached_property
     def detector(self) -> Detector:
         """The network with its final weights, in evaluation mode."""
-        detector = final_detector(self.parts, self.paths, self.record)
-        detector.eval()
-        return detector
+        return final_detector(self.parts, self.paths, self.record).eval()
 
     def images(self, wanted: Sequence[int], count: int) -> list[int]:
         """Ids of images: those `wanted`, or `count` that are evenly spaced over the split's with a ground truth."""
@@ -110,10 +108,8 @@ class Opened:
         """The ground truth of image `image` that has most candidates, the first of equals, and its class."""
         assigner = self.parts.assigner
         if not isinstance(assigner, PAA):
-            name = type(assigner).__name__
-            raise ConfigError(
-                f"{self.paths.train_id}: its assigner {name} scores no anchors; must be a run of assign=paa"
-            )
+            problem = f"its assigner {type(assigner).__name__} scores no anchors; must be a run of assign=paa"
+            raise ConfigError(f"{self.paths.train_id}: {problem}")
         index, batch = self.one(image)
         predictions, anchors = self.predict(batch)
         scores, matched_to = assigner.score(anchors, predictions, batch.targets)
@@ -173,22 +169,19 @@ class Opened:
             raise ConfigError(f"{self.paths.train_id}: recorded no assignments while it trained; {self._again()}")
         for image in wanted:
             if image not in always:
-                known = ", ".join(map(str, always))
-                raise ConfigError(
-                    f"--image {image}: {self.paths.train_id} recorded only images {known}; choose from them"
-                )
+                known = f"recorded only images {', '.join(map(str, always))}; choose from them"
+                raise ConfigError(f"--image {image}: {self.paths.train_id} {known}")
         digest = self.record.digests.get("data.train")
         if self.parts.source.digest("train") != digest:
             raise ConfigError(f"{self.paths.train_id}: data.train is no longer what it was trained on")
-        index = self.parts.source.index("train")
-        chosen = list(dict.fromkeys(wanted)) or always[:1]
-        return steps, {image: [self._stored(at[step][image], index, image) for step in steps] for image in chosen}
-
-    def _stored(self, path: Path, index: CocoIndex, image: int) -> Drawn:
-        try:
-            return Drawn.load(path, decode(index, int(np.searchsorted(index.image_ids, image))))
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        index, found = self.parts.source.index("train"), {}
+        for image in dict.fromkeys(wanted or always[:1]):
+            pixels = decode(index, int(np.searchsorted(index.image_ids, image)))
+            try:
+                found[image] = [Drawn.load(at[step][image], pixels) for step in steps]
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+        return steps, found
 
     def one(self, image: int) -> tuple[CocoIndex, Batch]:
         """The image `image` alone, and as the network gets it at test time."""

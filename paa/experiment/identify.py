@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paa.checks import OutOfRange
-from paa.config.errors import ConfigError
+from paa.config.errors import ConfigError, keys_below
 from paa.detector.efficientnet import package_file
 from paa.experiment.init_weights import InitWeights
 from paa.experiment.memo import Memo
@@ -39,7 +38,8 @@ def identify(parts: Components, memo: Memo | None = None, known: Mapping[str, st
         digests[f"data.{split}"] = (known or {}).get(f"data.{split}") or compute()
     weights = config["backbone"].get("weights")
     if weights == "package":
-        digests["backbone.weights"] = memo("file", weights, lambda: file_digest(_package()))
+        with keys_below("backbone."):
+            digests["backbone.weights"] = memo("file", weights, lambda: file_digest(package_file()))
     elif weights is not None and weights != "torchvision":
         if not isinstance(weights, str) or not Path(weights).is_file():
             raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
@@ -54,10 +54,3 @@ def identify(parts: Components, memo: Memo | None = None, known: Mapping[str, st
 def data_key(config: Mapping[str, Any]) -> list[Any]:
     """Return what distinguishes the data of one configuration from those of another, while no file changes."""
     return [config["data"], config["runs_dir"]]
-
-
-def _package() -> Path:
-    try:
-        return package_file()
-    except OutOfRange as error:
-        raise ConfigError(f"backbone.{error}") from error

@@ -33,19 +33,18 @@ class InitWeights:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> InitWeights | None:
         """What `finetune.from` names; None where it names nothing, ConfigError where that is not there."""
-        value = config.get("finetune", {}).get("from")  # runs that are older than the key have no such node
+        value = config["finetune"]["from"]
         if value is None:
             return None
         path = Path(value)
         if path.is_file():
             run = RunPaths(path.parent.parent, path.parent.name)
-            return cls(
-                str(value), path, TrainingRecord.read(run.record) if run.weights == path and run.finished else None
-            )
+            is_final = run.weights == path and run.finished
+            return cls(str(value), path, TrainingRecord.read(run.record) if is_final else None)
         if path.is_dir() and RunPaths(path.parent, path.name).finished:
             run = RunPaths(path.parent, path.name)
         elif path.suffix or len(path.parts) > 1:
-            raise ConfigError(f"{KEY}={value}: no such file; must be null, a finished run's id or the path of a file")
+            raise ConfigError(f"{KEY}={value}: no such file; must be null, a finished run's ID or the path of a file")
         else:
             run = _run(Path(config["runs_dir"]), value)
         return cls(run.train_id, run.weights, TrainingRecord.read(run.record))
@@ -87,7 +86,7 @@ class InitWeights:
         for key in _OF_THE_INPUT:
             if was.get(key) is not None and key in backbone and backbone[key] != was[key]:
                 problem = f"{KEY}={self.name}: was trained with backbone.{key}={was[key]}"
-                raise ConfigError(f"{problem}, not {backbone[key]}; say backbone.{key}={was[key]}")
+                raise ConfigError(f"{problem}, not {backbone[key]}; set backbone.{key}={was[key]}")
 
 
 def _run(runs_dir: Path, prefix: str) -> RunPaths:

@@ -16,7 +16,7 @@ from paa.anchors import AnchorGrid
 from paa.assign import Assigner
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder
-from paa.config.errors import ConfigError
+from paa.config.errors import ConfigError, keys_below
 from paa.config.instantiate import build
 from paa.config.user_code import try_boundary
 from paa.criterion import Criterion
@@ -121,10 +121,8 @@ def assemble(config: Mapping[str, Any], memo: Memo | None = None) -> Components:
 
     memo  builds the components of equal configurations once; those that differ only in their seed are equal.
     """
-    try:
+    with keys_below(""):
         check_settings(config)
-    except checks.OutOfRange as error:
-        raise ConfigError(str(error)) from error
     memo = memo or Memo()
     rest = {name: node for name, node in config.items() if name != "seed"}
     parts = memo("components", rest, lambda: _components(config, memo))
@@ -139,6 +137,14 @@ def _components(config: Mapping[str, Any], memo: Memo) -> Components:
     images = config["images"]
     postprocess = dict(config["postprocess"])
     scales = postprocess.pop("multiscale")
+    with keys_below("tracking."):  # log_every: the other fields were checked with their nodes
+        loop = LoopSettings(
+            evaluate_every=config["evaluate"]["every"],
+            log_every=config["tracking"]["log_every"],
+            checkpoint_every=config["checkpoint"]["every"],
+            checkpoint_every_s=config["checkpoint"]["every_s"],
+            clip_norm=config["train"]["clip_norm"],
+        )
     parts = Components(
         config=config,
         source=build(config["data"], "data", {"cache_dir": Path(config["runs_dir"]) / ".cache"}),
@@ -151,7 +157,7 @@ def _components(config: Mapping[str, Any], memo: Memo) -> Components:
         scales=build(scales, "postprocess.multiscale") if scales else None,
         optim=build(config["optim"], "optim"),
         schedule=build(config["schedule"], "schedule"),
-        loop=_loop_settings(config),
+        loop=loop,
         tracking=build(config["tracking"], "tracking"),
         train_transform=lambda backbone: _transform(images, "train", backbone),
         test_transform=lambda backbone: _transform(images, "test", backbone),
@@ -160,10 +166,8 @@ def _components(config: Mapping[str, Any], memo: Memo) -> Components:
     for split in config["evaluate"]["splits"]:
         if split not in parts.source.names:  # if it is known but missing, the source says which file
             raise ConfigError(f"evaluate.splits=[{split}]: must be of {', '.join(parts.source.splits)}")
-    try:
+    with keys_below("tracking.images."):
         parts.tracking.images.within(parts.schedule.steps)
-    except checks.OutOfRange as error:
-        raise ConfigError(f"tracking.images.{error}") from error
     for phase in ("train", "test"):
         _transform(images, phase, None)
     found = memo("defaults", parts.network, lambda: _resolved_defaults(parts))
@@ -187,24 +191,10 @@ def votings(config: Mapping[str, Any]) -> list[bool]:
     return [value]
 
 
-def _loop_settings(config: Mapping[str, Any]) -> LoopSettings:
-    try:
-        return LoopSettings(
-            evaluate_every=config["evaluate"]["every"],
-            log_every=config["tracking"]["log_every"],
-            checkpoint_every=config["checkpoint"]["every"],
-            checkpoint_every_s=config["checkpoint"]["every_s"],
-            clip_norm=config["train"]["clip_norm"],
-        )
-    except checks.OutOfRange as error:  # the other fields were checked with their nodes
-        raise ConfigError(f"tracking.{error}") from error
-
-
 def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None) -> Transform:
-    node = images[phase]
-    own = {} if backbone is None else {k: getattr(backbone, k) for k in ("mean", "std", "scale")}
+    node, own = images[phase], dict[str, Any]()
     if backbone is not None:
-        own["channels"] = backbone.order
+        own = {"mean": backbone.mean, "std": backbone.std, "scale": backbone.scale, "channels": backbone.order}
     try:
         return Transform(
             short=node["short"],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -103,7 +103,8 @@ class Training:
                 _replay(run.tracker, run.paths, start)
                 progress = TrainProgress(run.paths.train_id, steps, start, state=run.paths.progress)
                 stack.enter_context(progress)
-            profiler = stack.enter_context(_Profiler(config["debug"]["profile"] if group.is_main else None, run.paths))
+            profiled = config["debug"]["profile"] if group.is_main else None
+            step_context = stack.enter_context(_profiler(profiled, run.paths))
             core = parts.core(detector, precision, group)
             loop = Loop(
                 core=core,
@@ -116,7 +117,7 @@ class Training:
                 stop=run.stop,
                 device=device,
                 evaluate=self._evaluate(detector, device, categories),
-                step_context=profiler.step,
+                step_context=step_context,
                 extra=clock.state,
                 observe=self._pictures(core, data, device),
                 precision=precision,
@@ -264,36 +265,27 @@ class _Clock:
         return {"elapsed": self.elapsed, "started": self.started, "origin": self.origin}
 
 
-class _Profiler(ExitStack):
-    """torch.profiler over the steps after the first ten; its table and trace go into the run's folder."""
+@contextmanager
+def _profiler(steps: int | None, paths: RunPaths) -> Iterator[Callable[[], AbstractContextManager]]:
+    """Profile `steps` steps after the first ten with torch.profiler; its table and trace go into the run's folder.
 
-    WARM_UP = 10
+    Gives what wraps each step. None profiles nothing.
+    """
+    if steps is None:
+        yield nullcontext
+        return
 
-    def __init__(self, steps: int | None, paths: RunPaths) -> None:
-        super().__init__()
-        self._steps, self._paths, self._profile = steps, paths, None
-
-    def __enter__(self) -> _Profiler:
-        super().__enter__()
-        if self._steps is not None:
-            activities = [torch.profiler.ProfilerActivity.CPU]
-            if torch.cuda.is_available():
-                activities.append(torch.profiler.ProfilerActivity.CUDA)
-            schedule = torch.profiler.schedule(wait=self.WARM_UP - 1, warmup=1, active=self._steps, repeat=1)
-            self._profile = self.enter_context(
-                torch.profiler.profile(activities=activities, schedule=schedule, on_trace_ready=self._save)
-            )
-        return self
-
-    def step(self) -> AbstractContextManager:
-        """Wraps one step."""
-        if self._profile is None:
-            return nullcontext()
-        stack = ExitStack()
-        stack.callback(self._profile.step)
-        return stack
-
-    def _save(self, profile: Any) -> None:
+    def save(profile: Any) -> None:
         table = profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=40)
-        files.write_text(self._paths.folder / "profile.txt", table)
-        profile.export_chrome_trace(str(self._paths.folder / "profile.json"))
+        files.write_text(paths.folder / "profile.txt", table)
+        profile.export_chrome_trace(str(paths.folder / "profile.json"))
+
+    schedule = torch.profiler.schedule(wait=9, warmup=1, active=steps, repeat=1)
+    with torch.profiler.profile(schedule=schedule, on_trace_ready=save) as profile:
+
+        @contextmanager
+        def step() -> Iterator[None]:
+            yield
+            profile.step()
+
+        yield step

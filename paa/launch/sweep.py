@@ -10,8 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from paa.checks import OutOfRange
-from paa.config.errors import ConfigError
+from paa.config.errors import ConfigError, keys_below
 from paa.config.suggestions import listed, nearest
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.experiment.device import check_processes
@@ -44,10 +43,8 @@ def settings_of(node: Mapping[str, Any]) -> Settings | None:
     names = list(kind.__dataclass_fields__)
     for key in values.keys() - names:
         raise ConfigError(f"hydra.launcher.{key}: unknown key. It has: {listed(names)}.{nearest(key, names)}")
-    try:
+    with keys_below("hydra.launcher."):
         return kind(**values)
-    except OutOfRange as error:
-        raise ConfigError(f"hydra.launcher.{error.name}{error.problem}") from error
 
 
 def check(settings: Settings | None, jobs: Sequence[Experiment], multirun: bool) -> None:

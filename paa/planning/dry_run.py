@@ -40,7 +40,11 @@ def plan(jobs: Sequence[Experiment], shared: Memo | None = None) -> str:
     """Return a line for each job (ID, state, hours, disk) and the totals. Trains and writes nothing."""
     every = planned(jobs, shared or Memo())
     overrides = [[one for one in job.overrides if not one.startswith("plan=")] for job in jobs]
-    rows = [[*_line(one), what] for one, what in zip(every, differing(overrides), strict=True)]
+    rows = []
+    for one, what in zip(every, differing(overrides), strict=True):
+        estimate, state = one.estimate, "as above" if one.repeated else str(one.status)
+        source = f"{estimate.runs} run{'s' * (estimate.runs != 1)}" if estimate.seconds else ""
+        rows.append([one.job.train_id, state, hours(estimate.seconds), size(estimate.kept), source, what])
     return "\n".join([aligned(HEADER, rows, right=[False] * len(HEADER)), *_totals(every), ""])
 
 
@@ -75,13 +79,6 @@ def counted(kinds: Sequence[str]) -> str:
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
 
 
-def _line(one: Planned) -> list[str]:
-    estimate = one.estimate
-    state = "as above" if one.repeated else str(one.status)
-    source = f"{estimate.runs} run{'s' * (estimate.runs != 1)}" if estimate.seconds else ""
-    return [one.job.train_id, state, hours(estimate.seconds), size(estimate.kept), source]
-
-
 def _totals(every: Sequence[Planned]) -> list[str]:
     trainings = {one.job.train_id: one.status.kind for one in reversed(every)}
     of = "" if len(trainings) == len(every) else f" of {len(trainings)} trainings"
@@ -96,12 +93,8 @@ def _totals(every: Sequence[Planned]) -> list[str]:
     lines.append(f"In total about {span(sum(seconds))} on this machine{unknown}; {disk}, and {scratch}.")
     if unknown:
         lines.append("?: no comparable run (same network, image size and batch size) has finished on this machine.")
-    return [*lines, *_data_to_draw([one for one in every if one.estimate.seconds != 0.0])]
-
-
-def _data_to_draw(left: Sequence[Planned]) -> list[str]:
-    """Return a line for each embedded data set that would be drawn first."""
-    sources = [one.job.parts.source for one in left]
+    sources = [one.job.parts.source for one in every if one.estimate.seconds != 0.0]
     shapes = [s for s in sources if isinstance(s, Shapes) and not (s.root / s.spec.name).exists()]
     sizes = {str(s.root): sum(s.count(split) for split in s.splits) * s.spec.size**2 * 1.25 for s in shapes}
-    return [f"The embedded data are drawn first: {size(count)} in {root}." for root, count in sorted(sizes.items())]
+    lines += [f"The embedded data are drawn first: {size(count)} in {root}." for root, count in sorted(sizes.items())]
+    return lines

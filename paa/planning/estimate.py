@@ -67,7 +67,10 @@ class Estimator:
 
     def of(self, parts: Components, steps: int, evaluations: Sequence[Wanted]) -> Estimate:
         """Estimate so many training steps and these evaluations of the job that `parts` describe."""
-        measured = self._measured.get(_cost_key(parts.config, _device(parts.config)), MeasuredCosts())
+        device = parts.config["device"]
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        measured = self._measured.get(_cost_key(parts.config, device), MeasuredCosts())
         images = sum(self._images(parts, one.split) for one in evaluations)
         step_s, image_s = measured.step_s, measured.image_s[parts.scales is not None]
         seconds: float | None = None
@@ -114,11 +117,6 @@ class Estimator:
 def _count_weights(parts: Components) -> int:
     with torch.device("meta"):
         return sum(p.numel() for p in parts.detector(80).parameters())
-
-
-def _device(config: Mapping[str, Any]) -> str:
-    auto = "cuda" if torch.cuda.is_available() else "cpu"
-    return auto if config["device"] == "auto" else str(config["device"])
 
 
 def _machine(of: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -49,9 +49,9 @@ class Row:
         return self.paths.train_id
 
     @property
-    def word(self) -> str:
-        """The override that selects it: "table1=fnp_5"."""
-        return f"{self.table}={self.name}"
+    def settings(self) -> tuple[str, ...]:
+        """The overrides that select neither the row nor its seed: ("recipe=mini",)."""
+        return tuple(w for w in self.overrides if w not in (f"{self.table}={self.name}", f"seed={self.seed}"))
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,11 @@ def rows_of(
     """
     compose = Composer(config_dir)
     name = table.partition("=")[0]
-    known = row_names(compose, name)
-    others = [word for word in words if word.partition("=")[0] in tables(compose)]
+    tables = [group for group in compose.groups() if group.startswith("table")]
+    if name not in tables:
+        raise ConfigError(f"{name}: no such table. Tables: {listed(tables)}")
+    known = sorted(compose.options(name), key=_natural)
+    others = [word for word in words if word.partition("=")[0] in tables]
     if others:
         raise ConfigError(f"{others[0]}: must not name a second table beside {table}")
     every = compose.jobs([table if "=" in table else f"{table}=glob(*)", *words], True)
@@ -102,20 +105,8 @@ def rows_of(
     return Rows(found, {row: str(error) for row, error in errors.items()})
 
 
-def tables(compose: Composer) -> list[str]:
-    """Return the names of the tables: table1, ..."""
-    return [group for group in compose.groups() if group.startswith("table")]
-
-
-def row_names(compose: Composer, table: str) -> list[str]:
-    """Return the rows of a table, numbers in names by size; ConfigError for an unknown table."""
-    known = tables(compose)
-    if table not in known:
-        raise ConfigError(f"{table}: no such table. Tables: {listed(known)}")
-    return sorted(compose.options(table), key=_natural)
-
-
 def _natural(name: str) -> list[tuple[int, float, str]]:
+    """Sort numbers in names by size."""
     parts = re.findall(r"\d+(?:\.\d+)?|\D+", name)
     return [(0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts]
 

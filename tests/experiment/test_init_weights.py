@@ -128,7 +128,7 @@ def test_an_input_of_another_convention_is_refused(here: Path) -> None:
     categories = [[i, str(i)] for i in range(10)]
     with pytest.raises(ConfigError) as caught:
         start.into(other.parts.detector(10), other.parts.config, categories)
-    hint = "was trained with backbone.convention=caffe, not torchvision; say backbone.convention=caffe"
+    hint = "was trained with backbone.convention=caffe, not torchvision; set backbone.convention=caffe"
     assert str(caught.value) == f"finetune.from=caffe.pt: {hint}"
     same = experiment_of(here, "finetune.from=caffe.pt", "backbone.convention=caffe")
     assert start.into(same.parts.detector(10), same.parts.config, categories) == "starts from the weights of caffe.pt"

@@ -85,7 +85,7 @@ def test_hours_are_the_median_of_comparable_runs_on_this_machine(here):
     assert planned(jobs[:1], Memo())[0].estimate.seconds is None
     for seed, wall_s in enumerate((40.0, 80.0, 120.0, 1e6), start=1):
         elsewhere = {"origin": {"hardware": {"cpu": "another", "cores": 1, "gpu": None}}} if wall_s == 1e6 else {}
-        finish(checked(*SHORT, f"seed={seed}").all[0].experiment, wall_s=wall_s, **elsewhere)
+        finish(checked(*SHORT, f"seed={seed}").all[0], wall_s=wall_s, **elsewhere)
     estimates = [planned([job], Memo())[0].estimate for job in jobs]
     seconds = 4 * 20.0 + 2 * 4 * 0.5  # steps, and two evaluations of four images
     assert [(one.runs, one.seconds) for one in estimates] == [(3, seconds)] * 3 + [(0, None)] * 3
