@@ -87,11 +87,13 @@ def _totals(every: Sequence[Planned]) -> list[str]:
     if not left:
         return [*lines, "Nothing is left to do."]
     seconds = [estimate.seconds for estimate in left if estimate.seconds is not None]
-    unknown = "" if len(seconds) == len(left) else f", and {len(left) - len(seconds)} jobs of unknown duration"
+    missing = len(left) - len(seconds)
+    known = [f"about {span(sum(seconds))} on this machine"] if seconds else []
+    hours = " and ".join([*known, *([f"unknown hours of {missing} job{'s' * (missing != 1)}"] if missing else [])])
     disk = f"{size(sum(estimate.kept for estimate in left))} of disk"
     scratch = f"{size(max(estimate.scratch for estimate in left))} more while a run trains"
-    lines.append(f"In total about {span(sum(seconds))} on this machine{unknown}; {disk}, and {scratch}.")
-    if unknown:
+    lines.append(f"In total {hours}; {disk}, and {scratch}.")
+    if missing:
         lines.append("?: no comparable run (same network, image size and batch size) has finished on this machine.")
     sources = [one.job.parts.source for one in every if one.estimate.seconds != 0.0]
     shapes = [s for s in sources if isinstance(s, Shapes) and not (s.root / s.spec.name).exists()]
