@@ -30,7 +30,7 @@ def draw(drawn: Drawn, found: Assignment, out: Path) -> None:
     with printed():
         figure = page(PAGE, 3.2 if has_scores else PAGE)
         axes = figure.subplots(1, 2 if has_scores else 1, squeeze=False)
-        paint(axes[0, 0], drawn, "anchors after assignment", PAGE / axes.shape[1], legend=False)
+        paint(axes[0, 0], drawn, "anchors after assignment", PAGE / axes.shape[1])
         if has_scores:
             _scores(axes[0, 1], found, drawn.names)
             axes[0, 1].set_box_aspect(drawn.pixels.shape[0] / drawn.pixels.shape[1])

@@ -10,7 +10,8 @@ from paa.log import console, log, print_line, run_log
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  "
 
 
-def test_messages_by_level_on_the_console_and_in_the_file(tmp_path, capsys):
+def test_messages_by_level_on_the_console_and_in_the_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(log, "propagate", False)  # other tests leave handlers of the root logger behind
     with console(), run_log(tmp_path / "log"):
         log.info("at step %d", 3)
         log.warning("no server")

@@ -236,7 +236,7 @@ class Composer:
 
     def _explain(self, overrides: Sequence[str], error: Exception) -> str:
         parsed, groups = self.parse(overrides), self.groups()
-        choices = [o for o in parsed if self.is_group(o.key_or_group)]
+        choices = [o for o in parsed if self.is_group(o.key_or_group) and not o.is_sweep_override()]
         for override in choices:
             problem = explain_choice(override.key_or_group, override.value(), self.options(override.key_or_group))
             if problem:

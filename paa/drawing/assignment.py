@@ -192,6 +192,19 @@ def legend_handles(positive: str, ignored: str, negative: str, truth: str, dashe
     return [Line2D([], [], label=label, **style) for style, label in marks if label]  # type: ignore[arg-type]
 
 
+def counted_handles(drawn: Drawn) -> list[Line2D]:
+    """Return the marks of `paint` with how many of each the picture has."""
+    counts, without = drawn.counts, sum(not (drawn.gt_index == g).any() for g in range(len(drawn.boxes)))
+    handles = legend_handles(
+        f"{counts['positive']} positive (color of its ground truth)",
+        f"{counts['ignored']} ignored",
+        f"{counts[drawn.what]} {drawn.what}",
+        f"{len(drawn.boxes)} ground truths, with their positives",
+        f"{without} without a positive" if without else "",
+    )
+    return [*handles, Line2D([], [], linestyle="", label=f"{drawn.others} other negatives, not shown")]
+
+
 def save_picture(drawn: Drawn, title: str, path: Path) -> None:
     """Write the picture as a PNG with a legend that counts, whole or not at all.
 
@@ -201,18 +214,9 @@ def save_picture(drawn: Drawn, title: str, path: Path) -> None:
     inches = max(_LEAST, height, width) / max(height, width) / _DPI
     figure = Figure(figsize=(width * inches, height * inches), dpi=_DPI)
     FigureCanvasAgg(figure)
-    axis, counts = figure.add_axes((0, 0, 1, 1)), drawn.counts
+    axis = figure.add_axes((0, 0, 1, 1))
     paint(axis, drawn, title, height * inches)
-    without = sum(not (drawn.gt_index == g).any() for g in range(len(drawn.boxes)))
-    handles = legend_handles(
-        f"{counts['positive']} positive (color of its ground truth)",
-        f"{counts['ignored']} ignored",
-        f"{counts[drawn.what]} {drawn.what}",
-        f"{len(drawn.boxes)} ground truths, with their positives",
-        f"{without} without a positive" if without else "",
-    )
-    handles.append(Line2D([], [], linestyle="", label=f"{drawn.others} other negatives, not shown"))
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.01)}
-    axis.legend(handles=handles, ncols=2, fontsize=8, facecolor="#bbbbbb", **place)
+    axis.legend(handles=counted_handles(drawn), ncols=2, fontsize=8, facecolor="#bbbbbb", **place)
     with files.replacing(path, durable=False) as file:
         figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.05)

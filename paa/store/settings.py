@@ -229,6 +229,8 @@ def check_settings(config: Mapping[str, Any]) -> None:
                 kind(**{name: config[node][name.rstrip("_")] for name in names})
             except checks.OutOfRange as error:
                 raise checks.OutOfRange(f"{node}.{error.name}", error.problem) from error
+    if "plan" in config:
+        checks.flag("plan", config["plan"])
     if "compat" in config:  # what it says has reached other nodes; only recipe=coco_2x reads this key
         checks.choice("compat.x152", config["compat"]["x152"], ("release", "common"))
     accumulate = config["train"]["accumulate"]

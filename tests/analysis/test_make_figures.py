@@ -242,7 +242,7 @@ def test_refusals(runs_dir, paa, tmp_path, capsys):
     assert "--image 77: val of t" in line
     assert "its ids go from" in line
     (line,) = told("--figure", "4a", "--image", "77")
-    assert "recorded images" in line
+    assert "recorded only images" in line
     (line,) = refusals(tmp_path / "empty", tmp_path, capsys)
     assert "no finished PAA run" in line
     metrics = paa.paths.metrics.read_bytes()

@@ -127,7 +127,7 @@ def test_evaluate_takes_it_and_says_what_it_is(here, capsys):
     run = the_run(here)
     ended = call(capsys, "paa.evaluate", "-m", "run=x", "postprocess.voting=false,true", "workers=0")
     assert ended.code == 0, ended.err
-    said = f"{run.train_id}  was converted from mmdet: in.pth; not trained here\n"
+    said = f"{run.train_id}  was imported from mmdet: in.pth; not trained here\n"
     assert ended.out.count(said) == 1
     assert [[row[1].lower(), *row[2:4]] for row in rows(ended.out)] == [
         ["postprocess.voting=false", "val", "off"],
@@ -150,7 +150,7 @@ def test_predict_needs_no_data_set(here, capsys, tmp_path):
         words = ("run=x", f"images={moved / 'images'}", f"out={tmp_path}", "workers=0", "pictures=false")
         ended = call(capsys, "paa.predict", *words)
         assert ended.code == 0, ended.err
-        assert "was converted from mmdet: in.pth; not trained here" in ended.out
+        assert "was imported from mmdet: in.pth; not trained here" in ended.out
     finally:
         moved.rename(here / "data")
     found = json.loads((tmp_path / "detections.json").read_text())
@@ -161,7 +161,7 @@ def test_predict_needs_no_data_set(here, capsys, tmp_path):
 def test_lists_and_tables_show_where_it_comes_from_and_nothing_of_a_training(here, capsys, monkeypatch):
     run = the_run(here)
     listed = call(capsys, "paa.runs").out.splitlines()[1].split()
-    assert listed[:7] == [run.train_id, "done", "(converted)", "converted", "custom", "paa", "iou"]
+    assert listed[:7] == [run.train_id, "done:", "converted", "converted", "custom", "paa", "iou"]
     shown = call(capsys, "paa.runs", "show", "x").out
     assert "converted file       in.pth" in shown
     with warnings.catch_warnings():
@@ -190,7 +190,7 @@ def test_a_run_without_its_weights_says_how_to_have_them_again(here, capsys):
     try:
         assert run_status(run) == RunStatus("done", detail="converted, weights removed")
         ended = call(capsys, "paa.evaluate", "run=x", "postprocess.sigma_t=0.5", "workers=0")
-        assert f"its weights were removed; remove runs/{run.train_id} to convert it again" in ended.err
+        assert f"its weights were removed; remove runs/{run.train_id} to import it again" in ended.err
         again = call(capsys, "paa.convert", "in.pth", "runs", "data=custom", "data.root=data", *SMALL)
         assert again.code == 0
         assert run.weights.exists()

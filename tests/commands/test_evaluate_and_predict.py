@@ -73,10 +73,10 @@ def test_an_evaluation_that_fails_hides_no_other(here, capsys, monkeypatch):
     run = only_run(here)
     plain = Experiment.run
 
-    def fail(self, say):
+    def fail(self):
         if self.parts.config["postprocess"]["sigma_t"] == 0.5:
             raise OSError("no room on the disk")
-        return plain(self, say)
+        return plain(self)
 
     monkeypatch.setattr(Experiment, "run", fail)
     ended = call(capsys, "paa.evaluate", "-m", f"run={run.train_id}", "postprocess.sigma_t=0.5,0.25")
@@ -89,10 +89,10 @@ def test_a_sweep_that_is_stopped_shows_what_is_done(here, capsys, monkeypatch, s
     assert train(capsys, "postprocess.voting=true").code == 0
     plain = Experiment.run
 
-    def run(self, say):
+    def run(self):
         if self.parts.config["postprocess"]["sigma_t"] == 0.5:
             raise stop
-        return plain(self, say)
+        return plain(self)
 
     monkeypatch.setattr(Experiment, "run", run)
     ended = call(capsys, "paa.evaluate", "-m", f"run={only_run(here).train_id}", "postprocess.sigma_t=0.25,0.5,0.75")

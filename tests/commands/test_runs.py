@@ -63,7 +63,7 @@ def test_show(tmp_path, capsys):
         assert part in out
     assert "val e0000000001" in out
     assert main(["--runs-dir", str(tmp_path), "show", "t00"]) == 1
-    assert "run=t00: 2 runs in" in capsys.readouterr().err
+    assert "run=t00: ambiguous" in capsys.readouterr().err
     unfinished(tmp_path)
     assert main(["show", "t7", "--runs-dir", str(tmp_path)]) == 0
     assert "schedule.steps" in capsys.readouterr().out

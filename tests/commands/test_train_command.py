@@ -97,7 +97,7 @@ def poison(monkeypatch):
 def test_a_training_without_evaluations_ends_as_finished(here, capsys):
     ended = train(capsys, "evaluate.splits=[]", "schedule.steps=2")
     assert ended.code == 0, ended.err
-    assert ended.out.splitlines()[-1].endswith("finished; no evaluation requested")
+    assert ended.out.splitlines()[-1].endswith("finished; no evaluation was requested")
     assert only_run(here).finished
 
 

@@ -156,8 +156,9 @@ def test_the_survivors_of_drop_mode_are_trained_on(tmp_path, capsys):
     words = [*short, "data=custom", f"data.root={root}", f"runs_dir={tmp_path / 'runs'}", "schedule.steps=2"]
     with pytest.raises(DataError, match=r"annotation id 20 has \"bbox\""):
         Experiment.of(configuration(*words))
-    said = []
-    records = Experiment.of(configuration(*words, "data.on_invalid=drop")).run(said.append)
+    capsys.readouterr()
+    records = Experiment.of(configuration(*words, "data.on_invalid=drop")).run()
+    said = capsys.readouterr().out.splitlines()
     assert [record.split for record in records] == ["val", "val"]
     (line,) = [text for text in said if "left out of train" in text]
     assert "1 image files that cannot be decoded, 2 image files that are missing" in line

@@ -132,7 +132,7 @@ def check_several(words: list[str], here: Path, capsys: pytest.CaptureFixture[st
     check_training([*arguments, "seed=9"], here, capsys, processes=count)  # a run that no other command trains
     if not any(word.startswith("recipe=coco") for word in words):
         every = [TrainingRecord.read(run.record) for run in runs(here / "trained")]
-        assert [record.world_size for record in every if record.seed == 9] == [count]
+        assert {record.world_size for record in every if record.seed == 9} == {count}
 
 
 def write_checkpoint(path: Path) -> None:
@@ -220,6 +220,10 @@ def test_documented_command_runs(command: Command, here, run_id, capsys, monkeyp
             check_call(module, arguments, capsys, "workers=0", *(SMALL_SCALES if "multiscale" in command.line else ()))
         elif module == "paa.convert":
             check_convert(arguments, here, capsys)
+        elif module == "paa.runs" and arguments[0] in ("cancel", "resubmit"):
+            ended = call(capsys, module, *arguments)  # nothing was submitted from here
+            assert ended.code == 1
+            assert "submitted" in ended.err
         elif module in ("paa.runs", "paa.data"):
             check_call(module, arguments, capsys)
         elif module == "docs.generate.reference":

@@ -13,6 +13,7 @@ from explained import equally_far, rounding, tie
 from literal_assign import Image
 from mmdet_outputs import Arrays
 from random_images import tensors_of
+from scenes import detect
 
 from paa.experiment.parts import Components
 from paa.postprocess import to_original
@@ -171,7 +172,7 @@ def same_detections(
     selection = built.postprocess.select(detached, step.anchors, sizes, built.auxiliary, original)
     tying = copy(built.postprocess)
     tying.keep_ties = True
-    every = tying(detached, step.anchors, sizes, built.auxiliary, original)
+    every = detect(tying, detached, step.anchors, sizes, built.auxiliary, original)
     for kind, voting in kinds.items():
         for b, found in enumerate(built.postprocess.finish(selection, voting=voting)):
             own = slice(*theirs[f"{kind}_offsets"][b : b + 2])
