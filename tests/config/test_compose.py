@@ -152,14 +152,15 @@ READ = "values with brackets or spaces want quotes"
 MESSAGES = {
     # keys that are not there
     "assign.topkk=3": f"assign.topkk: no such key. Keys of assign: {ASSIGN_KEYS}. Did you mean assign.topk?",
-    "train.lr=3": "train.lr: no such key. Keys of train: accumulate, aspect_grouping, batch_size, clip_norm, processes. "
-    "Did you mean optim.lr?",
+    "train.lr=3": "train.lr: no such key. Keys of train: accumulate, aspect_grouping, batch_size, clip_norm, "
+    "processes. Did you mean optim.lr?",
     "assign.bondary.n=4": f"assign.bondary.n: no such key. Keys of assign: {ASSIGN_KEYS}. "
     "Did you mean assign.boundary.n?",
     "assign.boundary.n=4": "assign.boundary.n: no such key. Keys of assign.boundary: "
     "em_dtype, empty_foreground, pos_peak, single.",
     "assign.topk.x=3": "assign.topk.x: no such key. assign.topk is a value, not a group of keys",
-    "+train.foo=1": "train.foo: no such key. Keys of train: accumulate, aspect_grouping, batch_size, clip_norm, processes.",
+    "+train.foo=1": "train.foo: no such key. Keys of train: accumulate, aspect_grouping, batch_size, clip_norm, "
+    "processes.",
     "+assign.zzz=3": "assign.zzz: paa.assign.PAA has no such argument. It has: "
     "alpha, boundary, coder, gamma, giou, iou_floor, lambda_score, legacy, low_quality, low_quality_at_zero, "
     "roundtrip, topk.",

@@ -220,7 +220,7 @@ def test_documented_command_runs(command: Command, here, run_id, capsys, monkeyp
             check_call(module, arguments, capsys, "workers=0", *(SMALL_SCALES if "multiscale" in command.line else ()))
         elif module == "paa.convert":
             check_convert(arguments, here, capsys)
-        elif module == "paa.runs" and arguments[0] in ("cancel", "resubmit"):
+        elif module == "paa.runs" and arguments[:1] in (["cancel"], ["resubmit"]):
             ended = call(capsys, module, *arguments)  # nothing was submitted from here
             assert ended.code == 1
             assert "submitted" in ended.err

@@ -145,7 +145,7 @@ def test_weights_are_those_of_undisturbed_runs_and_each_has_one_record(seen, tmp
         made = experiment(
             tmp_path, *keys, "assign.boundary=fnp", f"seed={one}", f"data.root={seen.place / 'runs/.data'}"
         )
-        made.run(lambda text: None)
+        made.run()
         assert weights(made.identity.paths) == weights(paths(seen, one))
         record = TrainingRecord.read(paths(seen, one).record)
         assert record.steps == STEPS

@@ -101,7 +101,7 @@ def alone(seen: Seen, seed: str, folder: Path) -> RunPaths:
     made = experiment(
         folder, *words, "assign.boundary=fnp", f"seed={seed}", f"data.root={seen.place / 'runs' / '.data'}"
     )
-    made.run(lambda text: None)
+    made.run()
     return made.identity.paths
 
 
