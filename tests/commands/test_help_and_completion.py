@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from running import call, only_run, run_cli, train
 
+from paa.config.paths import conf_dir
+
 
 def test_the_list_of_runs_shows_what_was_done(here, capsys):
     assert train(capsys).code == 0
@@ -27,8 +29,9 @@ def test_the_list_of_runs_shows_what_was_done(here, capsys):
 def test_help_shows_groups_keys_and_five_examples(here, capsys):
     ended = call(capsys, "paa.train", "--help")
     assert ended.code == 0
-    assert re.search(r"^assign: atss, max_iou, paa$", ended.out, re.M)
-    assert re.search(r"^assign\.boundary: a, b, b_2020, c, d, fnp, fsr, paa$", ended.out, re.M)
+    for group in ("assign", "assign.boundary"):
+        choices = ", ".join(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
+        assert f"\n{group}: {choices}\n" in ended.out
     for key in ("seed", "assign.topk", "assign.lambda_score", "anchors.scale", "postprocess.voting", "schedule.steps"):
         assert re.search(rf"^ +(?:.*  )?{re.escape(key)}  ", ended.out, re.M), key
     assert ended.out.count("  python -m paa.train") == 5
@@ -96,4 +99,4 @@ def test_the_console_script_installs_its_completion_in_bash(tmp_path):
     asked = [sys.executable, "-c", code + "assert 'torch' not in sys.modules"]
     done = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["assign=atss", "assign=max_iou", "assign=paa"]
+    assert {"assign=atss", "assign=max_iou", "assign=paa"} <= set(done.stdout.split())

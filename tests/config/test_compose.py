@@ -25,14 +25,9 @@ def groups_and_choices():
 
 
 def contradicts(group, choice, other, other_choice):
-    """A boundary belongs to PAA alone."""
-    return {(group, choice), (other, other_choice)} & {
-        ("assign", "max_iou"),
-        ("assign", "atss"),
-    } and "assign.boundary" in (
-        group,
-        other,
-    )
+    """Only PAA has a boundary."""
+    chosen = {group: choice, other: other_choice}
+    return "assign.boundary" in chosen and chosen.get("assign", "paa") != "paa"
 
 
 def covering(choices):
@@ -146,7 +141,7 @@ ASSIGN_KEYS = (
     "alpha, boundary, gamma, giou, iou_floor, lambda_score, legacy, low_quality, low_quality_at_zero, roundtrip, topk"
 )
 CUSTOM = "a folder with images/, annotations/train.json, annotations/val.json and perhaps annotations/test.json"
-BOUNDARIES = "a, b, b_2020, c, d, fnp, fsr, paa"
+ASSIGNERS, BOUNDARIES = (", ".join(Composer().options(group)) for group in ("assign", "assign.boundary"))
 READ = "values with brackets or spaces want quotes"
 
 MESSAGES = {
@@ -172,9 +167,9 @@ MESSAGES = {
     "~assign": "~assign: deleting keys is not supported; say assign=VALUE",
     "~assign.topk": "~assign.topk: deleting keys is not supported; say assign.topk=VALUE",
     # choices that are not there
-    "assign=foo": "assign=foo: no such choice. Choices of assign: atss, max_iou, paa.",
-    "assign=pa": "assign=pa: no such choice. Choices of assign: atss, max_iou, paa. Did you mean paa?",
-    "assign=null": "assign=null: no such choice. Choices of assign: atss, max_iou, paa.",
+    "assign=foo": f"assign=foo: no such choice. Choices of assign: {ASSIGNERS}.",
+    "assign=pa": f"assign=pa: no such choice. Choices of assign: {ASSIGNERS}. Did you mean paa?",
+    "assign=null": f"assign=null: no such choice. Choices of assign: {ASSIGNERS}.",
     "assign.boundary=e": f"assign.boundary=e: no such choice. Choices of assign.boundary: {BOUNDARIES}.",
     "assign.boundary=[fnp,a]": "assign.boundary=[fnp,a]: one choice, not a list; "
     "-m assign.boundary=a,b is a sweep over two",
@@ -194,7 +189,7 @@ MESSAGES = {
     # flags
     "--config-name other": "--config-name: not here; --config-dir DIR adds groups and choices of your own",
     "--config-dir /nowhere": "--config-dir /nowhere: no such folder",
-    "--cfg job assign=foo": "assign=foo: no such choice. Choices of assign: atss, max_iou, paa.",
+    "--cfg job assign=foo": f"assign=foo: no such choice. Choices of assign: {ASSIGNERS}.",
     # data
     "data=custom": "data.root is missing: add data.root=VALUE to the command",
     "data=custom data.root=/nowhere": f"data.root=/nowhere: no such folder; must be {CUSTOM}",

@@ -17,6 +17,15 @@ PAGE = (REPO / "CONTRIBUTING.md").read_text()
 COPIED = ("paa", "conf", "experiments", "hydra_plugins", "analysis", "docs", "tests")
 FILES = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile")
 
+LISTS = (
+    "tests/config/test_compose.py::test_a_mistake_gets_one_line_that_says_what_would_be_right",
+    "tests/commands/test_help_and_completion.py::test_help_shows_groups_keys_and_five_examples",
+    "tests/planning/test_rows.py::test_every_row_of_the_paper_is_a_file",
+    "tests/docs/test_reproduce.py::test_rows_of_tables_are_those_of_experiments",
+    "tests/store/test_records.py::test_every_choice_of_conf_has_a_short_name",
+)
+"""Tests that look at all choices and rows: an addition must not break them."""
+
 ADDITIONS = {title: text for title, _, text in (s.partition("\n") for s in PAGE.split("\n## ")) if "Add a" in title}
 
 
@@ -77,7 +86,7 @@ def test_what_is_added_passes_the_linter(copy):
 def test_what_is_added_trains(copy):
     """One process for all: the tests of the page, its commands, and the tests that look at all files and rows."""
     tests = [name for name in map(file_of, blocks(PAGE)) if name and name.startswith("tests/")]
-    always = ["tests/docs/contributed.py", "tests/test_layering.py"]
+    always = ["tests/docs/contributed.py", "tests/test_layering.py", *LISTS]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests, *always]
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -59,7 +59,8 @@ def test_rows_of_tables_are_those_of_experiments():
     assert len(named) > 30
     here = {(path.parent.name, path.stem) for path in (REPO / "experiments").glob("table*/*.yaml")}
     assert named - here == set()
-    assert {row for row in here if row[0] in ("table2", "table3")} - named == set()
+    published = {row for row in here if row[0] == "table3" or re.match(r"table2 (max_iou|atss|paa)_", " ".join(row))}
+    assert published - named == set()
 
 
 def test_numbers_that_are_not_public_are_not_listed(published):

@@ -35,7 +35,7 @@ def test_every_row_of_the_paper_is_a_file():
     wanted |= {"table2=paa_iou_p", "table2_right=resnet50", *(f"table2_right={net}" for net in NETWORKS)}
     wanted |= {f"table3={net}{scales}" for net in NETWORKS for scales in ("", "_ms")}
     wanted |= {f"table4=topk_{k}" for k in (3, 5, 7, 9, 11, 15, 20)} | {f"table4=scale_{s}" for s in range(2, 11)}
-    assert set(files()) == wanted
+    assert wanted <= set(files())
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
