@@ -1,4 +1,4 @@
-"""Code of one's own, outside of the package: where it is found, and how its mistakes are told."""
+"""User code, outside the package: where it is found, and how its errors are shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRIED: set[tuple[type, str]] = set()
 
 
 class OwnCodeError(ConfigError):
-    """An error inside of code of one's own. `trace` is its traceback from the first line of that code on."""
+    """An error inside user code. `trace` is its traceback from the first line of that code on."""
 
     def __init__(self, message: str, trace: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class OwnCodeError(ConfigError):
 
     @classmethod
     def of(cls, error: BaseException, what: str) -> OwnCodeError | None:
-        """`what`, the error and the line of one's own that it comes from; None where no such line takes part."""
+        """Return `what`, the error and the line of user code that it comes from; None if no such line takes part."""
         first, place = _own_part(error)
         if place is None:
             return None
@@ -50,7 +50,7 @@ def add_cwd_to_path() -> None:
 
 
 def place_of(target: Any) -> str:
-    """ " (my/gap.py, line 7)" of a class or function of one's own; nothing of any other."""
+    """Return " (my/gap.py, line 7)" for a class or function of user code, "" for any other."""
     try:
         file, line = inspect.getsourcefile(target), inspect.getsourcelines(target)[1]
     except (TypeError, OSError):
@@ -83,7 +83,7 @@ def try_boundary(assigner: Any) -> None:
 
 
 def _own_part(error: BaseException) -> tuple[TracebackType | None, str | None]:
-    """The traceback from the first frame of one's own on, and the place of the last such frame."""
+    """Return the traceback from the first frame of user code on, and the place of the last such frame."""
     first, place, step = None, None, error.__traceback__
     while step is not None:
         file = step.tb_frame.f_code.co_filename
