@@ -6,20 +6,16 @@ entry is left out; what breaks the whole (no image, no category, categories of t
 
 from __future__ import annotations
 
-import os
-from collections.abc import Container, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from paa.datasets.errors import AnnotationError
-from paa.datasets.findings import FOLLOWING, Finding, refusal
+from paa.datasets.findings import Finding, refusal
 from paa.datasets.formats.coco_json import Lists
-from paa.datasets.formats.entries import Entries, Unusable, box, integer, number, text, usable
-
-Image = tuple[int, str, int, int]
-"""Id, file name, width and height of an image."""
+from paa.datasets.formats.columns import Columns, Entries, boxes, integers, numbers, texts, values
+from paa.datasets.formats.rules import ANNOTATIONS, CATEGORIES, IMAGES, sift
 
 
 def clean(lists: Lists, path: Path, depth: int = 0) -> tuple[dict[str, Any], list[Finding]]:
@@ -29,119 +25,74 @@ def clean(lists: Lists, path: Path, depth: int = 0) -> tuple[dict[str, Any], lis
     depth  how many folders file names may lead up and still stay within the data root.
     AnnotationError where the file as a whole cannot be used.
     """
-    categories = _categories(path, lists["categories"])
-    images, listed, found = _images(path, lists["images"], depth)
-    annotations, more = _annotations(path, lists["annotations"], images, listed, [c[0] for c in categories])
-    image_ids, file_names, widths, heights = zip(*images, strict=True)
-    position, ids, boxes, areas, labels, crowd = zip(*annotations, strict=True) if annotations else ((),) * 6
-    counts = np.bincount(np.array(position, dtype=np.int64), minlength=len(images))
+    for part, what in (
+        ("categories", "category; must list the classes, each with an id and a name"),
+        ("images", "image; must list the files of the split"),
+    ):
+        if not lists[part]:
+            raise AnnotationError(f"{path}: lists no {what}")
+    categories = _categories(lists["categories"], path)
+    images, listed, found = _images(lists["images"], path, depth)
+    annotations, more = _annotations(lists["annotations"], path, images, listed, categories["id"])
+    counts = np.bincount(annotations["image"], minlength=len(images["id"]))
     arrays = {
-        "image_ids": np.array(image_ids, dtype=np.int64),
-        "file_names": np.array(file_names, dtype=np.str_),
-        "widths": np.array(widths, dtype=np.int64),
-        "heights": np.array(heights, dtype=np.int64),
+        "image_ids": images["id"],
+        "file_names": images["file_name"],
+        "widths": images["width"],
+        "heights": images["height"],
         "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        "boxes": np.array(boxes, dtype=np.float64).reshape(-1, 4),
-        "areas": np.array(areas, dtype=np.float64),
-        "labels": np.array(labels, dtype=np.int64),
-        "crowd": np.array(crowd, dtype=bool),
-        "annotation_ids": np.array(ids, dtype=np.int64),
-        "category_ids": np.array([c[0] for c in categories], dtype=np.int64),
-        "category_names": tuple(c[1] for c in categories),
+        "boxes": annotations["bbox"],
+        "areas": annotations["area"],
+        "labels": annotations["label"],
+        "crowd": annotations["iscrowd"] != 0,
+        "annotation_ids": annotations["id"],
+        "category_ids": categories["id"],
+        "category_names": tuple(categories["name"].tolist()),
     }
     return arrays, found + more
 
 
-def _categories(path: Path, entries: Entries) -> list[tuple[int, str]]:
-    """Ids ascending and names; a wrong one is refused, since labels would mean something else without it."""
-    if not entries:
-        raise AnnotationError(f"{path}: lists no category; must list the classes, each with an id and a name")
-    rows, found = usable(entries, lambda entry: (integer(entry, "id"), text(entry, "name")), str(path), "category")
-    ids = [row[0] for row in rows]
-    found += [Finding("", f"{path}: category id {i} {_given(ids.count(i))}") for i in ids if ids.count(i) > 1]
+def _categories(entries: Entries, path: Path) -> Columns:
+    """In the order of their ids. A wrong one is refused: labels would mean something else without it."""
+    columns = {"id": integers(values(entries, "id")), "name": texts(values(entries, "name"))}
+    columns, found = sift(entries, columns, CATEGORIES, str(path), "category")
     if found:
         raise AnnotationError(found[0].first)
-    return sorted(rows)
+    return _sorted(columns, "id")
 
 
-def _images(path: Path, entries: Entries, depth: int) -> tuple[list[Image], set[int], list[Finding]]:
+def _images(entries: Entries, path: Path, depth: int) -> tuple[Columns, np.ndarray, list[Finding]]:
     """Good images in the order of their ids; the ids of all; what is wrong."""
-    if not entries:
-        raise AnnotationError(f"{path}: lists no image; must list the files of the split")
-    listed = set()
-
-    def image(entry: dict[str, Any]) -> Image:
-        identity = integer(entry, "id")
-        listed.add(identity)
-        name = text(entry, "file_name")
-        if _leads_out(name, depth):
-            problem = f'has "file_name" {name!r}, which leads out of the data root: must be relative to the images'
-            raise Unusable("images whose file_name leads out of the data root", problem)
-        return identity, name, integer(entry, "width", low=1), integer(entry, "height", low=1)
-
-    images, found = usable(entries, image, str(path), "image")
-    of_id: dict[int, list[Image]] = {}
-    for row in images:
-        of_id.setdefault(row[0], []).append(row)
-    for identity, rows in of_id.items():
-        if len(rows) > 1:
-            # Entries of one file count once; of several files, whose the boxes are cannot be known.
-            kept = rows[:1] if len({name for _, name, _, _ in rows}) == 1 else []
-            problem = f"{path}: image id {identity} {_given(len(rows))}"
-            found.append(Finding("images of an id that is given more than once", problem, len(rows) - len(kept)))
-            of_id[identity] = kept
-    good = [row for _, rows in sorted(of_id.items()) for row in rows]
-    if not good:
+    columns = {key: integers(values(entries, key)) for key in ("id", "width", "height")}
+    columns |= {"file_name": texts(values(entries, "file_name")), "depth": np.full(len(entries), depth)}
+    good, found = sift(entries, columns, IMAGES, str(path), "image")
+    if not len(good["id"]):
         raise AnnotationError(f"{path}: lists no usable image; {refusal(found, 'nothing is left')}")
-    return good, listed, found
+    return _sorted(good, "id"), columns["id"], found
 
 
 def _annotations(
-    path: Path, entries: Entries, images: Sequence[Image], listed: set[int], categories: Sequence[int]
-) -> tuple[list[tuple[Any, ...]], list[Finding]]:
-    """(position of the image, id, box, area, label, crowd) of the good annotations, image by image; what is wrong."""
-    position = {image[0]: at for at, image in enumerate(images)}
-    label = {identity: at for at, identity in enumerate(categories)}
-
-    def annotation(entry: dict[str, Any]) -> tuple[Any, ...]:
-        identity, image = integer(entry, "id"), _listed(entry, "image_id", listed)
-        if image not in position:
-            raise Unusable(FOLLOWING, f"is of image {image}")
-        category = _listed(entry, "category_id", label)
-        x, y, w, h = xywh = box(entry, "bbox")
-        if min(w, h) < 0:
-            problem = "width and height must not be negative ([x, y, w, h])"
-            raise Unusable("boxes of negative width or height", f'has "bbox" {list(xywh)}: {problem}')
-        _, _, width, height = images[position[image]]
-        # A side of zero is no mistake: COCO itself has some.
-        if min(w, h) > 0 and (x >= width or y >= height or x + w <= 0 or y + h <= 0):
-            problem = f"wholly outside of image id {image}: must meet its {width} x {height} pixels"
-            raise Unusable("boxes wholly outside of their image", f'has "bbox" {list(xywh)}, {problem}')
-        area = number(entry, "area", default=float(w) * float(h))
-        return position[image], identity, xywh, area, label[category], integer(entry, "iscrowd", default=0) != 0
-
-    rows, found = usable(entries, annotation, str(path), "annotation")
-    ids, first, counts = np.unique([row[1] for row in rows], return_index=True, return_counts=True)
-    for i in np.flatnonzero(counts > 1):
-        problem = f"{path}: annotation id {ids[i]} {_given(counts[i])}"
-        found.append(Finding("annotations of an id that another has already", problem, int(counts[i]) - 1))
-    return sorted((rows[i] for i in np.sort(first)), key=lambda row: row[0]), found
+    entries: Entries, path: Path, images: Columns, listed: np.ndarray, categories: np.ndarray
+) -> tuple[Columns, list[Finding]]:
+    """Good annotations, image by image, with the positions of their images and categories; what is wrong."""
+    columns = {key: integers(values(entries, key)) for key in ("id", "image_id", "category_id")}
+    columns |= {"iscrowd": integers(values(entries, "iscrowd", 0)), "bbox": boxes(values(entries, "bbox"))}
+    own = np.array([entry.get("area") is None for entry in entries], dtype=bool)
+    columns["area"] = np.where(own, columns["bbox"][:, 2:].prod(1), numbers(values(entries, "area", 0)))
+    columns["listed"] = np.isin(columns["image_id"], listed)
+    columns["image"] = _positions(images["id"], columns["image_id"])
+    columns["label"] = _positions(categories, columns["category_id"])
+    columns |= {f"image_{side}": images[side][columns["image"]] for side in ("width", "height")}
+    good, found = sift(entries, columns, ANNOTATIONS, str(path), "annotation")
+    return _sorted(good, "image"), found
 
 
-def _listed(entry: dict[str, Any], key: str, listed: Container[int]) -> int:
-    if (value := integer(entry, key)) not in listed:
-        problem = f"is of {key.removesuffix('_id')} {value}, which the file does not list"
-        raise Unusable(f"annotations whose {key} the file does not list", problem)
-    return value
+def _positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each of `wanted` stands in ascending `ids`, -1 where it does not."""
+    at = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
+    return np.where(ids[at] == wanted, at, -1)
 
 
-def _given(times: int) -> str:
-    return f"is given {times} times; ids must differ"
-
-
-def _leads_out(name: str, depth: int) -> bool:
-    """Whether a file name is absolute (on any system) or climbs more than `depth` folders; what links do is theirs."""
-    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or name.startswith("\\"):
-        return True
-    parts = os.path.normpath(name.replace("\\", "/")).replace("\\", "/").split("/")
-    return sum(part == ".." for part in parts) > depth
+def _sorted(columns: Columns, key: str) -> Columns:
+    order = np.argsort(columns[key], kind="stable")
+    return {name: column[order] for name, column in columns.items()}

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 from paa.datasets.errors import AnnotationError
 from paa.datasets.formats.coco_json import Lists
-from paa.datasets.formats.entries import PROBLEM, WHERE
+from paa.datasets.formats.rules import PROBLEM, WHERE
 
 ANNOTATIONS, IMAGES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
 """The folders of the layout."""
