@@ -1,6 +1,7 @@
 """What may be wrong with the entries of COCO's lists: one table for training and for `paa.data check`.
 
-A rule sees the entries as columns, less those that the rules before it have found wrong.
+A rule sees the entries of a list as columns: one array for each key, where what is no such value has a mark: UNFIT for
+whole numbers, NaN for others, "" for text.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from typing import Any
 import numpy as np
 
 from paa.datasets.findings import FOLLOWING, Finding
-from paa.datasets.formats.columns import UNFIT, Columns, Entries, unusable
+
+Entries = list[dict[str, Any]]
+Columns = dict[str, np.ndarray]
 
 WHERE, PROBLEM = "\0where", "\0problem"
 """Keys of entries that were made from another format: how messages about them begin, and what is wrong with those
 that cannot be used.
 """
 
-INTEGER = "an integer of at most 64 bits"
+UNFIT = -(2**63)
+"""In place of what is no integer of 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +34,31 @@ class Rule:
 
     kind     of the finding, in the plural.
     wrong    [n] from the columns: not 0 where an entry is wrong.
-    problem  the end of the line. {has} is what the entry states under `key`, {n} what `wrong` gives, {column} a value.
+    problem  the end of the line: {n} is what `wrong` gives, {has[key]} what the entry states, {key} its column.
     """
 
     kind: str
     wrong: Callable[[Columns], np.ndarray]
     problem: str
-    key: str = ""
 
 
-def sift(
-    entries: Entries, columns: Columns, rules: Sequence[Rule], where: str, what: str
-) -> tuple[Columns, list[Finding]]:
+def sift(entries: Entries, columns: Columns, rules: Sequence[Rule], where: str) -> tuple[Columns, list[Finding]]:
     """Return the columns of the entries that no rule finds wrong, and what is wrong, in the order of the entries.
 
-    where  what messages begin with, the file; `what` names an entry: "image", "annotation" or "category".
+    A rule sees the entries that those before it have left. where: what messages begin with, "FILE: image".
     """
     columns, found = {**columns, "row": np.arange(len(entries))}, {}
     for rule in rules:
         wrong = rule.wrong(columns)
-        if wrong.any():
-            at = int(np.flatnonzero(wrong)[0])
-            row = int(columns["row"][at])
-            entry = entries[row]
-            name = f"number {row + 1} of the list" if entry.get("id") is None else f"id {entry['id']}"
-            of_first = {key: column[at] for key, column in columns.items()}
-            problem = rule.problem.format(has=_stated(entry, rule.key), n=wrong[at], **of_first)
-            line = f"{entry.get(WHERE) or f'{where}: {what} {name}'} {entry.get(PROBLEM) or problem}"
-            found[row] = Finding(rule.kind, line, int(np.count_nonzero(wrong)))
-            columns = {key: column[wrong == 0] for key, column in columns.items()}
+        if not wrong.any():
+            continue
+        first = {key: column[wrong != 0][0] for key, column in {**columns, "n": wrong}.items()}
+        entry = entries[first["row"]]
+        name = f"number {first['row'] + 1} of the list" if entry.get("id") is None else f"id {entry['id']}"
+        problem = entry.get(PROBLEM) or rule.problem.format(has={key: _stated(entry, key) for key in columns}, **first)
+        line = f"{entry.get(WHERE) or f'{where} {name}'} {problem}"
+        found[first["row"]] = Finding(rule.kind, line, int(np.count_nonzero(wrong)))
+        columns = {key: column[wrong == 0] for key, column in columns.items()}
     return columns, [found[row] for row in sorted(found)]
 
 
@@ -67,19 +67,23 @@ def _stated(entry: dict[str, Any], key: str) -> str:
     return f'has "{key}" {value[:77] + "..." if len(value) > 80 else value}' if value != "None" else f'has no "{key}"'
 
 
-def _usable(what: str, key: str, must_be: str, low: int = UNFIT) -> Rule:
-    def wrong(columns: Columns) -> np.ndarray:
-        return unusable(columns[key]) if low == UNFIT else columns[key] < low
+def _usable(what: str, key: str, must_be: str, low: int = UNFIT + 1) -> Rule:
+    """Refuse marked values, and integers below `low`."""
 
-    return Rule(f'{what}s without a usable "{key}"', wrong, f"{{has}}: must be {must_be}", key)
+    def wrong(columns: Columns) -> np.ndarray:
+        column = columns[key]
+        if column.dtype.kind == "f":
+            return np.isnan(column if column.ndim == 1 else column.min(1))
+        return column == "" if column.dtype.kind == "U" else column < low
+
+    return Rule(f'{what}s without a usable "{key}"', wrong, f"{{has[{key}]}}: must be {must_be}")
 
 
 def _leads_out(columns: Columns) -> np.ndarray:
     """Whether a file name is absolute (on any system) or climbs more than `depth` folders; what links do is theirs."""
-    climbs = [
-        os.path.normpath(name.replace("\\", "/")).split("/").count("..") for name in columns["file_name"].tolist()
-    ]
-    absolute = [re.match(r"[/\\]|.:", name) is not None for name in columns["file_name"].tolist()]
+    names = [name.replace("\\", "/") for name in columns["file_name"].tolist()]
+    absolute = [re.match("/|.:", name) is not None for name in names]
+    climbs = [os.path.normpath(name).split("/").count("..") for name in names]
     return np.array(absolute, dtype=bool) | (np.array(climbs, dtype=np.int64) > columns["depth"])
 
 
@@ -91,75 +95,49 @@ def _outside(columns: Columns) -> np.ndarray:
 
 
 def _repeated(columns: Columns) -> np.ndarray:
-    """How often an id is given, for all but the first entry of each."""
-    _, first, inverse, counts = np.unique(columns["id"], return_index=True, return_inverse=True, return_counts=True)
-    times = counts[inverse]
-    times[first] = 0
+    """How often an id is given, for all but the first entry of each.
+
+    Of images it is all where the files differ: whose the boxes are cannot be known.
+    """
+    _, first, same, counts = np.unique(columns["id"], return_index=True, return_inverse=True, return_counts=True)
+    names, times = columns.get("file_name", same), counts[same]
+    one_file = np.bincount(same, names != names[first][same]) == 0
+    times[first[one_file]] = 0
     return times
 
 
-def _repeated_image(columns: Columns) -> np.ndarray:
-    """Entries of one file count once; of several files, whose the boxes are cannot be known."""
-    _, first, inverse, counts = np.unique(columns["id"], return_index=True, return_inverse=True, return_counts=True)
-    names = columns["file_name"]
-    several = np.bincount(inverse, names != names[first][inverse]) > 0
-    times = counts[inverse]
-    times[first[~several]] = 0
-    return times
-
-
-_TIMES = "is given {n} times; ids must differ"
+_INTEGER, _TIMES = "an integer of at most 64 bits", "is given {n} times; ids must differ"
+_AWAY = "{has[file_name]}, which leads out of the data root: must be relative to the images"
+_NEGATIVE = "{has[bbox]}: width and height must not be negative ([x, y, w, h])"
+_OUTSIDE = "{has[bbox]}, wholly outside of image id {image_id}: must meet its {image_width} x {image_height} pixels"
+_NO_IMAGE = "is of image {image_id}, which the file does not list"
+_NO_CATEGORY = "is of category {category_id}, which the file does not list"
 
 CATEGORIES = (
-    _usable("category", "id", INTEGER),
+    _usable("category", "id", _INTEGER),
     _usable("category", "name", "text"),
     Rule("", _repeated, _TIMES),
 )
-
 IMAGES = (
-    _usable("image", "id", INTEGER),
+    _usable("image", "id", _INTEGER),
     _usable("image", "file_name", "text"),
-    Rule(
-        "images whose file_name leads out of the data root",
-        _leads_out,
-        "{has}, which leads out of the data root: must be relative to the images",
-        "file_name",
-    ),
+    Rule("images whose file_name leads out of the data root", _leads_out, _AWAY),
     _usable("image", "width", "an integer from 1", low=1),
     _usable("image", "height", "an integer from 1", low=1),
-    Rule("images of an id that is given more than once", _repeated_image, _TIMES),
+    Rule("images of an id that is given more than once", _repeated, _TIMES),
 )
-
 ANNOTATIONS = (
-    _usable("annotation", "id", INTEGER),
-    _usable("annotation", "image_id", INTEGER),
-    Rule(
-        "annotations whose image_id the file does not list",
-        lambda columns: ~columns["listed"],
-        "is of image {image_id}, which the file does not list",
-    ),
+    _usable("annotation", "id", _INTEGER),
+    _usable("annotation", "image_id", _INTEGER),
+    Rule("annotations whose image_id the file does not list", lambda columns: ~columns["listed"], _NO_IMAGE),
     Rule(FOLLOWING, lambda columns: columns["image"] < 0, "is of image {image_id}"),
-    _usable("annotation", "category_id", INTEGER),
-    Rule(
-        "annotations whose category_id the file does not list",
-        lambda columns: columns["label"] < 0,
-        "is of category {category_id}, which the file does not list",
-    ),
+    _usable("annotation", "category_id", _INTEGER),
+    Rule("annotations whose category_id the file does not list", lambda columns: columns["label"] < 0, _NO_CATEGORY),
     _usable("annotation", "bbox", "four finite numbers [x, y, w, h]"),
-    Rule(
-        "boxes of negative width or height",
-        lambda columns: (columns["bbox"][:, 2:] < 0).any(1),
-        "{has}: width and height must not be negative ([x, y, w, h])",
-        "bbox",
-    ),
-    Rule(
-        "boxes wholly outside of their image",
-        _outside,
-        "{has}, wholly outside of image id {image_id}: must meet its {image_width} x {image_height} pixels",
-        "bbox",
-    ),
+    Rule("boxes of negative width or height", lambda columns: columns["bbox"][:, 2:].min(1) < 0, _NEGATIVE),
+    Rule("boxes wholly outside of their image", _outside, _OUTSIDE),
     _usable("annotation", "area", "a finite number"),
-    _usable("annotation", "iscrowd", INTEGER),
+    _usable("annotation", "iscrowd", _INTEGER),
     Rule("annotations of an id that another has already", _repeated, _TIMES),
 )
 """In this order: a rule may rely on the ones before it."""
