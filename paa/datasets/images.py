@@ -20,18 +20,8 @@ EXIF = ("auto", "apply", "ignore")
 """data.exif, see `orientation_for`."""
 
 BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, MemoryError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
 )
 """What PIL raises for files that are no images, or not whole: its readers trust the numbers that they find."""
 

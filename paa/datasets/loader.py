@@ -51,7 +51,7 @@ class _Images(Dataset[Any]):
     seed: int
     share: Callable[[int], slice] | None = None
 
-    def __getitems__(self, samples: Sequence[Sample]) -> dict[str, Any] | DataError:
+    def __getitems__(self, samples: Sequence[Sample]) -> tuple[Tensor, list[np.ndarray], tuple[int, ...]] | DataError:
         """Prepare a batch, or this process's share of it, for transit between processes.
 
         Only the images travel as a tensor, through shared memory; the small rest travels by value and so holds no file
@@ -66,15 +66,9 @@ class _Images(Dataset[Any]):
         except DataError as error:
             return error  # raised there, it would arrive with the worker's traceback
         targets = Targets.pad(list(boxes), list(labels))
-        return {
-            "images": pad(images, room=room),
-            "sizes": np.array([image.shape[1:] for image in images], dtype=np.int64),
-            "original": np.array(original, dtype=np.int64),
-            "boxes": targets.boxes.numpy(),
-            "labels": targets.labels.numpy(),
-            "valid": targets.valid.numpy(),
-            "ids": tuple(int(self.index.image_ids[i]) for _, i in samples),
-        }
+        sizes = np.array([[image.shape[1:] for image in images], original], dtype=np.int64)
+        arrays = [*sizes, targets.boxes.numpy(), targets.labels.numpy(), targets.valid.numpy()]
+        return pad(images, room=room), arrays, tuple(int(self.index.image_ids[i]) for _, i in samples)
 
     def _item(self, sample: Sample) -> tuple[Tensor, Tensor, Tensor, tuple[int, int]]:
         """Input, boxes, labels and stored (height, width) of an image."""
@@ -279,13 +273,8 @@ def _unpacked(arriving: Iterator[Any]) -> Iterator[Batch]:
         for content in arriving:
             if isinstance(content, DataError):
                 raise content
-            boxes, labels, valid = (torch.from_numpy(content[key]) for key in ("boxes", "labels", "valid"))
-            yield Batch(
-                images=content["images"],
-                sizes=torch.from_numpy(content["sizes"]),
-                original=torch.from_numpy(content["original"]),
-                targets=Targets(boxes, labels, valid),
-                image_ids=content["ids"],
-            )
+            images, arrays, ids = content
+            sizes, original, *targets = map(torch.from_numpy, arrays)
+            yield Batch(images, sizes, original, Targets(*targets), ids)
     finally:
         del arriving  # ends the workers now: the traceback of an error would keep them for as long as it lives

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from paa import checks
+from paa.datasets.formats.coco_clean import offsets_of
 from paa.datasets.formats.coco_index import CocoIndex
 
 RULES = ("clip", "mmdet")
@@ -71,7 +72,7 @@ def training_boxes(index: CocoIndex, *, legacy: bool = False, rule: str = "clip"
     return TrainingBoxes(
         boxes=torch.from_numpy(clipped[rows].astype(np.float32)),
         labels=torch.from_numpy(index.labels[rows]),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(image[rows], minlength=len(index)))]).astype(np.int64),
+        offsets=offsets_of(np.bincount(image[rows], minlength=len(index))),
         crowds=int(index.crowd.sum()),
         dropped=int((counted & ~keep).sum()),
     )

@@ -14,6 +14,7 @@ import numpy as np
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
 from paa.datasets.shapes.generate import Spec, image_id
+from paa.datasets.shapes.raster import turned_grid
 from paa.datasets.shapes.scene import CLASSES, Scene, draw
 
 HOLLOW = ("ring", "angle", "frame", "crescent")
@@ -34,9 +35,9 @@ def statistics(scenes: Iterable[Scene]) -> dict[str, float]:
     sides = np.concatenate([np.full(len(scene.boxes), len(scene.pixels)) for scene in drawn])
     labels = np.concatenate([scene.labels for scene in drawn])
     longer = boxes[:, 2:].max(1)
-    visible = np.concatenate([scene.areas / scene.forms for scene in drawn])
-    centerd = np.concatenate([scene.centerd for scene in drawn])
-    aspects = np.concatenate([scene.aspects[:, 0] / scene.aspects[:, 1] for scene in drawn])
+    visible = np.concatenate([scene.areas / scene.canvas.forms[1:] for scene in drawn])
+    centered = np.concatenate([_centered(scene) for scene in drawn])
+    aspects = np.array([_aspect(stamp) for scene in drawn for stamp in scene.canvas.stamps])
     numbers = {
         "images": len(drawn),
         "objects": len(boxes),
@@ -48,8 +49,8 @@ def statistics(scenes: Iterable[Scene]) -> dict[str, float]:
         "smallest": (longer / sides).min(),
         "largest": (longer / sides).max(),
         "small": (8 * longer < sides).mean(),
-        "off_center": (~centerd).mean(),
-        "hollow": (~centerd & np.isin(labels, [CLASSES.index(name) for name in HOLLOW])).mean(),
+        "off_center": (~centered).mean(),
+        "hollow": (~centered & np.isin(labels, [CLASSES.index(name) for name in HOLLOW])).mean(),
         "crowded": np.mean([_closest(scene.boxes) > 0.3 for scene in drawn]),
         "occluded": (visible <= 0.9).mean(),
         "thin": (aspects >= 3).mean(),
@@ -57,6 +58,19 @@ def statistics(scenes: Iterable[Scene]) -> dict[str, float]:
         "longest_box_aspect": (longer / boxes[:, 2:].min(1)).max(),
     }
     return {name: round(float(number), 4) for name, number in numbers.items()}
+
+
+def _centered(scene: Scene) -> np.ndarray:
+    """[N] bool: whether the pixel under the box's center is a visible pixel of the object."""
+    middle = scene.boxes[:, :2] + scene.boxes[:, 2:] // 2
+    return scene.canvas.owner[middle[:, 1], middle[:, 0]] == np.arange(1, len(scene.boxes) + 1)
+
+
+def _aspect(stamp: Any) -> float:
+    """The longer over the shorter extent of a form along its own axes."""
+    axes = turned_grid(stamp.diameter, stamp.odd, stamp.direction)
+    short, long = sorted(int(np.ptp(axis[stamp.mask])) + 2 * stamp.direction[2] for axis in axes)
+    return long / short
 
 
 def _closest(boxes: np.ndarray) -> float:

@@ -58,9 +58,9 @@ def test_what_is_labeled_can_be_seen(size):
         assert (x + w <= size).all()
         assert (y + h <= size).all()
         assert (128 * np.maximum(w, h) >= 8 * size).all()
-        assert (scene.areas * 5 >= scene.forms * 2).all()
+        assert (scene.areas * 5 >= scene.canvas.forms[1:] * 2).all()
         assert (scene.areas <= w * h).all()
-        assert all(a.dtype == np.int64 for a in (scene.boxes, scene.labels, scene.areas, scene.forms))
+        assert all(a.dtype == np.int64 for a in (scene.boxes, scene.labels, scene.areas))
 
 
 def test_the_last_object_is_where_its_box_says(first):

@@ -44,13 +44,12 @@ def clean(lists: Lists, path: Path, depth: int = 0) -> tuple[dict[str, Any], lis
         raise AnnotationError(f"{path}: lists no usable image; {refusal(found, 'nothing is left')}")
     categories, images = _sorted(categories, "id"), _sorted(images, "id")
     annotations, more = _annotations(lists["annotations"], images, stated["id"], categories, f"{path}: annotation")
-    counts = np.bincount(annotations["image"], minlength=len(images["id"]))
     arrays = {
         "image_ids": images["id"],
         "file_names": images["file_name"],
         "widths": images["width"],
         "heights": images["height"],
-        "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "offsets": offsets_of(np.bincount(annotations["image"], minlength=len(images["id"]))),
         "boxes": annotations["bbox"],
         "areas": annotations["area"],
         "labels": annotations["label"],
@@ -60,6 +59,11 @@ def clean(lists: Lists, path: Path, depth: int = 0) -> tuple[dict[str, Any], lis
         "category_names": tuple(categories["name"].tolist()),
     }
     return arrays, found + more
+
+
+def offsets_of(counts: np.ndarray) -> np.ndarray:
+    """Return [I + 1] int64: where each image's annotations begin, of `counts` [I], and where the last end."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def _annotations(

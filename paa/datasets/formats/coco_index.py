@@ -18,7 +18,7 @@ import numpy as np
 from paa import checks
 from paa.datasets.errors import AnnotationError
 from paa.datasets.findings import ON_INVALID, Finding, counted, refusal
-from paa.datasets.formats.coco_clean import clean
+from paa.datasets.formats.coco_clean import clean, offsets_of
 from paa.datasets.formats.coco_json import Lists, load
 
 
@@ -131,12 +131,10 @@ class CocoIndex:
     def subset(self, keep: np.ndarray) -> CocoIndex:
         """Return the index of only the images at positions `keep` (ascending int64), with all categories."""
         keep = np.unique(np.asarray(keep, dtype=np.int64))
-        counts = np.diff(self.offsets)
         rows = np.isin(self.image_of, keep)
-        per_image = {name: getattr(self, name)[keep] for name in ("image_ids", "file_names", "widths", "heights")}
-        per_box = {n: getattr(self, n)[rows] for n in ("boxes", "areas", "labels", "crowd", "annotation_ids")}
-        offsets = np.concatenate([[0], np.cumsum(counts[keep])]).astype(np.int64)
-        return replace(self, **per_image, **per_box, offsets=offsets)
+        chosen = {name: getattr(self, name)[keep] for name in ("image_ids", "file_names", "widths", "heights")}
+        chosen |= {n: getattr(self, n)[rows] for n in ("boxes", "areas", "labels", "crowd", "annotation_ids")}
+        return replace(self, **chosen, offsets=offsets_of(np.diff(self.offsets)[keep]))
 
     def to_coco(self) -> Any:
         """Make the ground truth a `pycocotools.coco.COCO`: values as stored, crowds marked; prints and reads nothing.
@@ -145,27 +143,14 @@ class CocoIndex:
         """
         from pycocotools.coco import COCO
 
-        columns = {
-            "images": {
-                "id": self.image_ids,
-                "file_name": self.file_names,
-                "width": self.widths,
-                "height": self.heights,
-            },
-            "annotations": {
-                "id": self.annotation_ids,
-                "image_id": self.image_ids[self.image_of],
-                "category_id": self.category_ids[self.labels],
-                "bbox": self.boxes,
-                "area": self.areas,
-                "iscrowd": self.crowd.astype(np.int64),
-            },
-            "categories": {"id": self.category_ids, "name": np.array(self.category_names)},
-        }
+        images = {"id": self.image_ids, "file_name": self.file_names, "width": self.widths, "height": self.heights}
+        of = {"image_id": self.image_ids[self.image_of], "category_id": self.category_ids[self.labels]}
+        boxes = {"bbox": self.boxes, "area": self.areas, "iscrowd": self.crowd.astype(np.int64)}
         coco = COCO()
         coco.dataset = {
-            part: [dict(zip(of, row, strict=True)) for row in zip(*(c.tolist() for c in of.values()), strict=True)]
-            for part, of in columns.items()
+            "images": _entries(images),
+            "annotations": _entries({"id": self.annotation_ids, **of, **boxes}),
+            "categories": [{"id": identity, "name": name} for identity, name in self.categories],
         }
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
@@ -185,3 +170,7 @@ class CocoIndex:
         for array in (self.boxes, self.areas):
             sha.update(array.astype("<f8").tobytes())
         return sha.hexdigest()
+
+
+def _entries(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]

@@ -19,6 +19,7 @@ from typing import Any
 from PIL import Image
 
 from paa import checks
+from paa.datasets.cache import file_state
 from paa.datasets.errors import DataError
 from paa.datasets.progress import track
 from paa.datasets.shapes.scene import CLASSES, SPLITS, draw
@@ -44,20 +45,18 @@ _SPLIT_IDS = 1_000_000  # image ids of a split start at this times its position,
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(checks.Checked):
     """What the data set is a function of: seed, image side in pixels, and number of images of each split."""
 
-    seed: int = 0
-    size: int = 128
-    train: int = 4000
-    val: int = 500
-    test: int = 500
+    seed: int = checks.checked(checks.integer, 0, low=0, high=2**32 - 1)
+    size: int = checks.checked(checks.integer, 128, low=64, high=1024)
+    train: int = checks.checked(checks.integer, 4000, low=1, high=_SPLIT_IDS - 1)
+    val: int = checks.checked(checks.integer, 500, low=1, high=_SPLIT_IDS - 1)
+    test: int = checks.checked(checks.integer, 500, low=1, high=_SPLIT_IDS - 1)
 
     def __post_init__(self) -> None:
-        checks.integer("seed", self.seed, low=0, high=2**32 - 1)
-        for split in SPLITS:
-            checks.integer(split, self.count(split), low=1, high=_SPLIT_IDS - 1)
-        if checks.integer("size", self.size, low=64, high=1024) % 32:
+        super().__post_init__()
+        if self.size % 32:
             raise checks.OutOfRange("size", f"={self.size}: must be a multiple of 32 from 64 to 1024")
 
     @property
@@ -69,8 +68,7 @@ class Spec:
 
     def count(self, split: str) -> int:
         """Images of `split`."""
-        images: int = getattr(self, split)
-        return images
+        return int(getattr(self, split))
 
 
 def image_id(split: str, index: int) -> int:
@@ -132,10 +130,8 @@ def _missing(place: Path, spec: Spec) -> list[str]:
 
 
 def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
+    state = file_state(path)
+    return state[0] if state else None
 
 
 def _write(spec: Spec, folder: Path, names: Sequence[str], quiet: bool) -> None:
@@ -157,13 +153,10 @@ def _write(spec: Spec, folder: Path, names: Sequence[str], quiet: bool) -> None:
         if (name := f"images/{_image_file(split, index)}") in wanted:
             with replacing(folder / name, durable=False) as file:
                 Image.fromarray(scene.pixels).save(file, "PNG", compress_level=1)
-    side = {"width": spec.size, "height": spec.size}
     categories = [{"id": label + 1, "name": name, "supercategory": "shape"} for label, name in enumerate(CLASSES)]
     for split in whole:
-        images = [
-            {"id": image_id(split, index), "file_name": _image_file(split, index), **side}
-            for index in range(spec.count(split))
-        ]
+        files = {image_id(split, index): _image_file(split, index) for index in range(spec.count(split))}
+        images = [{"id": i, "file_name": n, "width": spec.size, "height": spec.size} for i, n in files.items()]
         lists = {"images": images, "annotations": annotations[split], "categories": categories}
         _save(folder / "annotations" / f"{split}.json", {"info": {"description": spec.name}, **lists})
     if hasattr(os, "sync"):

@@ -32,19 +32,17 @@ class Scene:
     """A drawn image and its labels, in painting order.
 
     pixels   [S, S, 3] uint8 RGB.
-    boxes    [N, 4] int64, x y w h in pixels.      labels  [N] int64, index into CLASSES.
-    areas    [N] int64, visible pixels.            forms   [N] int64, pixels of the whole form, outside the image too.
-    centerd  [N] bool, whether the pixel under the box's center is a visible pixel of the object.
-    aspects  [N, 2] int64, longer and shorter extent of the form along its own axes, in half-pixels.
+    boxes    [N, 4] int64, x y w h in pixels.
+    labels   [N] int64, index into CLASSES.
+    areas    [N] int64, visible pixels.
+    canvas   on which it was painted.
     """
 
     pixels: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     areas: np.ndarray
-    forms: np.ndarray
-    centerd: np.ndarray
-    aspects: np.ndarray
+    canvas: Canvas
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,13 @@ class _Stamp:
     mask: np.ndarray
     shade: np.ndarray
     odd: tuple[int, int]
+    direction: tuple[int, int, int]
     color: tuple[int, int, int]
-    aspect: tuple[int, int]
 
 
-class _Canvas:
+class Canvas:
+    """What is painted so far: who shows where, and of each object its form, box, center, whole and visible pixels."""
+
     def __init__(self, image: np.ndarray) -> None:
         self.image, self.size = image, len(image)
         self.owner = np.zeros(image.shape[:2], dtype=np.int64)  # 1 + index of the object that shows here, 0 for none
@@ -123,8 +123,7 @@ def _stamp(rng: Rng, diameter: int, label: int) -> _Stamp:
     shade = 256 - rng.randbelow(64) * np.abs(u + radius) // (2 * radius)
     if diameter >= 24 and rng.bernoulli(2, 3):
         shade[mask & ~_inner(mask)] = 150
-    extent = sorted((int(np.ptp(axis[mask])) + 2 * direction[2] for axis in (u, v)), reverse=True)
-    return _Stamp(label, diameter, mask, shade, odd, color, (extent[0], extent[1]))
+    return _Stamp(label, diameter, mask, shade, odd, direction, color)
 
 
 def _inner(mask: np.ndarray) -> np.ndarray:
@@ -140,7 +139,7 @@ def _free_place(rng: Rng, size: int, diameter: int) -> tuple[int, int]:
     return rng.randint(margin, size - 1 - margin), rng.randint(margin, size - 1 - margin)
 
 
-def _populate(rng: Rng, canvas: _Canvas) -> None:
+def _populate(rng: Rng, canvas: Canvas) -> None:
     bands = [rng.choice((_SMALL,) * 8 + (_MEDIUM,) * 8 + (_LARGE,) * 4) for _ in range(rng.choice(_COUNTS))]
     for diameter in sorted((rng.randint(*band) * canvas.size // 128 for band in bands), reverse=True):
         near = rng.randbelow(len(canvas.boxes)) if canvas.boxes and rng.bernoulli(1, 12) else None
@@ -163,21 +162,12 @@ def _populate(rng: Rng, canvas: _Canvas) -> None:
 def draw(seed: int, split: str, index: int, size: int = 128) -> Scene:
     """The image `index` of `split` of the data set `seed`; its stream is its own, so no other image changes it."""
     rng = Rng(SHAPES, seed, SPLITS.index(split), index)
-    canvas = _Canvas(ground(rng, size))
+    canvas = Canvas(ground(rng, size))
     clutter(rng, canvas.image, specks=8, lines=2)
     distractors(rng, canvas.image)
     while not canvas.boxes:
         _populate(rng, canvas)
     clutter(rng, canvas.image, specks=3, lines=0)
     pixels = np.clip(canvas.image + grain(rng, size), 0, 255).astype(np.uint8)
-    boxes = np.array(canvas.boxes, dtype=np.int64)
-    middle = boxes[:, :2] + boxes[:, 2:] // 2
-    return Scene(
-        pixels=pixels,
-        boxes=boxes,
-        labels=np.array([stamp.label for stamp in canvas.stamps], dtype=np.int64),
-        areas=canvas.visible[1:],
-        forms=canvas.forms[1:],
-        centerd=canvas.owner[middle[:, 1], middle[:, 0]] == np.arange(1, len(boxes) + 1),
-        aspects=np.array([stamp.aspect for stamp in canvas.stamps], dtype=np.int64),
-    )
+    labels = np.array([stamp.label for stamp in canvas.stamps], dtype=np.int64)
+    return Scene(pixels, np.array(canvas.boxes, dtype=np.int64), labels, canvas.visible[1:], canvas)
