@@ -1,4 +1,4 @@
-"""Scan image files before training: size, orientation, colors, and whether they decode at all.
+"""Check image files before training: size, orientation, colors, and whether they decode at all.
 
 What is known of a file is remembered by its path, size and time of change, so that it is read once for a data set and
 not once for a run.
@@ -10,23 +10,25 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from paa.datasets.cache import default_cache, file_state
-from paa.datasets.images import BROKEN, MISSING, ImageInfo, orientation_of, reason, to_rgb
+from paa.datasets.errors import ImageError
+from paa.datasets.findings import FOLLOWING, Finding, counted, refusal
+from paa.datasets.formats.coco_index import CocoIndex
+from paa.datasets.images import BROKEN, MISSING, ImageInfo, image_problem, orientation_of, reason, to_rgb, turn_of
 from paa.datasets.progress import track
 from paa.files import write_bytes
 
-if TYPE_CHECKING:
-    from paa.datasets.formats.coco_index import CocoIndex
-
-LEVELS = ("size", "decode")
-"""How a file is looked at: only its header, or all of it."""
+VERIFY = ("decode", "size", "none")
+"""data.verify: all of every image file is read, or its header, or nothing."""
 
 _FORMAT = 2
 _SAVE_EVERY = 20_000
@@ -59,7 +61,7 @@ def inspect(path: Path, level: str) -> ImageInfo:
 def scan_images(index: CocoIndex, level: str, cache_dir: str | Path | None = None) -> list[ImageInfo]:
     """Return what is known of every image file of `index`, by looking where it is not remembered.
 
-    level      see LEVELS; what is known from all of a file covers its header.
+    level      "size" or "decode"; what is known from all of a file covers its header.
     cache_dir  folder of the cache; the user's cache folder where None. One that cannot be read or written is
                ignored.
     Shows its progress on stderr when there is much to do. What was seen before an interrupt is kept.
@@ -86,6 +88,39 @@ def scan_images(index: CocoIndex, level: str, cache_dir: str | Path | None = Non
         pool.shutdown(cancel_futures=True)
         _add(memory, new)
     return [info for info in found if info is not None]
+
+
+def require_usable(index: CocoIndex, known: Sequence[ImageInfo]) -> None:
+    """Raise ImageError, one line, where an image file of `index` cannot be used."""
+    if problem := refusal(list(_problems(index, known).values())):
+        raise ImageError(problem)
+
+
+def drop_unusable(index: CocoIndex, known: Sequence[ImageInfo]) -> CocoIndex:
+    """Return `index` without images whose files cannot be used, counted in `invalid`. ImageError where none is left."""
+    problems = _problems(index, known)
+    found, good = list(problems.values()), np.setdiff1d(np.arange(len(index)), list(problems))
+    if not found:
+        return index
+    if not len(good):
+        raise ImageError(f"{index.path}: no image can be used; {refusal(found, 'nothing is left')}")
+    lost = index.annotation_ids[~np.isin(index.image_of, good)]
+    if len(lost):
+        line = f"{index.path}: annotation id {lost[0]} is of an image that is left out"
+        found.append(Finding(FOLLOWING, line, len(lost)))
+    return replace(index.subset(good), invalid=counted([*index.invalid, *found]))
+
+
+def applied_orientations(index: CocoIndex, known: Sequence[ImageInfo]) -> list[tuple[int, int]]:
+    """List (image id, EXIF orientation) of every image that decoding turns."""
+    turns = [(int(index.image_ids[i]), turn_of(index, i, info)) for i, info in enumerate(known)]
+    return [(identity, turn) for identity, turn in turns if turn is not None and turn > 1]
+
+
+def _problems(index: CocoIndex, known: Sequence[ImageInfo]) -> dict[int, Finding]:
+    """What is wrong with image files, by the positions of the images."""
+    found = {i: image_problem(index, i, info) for i, info in enumerate(known)}
+    return {i: problem for i, problem in found.items() if problem}
 
 
 def _known(row: Any, state: list[int] | None, level: str) -> ImageInfo | None:

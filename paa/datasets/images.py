@@ -43,7 +43,7 @@ class ImageInfo:
     """What is known of a file.
 
     problem      what is wrong with it, "" if nothing is.
-    level        how it was looked at, see `image_scan.LEVELS`; "" where it could not be opened, which is not
+    level        how it was looked at, see `image_scan.VERIFY`; "" where it could not be opened, which is not
                  remembered.
     size         (width, height) of its pixels as they are stored; (0, 0) where they cannot be read.
     orientation  that EXIF states, 1 to 8.

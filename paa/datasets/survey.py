@@ -15,7 +15,7 @@ from torch import Tensor
 from paa.anchors import AnchorGrid
 from paa.boxes import iou_matrix
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.image_check import applied_orientations
+from paa.datasets.image_scan import applied_orientations
 from paa.datasets.images import ImageInfo
 from paa.datasets.progress import track
 from paa.datasets.targets import TrainingBoxes, training_boxes

@@ -15,29 +15,58 @@ from paa.datasets.errors import DataError
 from paa.datasets.findings import ON_INVALID
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.coco_json import Lists, load
-from paa.datasets.image_check import VERIFY, applied_orientations, drop_unusable, require_usable
-from paa.datasets.image_scan import scan_images
+from paa.datasets.image_scan import VERIFY, applied_orientations, drop_unusable, require_usable, scan_images
 from paa.datasets.images import EXIF
 
 _PARSED: dict[tuple[str, ...], CocoIndex] = {}
 """Indices that this process has read, by digest and place: the jobs of a sweep share one."""
 
 
-class SplitFiles:
-    """What a format states of itself.
+class Source:
+    """What every source states of itself.
 
     files     {split: (annotation file, image folder, whether it must have annotations)}, below the root folder.
     optional  splits that may be absent.
     expected  describes the root folder in messages.
     """
 
+    NOT_IN_TRAIN_ID: ClassVar[tuple[str, ...]]
+    NOT_IN_EVAL_ID: ClassVar[tuple[str, ...]]
+
     files: dict[str, tuple[str, str, bool]]
     optional: tuple[str, ...] = ()
     expected: str
+    root: Path
+    split: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.root, str | Path) or not str(self.root).strip():
+            raise checks.OutOfRange("root", f"={self.root}: must be {self.expected}")
+        self.root = Path(self.root).expanduser()
+        checks.choice("split", self.split, self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all splits, whether they exist or not."""
+        return tuple(self.files)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of all splits but the optional ones that do not exist."""
+        return tuple(s for s in self.files if s not in self.optional or (self.root / self.files[s][0]).exists())
+
+    def require(self, split: str) -> None:
+        """Raise DataError where there is no such split."""
+        if split not in self.files:
+            raise DataError(f"split {split!r}: must be one of {', '.join(self.splits)}")
+
+    def public_name(self, split: str) -> str:
+        """Return what the split is called in the name of a file for the evaluation server."""
+        return split
 
 
 @dataclass(eq=False)
-class FolderSource(SplitFiles):
+class FolderSource(Source):
     """Splits that are annotation files and folders of images below a root folder.
 
     root        the folder.
@@ -62,23 +91,10 @@ class FolderSource(SplitFiles):
     _indices: dict[str, CocoIndex] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.root, str | Path) or not str(self.root).strip():
-            raise checks.OutOfRange("root", f"={self.root}: must be {self.expected}")
-        self.root = Path(self.root).expanduser()
-        checks.choice("split", self.split, self.names)
+        super().__post_init__()
         checks.choice("on_invalid", self.on_invalid, ON_INVALID)
         checks.choice("verify", self.verify, VERIFY)
         checks.choice("exif", self.exif, EXIF)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all splits, whether they exist or not."""
-        return tuple(self.files)
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Names of all splits but the optional ones that do not exist."""
-        return tuple(s for s in self.files if s not in self.optional or (self.root / self.files[s][0]).exists())
 
     def read_annotations(self, path: Path, labeled: bool) -> Lists:
         """Read an annotation file into the lists of a COCO file; a new format overrides this. Raises AnnotationError.
@@ -130,10 +146,6 @@ class FolderSource(SplitFiles):
         """
         return self.files[split][2] or len(self.index(split).annotation_ids) > 0
 
-    def public_name(self, split: str) -> str:
-        """Return what the split is called in the name of that file."""
-        return split
-
     def digest(self, split: str) -> str:
         """Return the SHA-256 of the split's image list and annotations, wherever they lie. Raises as `index`.
 
@@ -169,15 +181,19 @@ class FolderSource(SplitFiles):
     def _load(self, split: str) -> CocoIndex:
         path, image_dir = self._paths(split)
         labeled = self.files[split][2]
-        lists = self.read_annotations(path, labeled)
-        more = {"labeled": labeled, "on_invalid": self.on_invalid, "root": self.root}
-        return CocoIndex.from_lists(lists, path=path, image_dir=image_dir, **more)  # type: ignore[arg-type]
+        return CocoIndex.from_lists(
+            self.read_annotations(path, labeled),
+            path=path,
+            image_dir=image_dir,
+            labeled=labeled,
+            on_invalid=self.on_invalid,
+            root=self.root,
+        )
 
     def _paths(self, split: str) -> tuple[Path, Path]:
         """Annotation file and image folder of the split, which exist."""
         self.prepare()
-        if split not in self.files:
-            raise DataError(f"split {split!r}: must be one of {', '.join(self.splits)}")
+        self.require(split)
         path, image_dir = (self.root / name for name in self.files[split][:2])
         if not path.is_file():
             raise DataError(f"data.root={self.root}: has no {self.files[split][0]}; must be {self.expected}")

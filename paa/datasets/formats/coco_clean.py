@@ -72,7 +72,8 @@ def _annotations(
     """Good annotations, image by image, with the positions of their images and categories; what is wrong."""
     columns = _columns(entries, "id", "image_id", "category_id", "bbox", "area", "iscrowd")
     without = np.array([entry.get("area") is None for entry in entries], dtype=bool)
-    columns["area"] = np.where(without, columns["bbox"][:, 2:].prod(1), columns["area"])
+    with np.errstate(over="ignore"):
+        columns["area"] = np.where(without, columns["bbox"][:, 2:].prod(1), columns["area"])
     columns["listed"] = np.isin(columns["image_id"], listed)
     columns["image"] = _positions(images["id"], columns["image_id"])
     columns["label"] = _positions(categories["id"], columns["category_id"])
@@ -113,8 +114,8 @@ def _integers(values: Sequence[Any]) -> np.ndarray:
 
 
 def _numbers(values: Sequence[Any]) -> np.ndarray:
-    """[n] float64. Numbers whose squares are infinite are none."""
-    usable = (isinstance(v, _NUMBERS) and not isinstance(v, bool) and abs(v) < 1e150 for v in values)
+    """[n] float64. Numbers that a float can hardly hold are none."""
+    usable = (isinstance(v, _NUMBERS) and not isinstance(v, bool) and abs(v) < 1e300 for v in values)
     return np.array([v if is_ else np.nan for v, is_ in zip(values, usable, strict=True)], dtype=np.float64)
 
 

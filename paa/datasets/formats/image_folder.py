@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
 from paa.datasets.errors import DataError, ImageError
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.images import BROKEN, orientation_of, reason
+from paa.datasets.image_scan import inspect
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Endings of the files that are taken for images."""
@@ -33,23 +31,14 @@ def folder_index(path: str | Path, categories: Sequence[Sequence[object]]) -> Co
         raise DataError(f"images={path}: no such folder or file")
     if not files:
         raise DataError(f"images={path}: holds no image ({', '.join(sorted(SUFFIXES))})")
-    sizes = [_size(file) for file in files]
-    names = [str(file.relative_to(root)) for file in files]
-    images = [
-        {"id": number, "file_name": name, "width": width, "height": height}
-        for number, (name, (width, height)) in enumerate(zip(names, sizes, strict=True), start=1)
-    ]
+    images = []
+    for number, file in enumerate(files, start=1):
+        info = inspect(file, "size")
+        if info.problem:
+            raise ImageError(f"{file}: is not an image ({info.problem})")
+        width, height = info.size[::-1] if info.orientation >= 5 else info.size
+        images.append({"id": number, "file_name": str(file.relative_to(root)), "width": width, "height": height})
     classes = [{"id": number, "name": name} for number, name in categories]
     lists = {"images": images, "annotations": [], "categories": classes}
     index = CocoIndex.from_lists(lists, path=root, image_dir=root)
     return replace(index, exif="apply")  # as the person sees them who asks what is on them
-
-
-def _size(file: Path) -> tuple[int, int]:
-    """(width, height) as a viewer shows the image."""
-    try:
-        with Image.open(file) as image:
-            width, height = image.size
-            return (height, width) if orientation_of(image) >= 5 else (width, height)
-    except BROKEN as error:
-        raise ImageError(f"{file}: is not an image ({reason(error)})") from None

@@ -16,10 +16,10 @@ from paa import checks
 from paa.datasets.cache import file_state
 from paa.datasets.errors import AnnotationError, DataError
 from paa.datasets.formats import voc
-from paa.datasets.formats.base import FolderSource
+from paa.datasets.formats.base import FolderSource, Source
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.coco_json import Lists
-from paa.datasets.shapes.generate import SPLIT_DIGESTS, VERSION, Spec, generate
+from paa.datasets.shapes.generate import SPLIT_DIGESTS, SPLITS, VERSION, Spec, generate
 
 
 class Custom(FolderSource):
@@ -143,7 +143,7 @@ class Voc(FolderSource):
 
 
 @dataclass(eq=False)
-class Shapes:
+class Shapes(Source):
     """The embedded data set, drawn on first use.
 
     root              folder below which it is drawn, in a folder of its own.
@@ -157,7 +157,8 @@ class Shapes:
     NOT_IN_TRAIN_ID: ClassVar[tuple[str, ...]] = ("root", "split", "train", "val", "test")
     NOT_IN_EVAL_ID: ClassVar[tuple[str, ...]] = NOT_IN_TRAIN_ID
 
-    splits = names = ("train", "val", "test")
+    files = {split: (f"annotations/{split}.json", "images", True) for split in SPLITS}  # noqa: RUF012
+    expected = "a folder that can be written"
 
     root: Path
     seed: int = 0
@@ -169,10 +170,7 @@ class Shapes:
     spec: Spec = field(init=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.root, str | Path) or not str(self.root).strip():
-            raise checks.OutOfRange("root", f"={self.root}: must be a folder that can be written")
-        self.root = Path(self.root).expanduser()
-        checks.choice("split", self.split, self.names)
+        super().__post_init__()
         self.spec = Spec(self.seed, self.size, self.train, self.val, self.test)
 
     def prepare(self, *, quiet: bool = False) -> None:
@@ -187,13 +185,14 @@ class Shapes:
 
     def index(self, split: str) -> CocoIndex:
         """Return the split's images and annotations, from the files. Raises DataError before `prepare`."""
+        self.require(split)
+        annotations, images, _ = self.files[split]
         folder = self.root / self.spec.name
-        self._require(split)
-        return CocoIndex.read(folder / "annotations" / f"{split}.json", folder / "images")
+        return CocoIndex.read(folder / annotations, folder / images)
 
     def count(self, split: str) -> int:
         """Return the number of images of the split, whether they are drawn yet or not."""
-        self._require(split)
+        self.require(split)
         return self.spec.count(split)
 
     def check(self, splits: Sequence[str]) -> None:
@@ -203,23 +202,15 @@ class Shapes:
         """Return whether detections on the split can be measured: always."""
         return True
 
-    def public_name(self, split: str) -> str:
-        """Return what the split is called elsewhere: the same."""
-        return split
-
     def digest(self, split: str) -> str:
         """Return the identity of the split's pixels and annotations, a function of the arguments; draws nothing.
 
         The committed SHA-256 of the content for the default arguments, else a hash of the generator's version and of
         those arguments that the split depends on.
         """
-        self._require(split)
+        self.require(split)
         if self.spec == Spec():
             return SPLIT_DIGESTS[split]
         spec = self.spec
         text = f"shapes {VERSION} seed {spec.seed} size {spec.size} {split} {spec.count(split)}"
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def _require(self, split: str) -> None:
-        if split not in self.splits:
-            raise DataError(f"split {split!r}: must be one of {', '.join(self.splits)}")
