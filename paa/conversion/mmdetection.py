@@ -62,11 +62,5 @@ def convert(found: LoadedCheckpoint) -> SourceModel:
     join_scales(renamed)
     heads = set(re.findall(r"\btype='(PAA|ATSS)Head'", found.text))
     assigner = heads.pop().lower() if len(heads) == 1 else None
-    return SourceModel(
-        kind="mmdet",
-        renamed=renamed,
-        assigner=assigner,
-        auxiliary=AUXILIARY.get(assigner or "", ""),
-        candidates=tuple(AUXILIARY),
-        classes=found.classes,
-    )
+    auxiliary = AUXILIARY.get(assigner or "", "")
+    return SourceModel("mmdet", renamed, assigner, auxiliary, tuple(AUXILIARY), classes=found.classes)

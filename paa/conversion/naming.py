@@ -77,11 +77,10 @@ def rename(state: Mapping[str, Tensor], rules: Sequence[Rule], unused: Sequence[
             out.unused.append(name)
             continue
         matches = ((re.fullmatch(pattern, name), target) for pattern, target in rules)
-        match, target = next(((found, target) for found, target in matches if found is not None), (None, ""))
-        if match is None:
+        ours = next((m.expand(to) if isinstance(to, str) else to(m) for m, to in matches if m), None)
+        if ours is None:
             out.left_over.append(name)
             continue
-        ours = match.expand(target) if isinstance(target, str) else target(match)
         if ours in out.theirs:
             raise ConversionError(f"{name} and {out.theirs[ours]}: both are {ours}; must be one of the two")
         out.state[ours], out.theirs[ours] = value, name
@@ -90,8 +89,7 @@ def rename(state: Mapping[str, Tensor], rules: Sequence[Rule], unused: Sequence[
 
 def join_scales(renamed: Renamed) -> None:
     """Make one tensor of the scalars of the levels, "head.scales.0", "head.scales.1", ..., in place."""
-    prefix = "head.scales."
-    numbers = sorted(int(name.removeprefix(prefix)) for name in renamed.state if name.startswith(prefix))
+    numbers = sorted(int(name.split(".")[2]) for name in renamed.state if name.startswith("head.scales."))
     if numbers != list(range(len(numbers))):
         raise ConversionError(f"scalars of the levels {numbers}: must be those of all levels from 0 on")
     values = [renamed.state.pop(f"head.scales.{i}") for i in numbers]

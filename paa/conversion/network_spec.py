@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from paa.conversion.errors import ConversionError
@@ -48,23 +49,17 @@ def backbone_spec(state: Mapping[str, Tensor], prefix: str = "") -> BackboneSpec
 
     Where blocks are missing it is the smallest network that has room for those that are there.
     """
-    blocks: dict[int, set[int]] = {stage: set() for stage in (2, 3, 4, 5)}
-    for name in state:
-        found = re.match(re.escape(prefix) + r"layer([1-4])\.(\d+)\.", name)
-        if found is not None:
-            blocks[int(found[1]) + 1].add(int(found[2]))
+    found = re.findall(rf"^{re.escape(prefix)}layer(\d)\.(\d+)\.", "\n".join(state), re.MULTILINE)
+    blocks = {stage: {int(block) for layer, block in found if int(layer) == stage - 1} for stage in (2, 3, 4, 5)}
     counts = tuple(max(numbers, default=-1) + 1 for numbers in blocks.values())
     bottleneck = any(".conv3." in name for name in state if name.startswith(f"{prefix}layer"))
-    fitting = [
-        (sum(layers), depth)
-        for depth, layers in LAYERS.items()
-        if (depth >= 50) == bottleneck and all(n <= most for n, most in zip(counts, layers, strict=True))
-    ]
+    known = {depth: layers for depth, layers in LAYERS.items() if (depth >= 50) == bottleneck}
+    fitting = [(sum(most), depth) for depth, most in known.items() if np.less_equal(counts, most).all()]
     inner = state.get(f"{prefix}layer1.0.conv2.weight")
     if not fitting or inner is None or inner.dim() != 4 or inner.shape[0] % inner.shape[1]:
         kind = "bottlenecks" if bottleneck else "basic blocks"
-        known = ", ".join(f"ResNet-{depth}" for depth in LAYERS)
-        raise ConversionError(f"its backbone has {list(counts)} {kind}: must be a form of {known}")
+        forms = ", ".join(f"ResNet-{depth}" for depth in LAYERS)
+        raise ConversionError(f"its backbone has {list(counts)} {kind}: must be a form of {forms}")
     depth = min(fitting)[1]
     groups = inner.shape[0] // inner.shape[1] if bottleneck else 1
     return BackboneSpec(depth, groups, inner.shape[1], _deformable_stages(state, prefix, blocks))
@@ -78,16 +73,14 @@ def head_spec(state: Mapping[str, Tensor]) -> HeadSpec:
         problem = f"GroupNorm of {channels} channels has {GROUPS} groups there and {group_count(channels, GROUPS)} here"
         raise ConversionError(f"{problem}; must have {8 * GROUPS} channels or more")
     found = re.findall(r"^head\.(?:cls|bbox)_tower\.(\d+)\.(weight|bias|offset)\b", "\n".join(state), re.MULTILINE)
-    modules: dict[str, set[int]] = {"weight": set(), "bias": set(), "offset": set()}
-    for number, leaf in found:
-        modules[leaf].add(int(number))
-    if not modules["weight"]:
+    weights, biases, deformed = ({int(n) for n, of in found if of == leaf} for leaf in ("weight", "bias", "offset"))
+    if not weights:
         return HeadSpec(channels, 4, True, False)
-    depth, deformed = max(modules["weight"]) // 3 + 1, modules["offset"]
+    depth = max(weights) // 3 + 1
     if deformed - {3 * (depth - 1)}:
         first = min(deformed) // 3 + 1
         raise ConversionError(f"convolution {first} of its towers is deformable: must be only the last, or none")
-    return HeadSpec(channels, depth, any(number % 3 == 0 for number in modules["bias"]), bool(deformed))
+    return HeadSpec(channels, depth, any(number % 3 == 0 for number in biases), bool(deformed))
 
 
 def _deformable_stages(state: Mapping[str, Tensor], prefix: str, blocks: Mapping[int, set[int]]) -> tuple[int, ...]:
@@ -96,9 +89,8 @@ def _deformable_stages(state: Mapping[str, Tensor], prefix: str, blocks: Mapping
         with_offset = {i for i in numbers if f"{prefix}layer{stage - 1}.{i}.conv2.offset.weight" in state}
         if with_offset and with_offset != numbers:
             plain = ", ".join(str(i) for i in sorted(numbers - with_offset))
-            raise ConversionError(
-                f"C{stage}: blocks {plain} are not deformable, and the others are; must be all or none"
-            )
+            problem = f"blocks {plain} are not deformable, and the others are"
+            raise ConversionError(f"C{stage}: {problem}; must be all or none")
         if with_offset:
             stages.append(stage)
     return tuple(stages)

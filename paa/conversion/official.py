@@ -46,13 +46,9 @@ def convert(found: LoadedCheckpoint) -> SourceModel:
     join_scales(renamed)
     centerness = any(name.startswith("rpn.head.centerness.") for name in found.state)
     predicts = any(name.startswith("head.iou_pred.") for name in renamed.state)
-    return SourceModel(
-        kind="official",
-        renamed=renamed,
-        assigner="atss" if centerness else "paa",
-        auxiliary="centerness" if centerness else "iou" if predicts else "none",
-        anchor_scale=_anchor_scale(found.state),
-    )
+    auxiliary = "centerness" if centerness else "iou" if predicts else "none"
+    scale = _anchor_scale(found.state)
+    return SourceModel("official", renamed, "atss" if centerness else "paa", auxiliary, anchor_scale=scale)
 
 
 def _anchor_scale(state: Mapping[str, Tensor]) -> float | None:

@@ -79,11 +79,9 @@ def _described(meta: Any) -> tuple[str, tuple[str, ...] | None]:
         return "", None
     text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), "")
     nested = meta.get("dataset_meta")
-    for node, key in ((meta, "CLASSES"), (nested, "classes"), (nested, "CLASSES")):
-        names = node.get(key) if isinstance(node, Mapping) else None
-        if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
-            return text, tuple(names)
-    return text, None
+    lists = [meta.get("CLASSES"), *(nested.get(key) for key in ("classes", "CLASSES") if isinstance(nested, Mapping))]
+    named = (n for n in lists if isinstance(n, list | tuple) and n and all(isinstance(name, str) for name in n))
+    return text, next(map(tuple, named), None)
 
 
 class _Empty:
@@ -96,10 +94,9 @@ class _Empty:
         return super().__new__(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
+        """Keep nothing, nor of a state."""
 
-    def __setstate__(self, state: Any) -> None:
-        pass
+    __setstate__ = __init__
 
 
 @contextmanager
@@ -110,13 +107,13 @@ def _read_past(met: set[str]) -> Iterator[None]:
         for module, names in INERT.items()
         for name in names
     ]
+    before = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals(empty)
     try:
         yield
     finally:
-        others = [known for known in torch.serialization.get_safe_globals() if known not in empty]
         torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(others)
+        torch.serialization.add_safe_globals(before)
 
 
 def _refusal(path: Path, error: Exception) -> ConversionError:

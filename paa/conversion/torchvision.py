@@ -35,16 +35,13 @@ def _step(match: re.Match[str]) -> str:
     return f"head.{TOWERS[match[1]]}.{3 * int(match[2]) + int(match[3])}.{match[4]}"
 
 
+_HEADS = r"head\.(classification|regression)_head"
+
 HEAD = (
-    (r"head\.(classification|regression)_head\.conv\.(\d+)\.([01])\.(weight|bias)", _step),  # RetinaNet: nested steps
-    (
-        r"head\.(classification|regression)_head\.conv\.(\d+)\.(weight|bias)",  # FCOS: modules in a row, as ours
-        lambda m: f"head.{TOWERS[m[1]]}.{m[2]}.{m[3]}",
-    ),
-    (
-        r"head\.(?:classification|regression)_head\.(cls_logits|bbox_reg|bbox_ctrness)\.(weight|bias)",
-        lambda m: f"head.{OUTPUTS[m[1]]}.{m[2]}",
-    ),
+    (rf"{_HEADS}\.conv\.(\d+)\.([01])\.(weight|bias)", _step),  # RetinaNet: nested steps
+    # FCOS: modules in a row, as ours
+    (rf"{_HEADS}\.conv\.(\d+)\.(weight|bias)", lambda m: f"head.{TOWERS[m[1]]}.{m[2]}.{m[3]}"),
+    (rf"{_HEADS}\.(cls_logits|bbox_reg|bbox_ctrness)\.(weight|bias)", lambda m: f"head.{OUTPUTS[m[2]]}.{m[3]}"),
 )
 
 
@@ -68,14 +65,8 @@ def convert(found: LoadedCheckpoint) -> SourceModel:
         renamed.unused.append(renamed.theirs.pop(name))
     if not is_fcos and not other:
         _as_our_deltas(renamed)
-    return SourceModel(
-        kind="torchvision",
-        renamed=renamed,
-        assigner="max_iou",
-        auxiliary="centerness" if is_fcos else "none",
-        other=other,
-        by_id=True,
-    )
+    auxiliary = "centerness" if is_fcos else "none"
+    return SourceModel("torchvision", renamed, "max_iou", auxiliary, other=other, by_id=True)
 
 
 def _other_head(state: Mapping[str, Tensor], is_fcos: bool) -> dict[str, str]:
