@@ -41,9 +41,13 @@ def check_data(parts: Components, out: Path | None, say: Callable[[str], None]) 
             say(line)
         fine &= not index.invalid
     train = read.get("train")
-    if train is not None and not len(training_boxes(train).boxes):
-        say(f"\n{train.path}: has no box to train on")
-        fine = False
+    for split, index in read.items():
+        use, some = "measure with", not index.crowd.all()
+        if split == "train":
+            use, some = "train on", len(training_boxes(index).boxes) > 0
+        if not some and source.labeled(split):
+            say(f"\n{index.path}: has no box to {use}")
+            fine = False
     for index in read.values() if train is not None else ():
         try:
             index.require_classes(train.categories)  # type: ignore[union-attr]

@@ -278,6 +278,22 @@ BROKEN: dict[str, Case] = {
     "an area as text": Case(
         _BOX + "has \"area\" 'big': must be a finite", [1, 2, 3], 5, put("annotations", 2, "area", "big")
     ),
+    "a negative area": Case(
+        _BOX + 'has "area" -5: must be a .* from 0', [1, 2, 3], 5, put("annotations", 2, "area", -5)
+    ),
+    "an infinite area": Case(_BOX + 'has "area" inf: ', [1, 2, 3], 5, put("annotations", 2, "area", float("inf"))),
+    "a box twice": Case(
+        r'id 99 has "bbox" \[5, 3, 12, 10\] of category 2, as another', [1, 2, 3], 6, _again("annotations", id=99)
+    ),
+    "a file of two images": Case(
+        "image id 4 has \"file_name\" '2.png', as another", [1, 2, 3], 6, _again("images", id=4)
+    ),
+    "a name of two categories": Case(
+        "category id 2 has \"name\" 'disc', as", annotations=put("categories", 1, "name", "disc")
+    ),
+    "fractions": Case(
+        "as all boxes, within 0 ... 1", annotations=_everywhere("annotations", "bbox", [0.1, 0.2, 0.5, 0.5])
+    ),
     "a crowd flag as text": Case(
         _BOX + "has \"iscrowd\" 'no': must be an integer", [1, 2, 3], 5, put("annotations", 2, "iscrowd", "no")
     ),

@@ -1,9 +1,11 @@
 """The survey of a split, and the command that prints it."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from broken_sets import Case, build, file, good
+from broken_sets import Case, build, file, good, put
 from PIL import Image
 from running import call
 
@@ -113,6 +115,66 @@ def test_check_lists_all_that_is_wrong(tmp_path, capsys, monkeypatch):
         assert line in ended.out, line
     assert (tmp_path / "sheets" / "all.png").is_file()
     assert not (tmp_path / "runs" / "data-check").exists()
+
+
+def each(**values):
+    """Change every annotation; a value may be a function of its number and the annotation."""
+
+    def change(data):
+        for n, entry in enumerate(data["annotations"]):
+            entry.update({key: value(n, entry) if callable(value) else value for key, value in values.items()})
+
+    return change
+
+
+def twice(data):
+    data["annotations"] += [{**entry, "id": entry["id"] + 1000} for entry in data["annotations"]]
+
+
+def corners(data):
+    """Eight boxes as [x1, y1, x2, y2]."""
+    data["annotations"] += [{**entry, "id": entry["id"] + 1000} for entry in data["annotations"][:2]]
+    each(bbox=lambda n, _: [n, 9, 20 + n, 20])(data)
+
+
+SUSPECT = {
+    "no area": (each(area=None), 0, "boxes     6, 0 crowds"),
+    "negative areas": (each(area=-5), 1, '6 annotations without a usable "area"; first: '),
+    "each annotation twice": (twice, 1, "6 annotations of a box that another has already; first: "),
+    "corners": (corners, 1, "8 boxes of two corners; first: "),
+    "fractions": (each(bbox=lambda n, _: [0.1 * n, 0.1, 0.4, 0.5]), 1, "6 boxes in fractions of the image; first: "),
+    "one file of two images": (put("images", 1, "file_name", "1.png"), 1, "1 images of a file that another has"),
+    "one name of two categories": (put("categories", 1, "name", "disc"), 1, "names must differ"),
+    "ids that restart": (each(id=lambda n, _: n % 2), 0, "boxes     6, 0 crowds"),
+    "crowds": (each(iscrowd=1), 1, "train.json: has no box to train on"),
+}
+
+
+@pytest.mark.parametrize(("change", "code", "text"), SUSPECT.values(), ids=SUSPECT)
+def test_check_finds_what_is_wrong_with_all_annotations(tmp_path, capsys, monkeypatch, change, code, text):
+    monkeypatch.chdir(tmp_path)
+    ended = check(capsys, build(tmp_path / "mine", Case(None, annotations=change)))
+    assert ended.code == code, ended
+    assert text in ended.out
+
+
+def test_ids_that_restart_are_numbered_anew_and_named_once(tmp_path, caplog):
+    root = build(tmp_path / "set", Case(None, annotations=each(id=lambda n, _: n % 2)))
+    for _ in range(2):
+        assert Custom(root, tmp_path).index("train").annotation_ids.tolist() == [1, 2, 3, 4, 5, 6]
+    assert [record.getMessage().count("ids restart") for record in caplog.records] == [1]
+
+
+@pytest.mark.parametrize(
+    "annotations", [[], [{"id": 1, "image_id": 9, "category_id": 1, "bbox": [1, 1, 9, 9], "iscrowd": 1}]]
+)
+def test_check_of_a_split_that_measures_nothing(tmp_path, capsys, monkeypatch, annotations):
+    monkeypatch.chdir(tmp_path)
+    root = build(tmp_path / "mine", Case(None))
+    (root / "annotations" / "val.json").write_text(json.dumps({**good(9, 1), "annotations": annotations}))
+    ended = check(capsys, root)
+    assert ended.code == 1
+    assert "val.json: has no box to measure with" in ended.out
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def odd(tmp_path):
         {"id": 3, "file_name": "c.png", "width": 20, "height": 90},
     ]
     data["annotations"] = [
-        {"id": i, "image_id": 1, "category_id": 3, "bbox": [0, 0, 1, 1], "iscrowd": int(i == 9)} for i in range(10)
+        {"id": i, "image_id": 1, "category_id": 3, "bbox": [i, 0, 1, 1], "iscrowd": int(i == 9)} for i in range(10)
     ]
     data["annotations"] += [
         {"id": 20, "image_id": 2, "category_id": 3, "bbox": [1, 1, 9, 9], "area": 9, "iscrowd": 1},

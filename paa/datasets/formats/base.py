@@ -161,7 +161,7 @@ class FolderSource(Source):
         return digest
 
     def _annotation_digest(self, split: str) -> str:
-        key = json.dumps([2, type(self).__qualname__, str(self.root.resolve()), self.on_invalid, self._state(split)])
+        key = json.dumps([3, type(self).__qualname__, str(self.root.resolve()), self.on_invalid, self._state(split)])
         return cached_digest(key, lambda: self._load(split).digest(), self.cache_dir)
 
     def _state(self, split: str) -> list[object]:

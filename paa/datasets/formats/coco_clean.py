@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from paa.datasets.errors import AnnotationError
 from paa.datasets.findings import Finding, refusal
 from paa.datasets.formats.coco_json import Lists
 from paa.datasets.formats.rules import ANNOTATIONS, CATEGORIES, IMAGES, UNFIT, Columns, Entries, sift
+from paa.log import log
 
 _NUMBERS, _ARRAYS = (int, float, np.number), (list, tuple, np.ndarray)
 
@@ -71,6 +73,7 @@ def _annotations(
 ) -> tuple[Columns, list[Finding]]:
     """Good annotations, image by image, with the positions of their images and categories; what is wrong."""
     columns = _columns(entries, "id", "image_id", "category_id", "bbox", "area", "iscrowd")
+    columns["id"] = _renumbered(columns, where)
     without = np.array([entry.get("area") is None for entry in entries], dtype=bool)
     with np.errstate(over="ignore"):
         columns["area"] = np.where(without, columns["bbox"][:, 2:].prod(1), columns["area"])
@@ -80,6 +83,21 @@ def _annotations(
     columns |= {f"image_{side}": images[side][columns["image"]] for side in ("width", "height")}
     good, found = sift(entries, columns, ANNOTATIONS, where)
     return _sorted(good, "image"), found
+
+
+def _renumbered(columns: Columns, where: str) -> np.ndarray:
+    """The ids; numbers from 1 where they restart in each image: nothing in the file refers to an annotation."""
+    ids, pairs = columns["id"], np.column_stack([columns["image_id"], columns["id"]])
+    if len(np.unique(ids)) == len(ids) or len(np.unique(pairs, axis=0)) < len(ids) or (ids == UNFIT).any():
+        return ids
+    _warn(f"{where} ids restart in each image; they are numbered from 1 on instead")
+    return np.arange(1, len(ids) + 1)
+
+
+@lru_cache
+def _warn(line: str) -> None:
+    """Warn once of each file."""
+    log.warning(line)
 
 
 def _positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:

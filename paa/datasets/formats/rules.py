@@ -68,13 +68,13 @@ def _stated(entry: dict[str, Any], key: str) -> str:
 
 
 def _usable(what: str, key: str, must_be: str, low: int = UNFIT + 1) -> Rule:
-    """Refuse marked values, and integers below `low`."""
+    """Refuse marked values, and numbers below `low`."""
 
     def wrong(columns: Columns) -> np.ndarray:
         column = columns[key]
-        if column.dtype.kind == "f":
-            return np.isnan(column if column.ndim == 1 else column.min(1))
-        return column == "" if column.dtype.kind == "U" else column < low
+        if column.dtype.kind == "U":
+            return column == ""
+        return ~((column if column.ndim == 1 else column.min(1)) >= low)  # NaN is not
 
     return Rule(f'{what}s without a usable "{key}"', wrong, f"{{has[{key}]}}: must be {must_be}")
 
@@ -106,17 +106,56 @@ def _repeated(columns: Columns) -> np.ndarray:
     return times
 
 
+def _fractions(columns: Columns) -> np.ndarray:
+    """All boxes, where all of them lie within 0 ... 1 of images that are larger."""
+    boxes, side = columns["bbox"], np.minimum(columns["image_width"], columns["image_height"])
+    within = (boxes[:, :2] + boxes[:, 2:] <= 1.001).all() and (boxes % 1).any()
+    return np.full(len(boxes), bool(within) and bool((side > 8).all()))
+
+
+def _corners(columns: Columns) -> np.ndarray:
+    """All boxes, where each is one if read as two corners within its image, and a tenth read as sides reaches out."""
+    x, y, w, h = columns["bbox"].T
+    width, height = columns["image_width"], columns["image_height"]
+    are = (w > x) & (h > y) & (w <= width) & (h <= height)
+    reach_out = (x + w > width + 1) | (y + h > height + 1)
+    return np.full(len(x), len(x) >= 8 and bool(are.all()) and reach_out.mean() >= 0.1)
+
+
+def _twice(columns: Columns) -> np.ndarray:
+    """Boxes that another of the same class in the image has to the last digit; a few of them, as COCO has, are none."""
+    own = np.column_stack([columns["image"], columns["label"], columns["bbox"]])
+    order, twice = np.lexsort(own.T), np.zeros(len(own), dtype=bool)
+    twice[order[1:]] = (own[order[1:]] == own[order[:-1]]).all(1)
+    return twice & (10 * np.count_nonzero(twice) >= len(own))
+
+
+def _shared(key: str) -> Callable[[Columns], np.ndarray]:
+    """Entries whose `key` an earlier one has."""
+
+    def wrong(columns: Columns) -> np.ndarray:
+        _, first = np.unique(columns[key], return_index=True)
+        return ~np.isin(np.arange(len(columns[key])), first)
+
+    return wrong
+
+
 _INTEGER, _TIMES = "an integer of at most 64 bits", "is given {n} times; ids must differ"
 _AWAY = "{has[file_name]}, which leads out of the data root: must be relative to the images"
 _NEGATIVE = "{has[bbox]}: width and height must not be negative ([x, y, w, h])"
 _OUTSIDE = "{has[bbox]}, wholly outside of image id {image_id}: must meet its {image_width} x {image_height} pixels"
 _NO_IMAGE = "is of image {image_id}, which the file does not list"
 _NO_CATEGORY = "is of category {category_id}, which the file does not list"
+_FRACTIONS = "{has[bbox]}, as all boxes, within 0 ... 1: must be in pixels, not in fractions of the image"
+_CORNERS = "{has[bbox]}: must be [x, y, w, h], but all boxes look like two corners [x1, y1, x2, y2]"
+_TWICE = "{has[bbox]} of category {category_id}, as another of the image has: each object must be listed once"
+_FILE = "{has[file_name]}, as another image has: each file must have one id"
 
 CATEGORIES = (
     _usable("category", "id", _INTEGER),
     _usable("category", "name", "text"),
     Rule("", _repeated, _TIMES),
+    Rule("", _shared("name"), "{has[name]}, as another category has: names must differ"),
 )
 IMAGES = (
     _usable("image", "id", _INTEGER),
@@ -125,6 +164,7 @@ IMAGES = (
     _usable("image", "width", "an integer from 1", low=1),
     _usable("image", "height", "an integer from 1", low=1),
     Rule("images of an id that is given more than once", _repeated, _TIMES),
+    Rule("images of a file that another has already", _shared("file_name"), _FILE),
 )
 ANNOTATIONS = (
     _usable("annotation", "id", _INTEGER),
@@ -135,9 +175,12 @@ ANNOTATIONS = (
     Rule("annotations whose category_id the file does not list", lambda columns: columns["label"] < 0, _NO_CATEGORY),
     _usable("annotation", "bbox", "four finite numbers [x, y, w, h]"),
     Rule("boxes of negative width or height", lambda columns: columns["bbox"][:, 2:].min(1) < 0, _NEGATIVE),
+    Rule("boxes in fractions of the image", _fractions, _FRACTIONS),
+    Rule("boxes of two corners", _corners, _CORNERS),
     Rule("boxes wholly outside of their image", _outside, _OUTSIDE),
-    _usable("annotation", "area", "a finite number"),
+    _usable("annotation", "area", "a finite number from 0", low=0),
     _usable("annotation", "iscrowd", _INTEGER),
     Rule("annotations of an id that another has already", _repeated, _TIMES),
+    Rule("annotations of a box that another has already", _twice, _TWICE),
 )
 """In this order: a rule may rely on the ones before it."""
