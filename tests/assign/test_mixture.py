@@ -60,12 +60,12 @@ def mirrored(values: np.ndarray) -> bool:
 
 def test_scikit_learn():
     pytest.importorskip("sklearn")
-    sets = score_sets(10_000, seed=1)
+    sets = score_sets(3000, seed=1)
     scores, valid = pad(sets)
     fitted = C().fitted(scores, valid)
     assert finite(fitted.mixture, scores)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        halves = list(pool.map(scikit_learn, (sets[:5000], sets[5000:])))
+        halves = list(pool.map(scikit_learn, (sets[:1500], sets[1500:])))
     wrong: dict[str, list[int]] = {"labels": [], "peaks": [], "steps": [], "converged": [], "means": []}
     for i, (components, peaks, steps, converged, means) in enumerate(halves[0] + halves[1]):
         agree = {

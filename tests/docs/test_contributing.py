@@ -18,7 +18,10 @@ COPIED = ("paa", "conf", "experiments", "hydra_plugins", "analysis", "docs", "te
 FILES = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile")
 
 LISTS = (
-    "tests/config/test_compose.py::test_a_mistake_gets_one_line_that_says_what_would_be_right",
+    *(
+        f"tests/config/test_compose.py::test_a_mistake_gets_one_line_that_says_what_would_be_right[{mistake}]"
+        for mistake in ("assign=foo", "assign.boundary=e", "recipe=tiny")
+    ),
     "tests/commands/test_help_and_completion.py::test_help_shows_groups_keys_and_five_examples",
     "tests/planning/test_rows.py::test_every_row_of_the_paper_is_a_file",
     "tests/docs/test_reproduce.py::test_rows_of_tables_are_those_of_experiments",

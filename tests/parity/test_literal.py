@@ -21,7 +21,7 @@ from paa.structures import Anchors, Assignment, Detections, Predictions, Targets
 
 CHUNK = 50
 """Scenes of a test."""
-FEW, MANY = {"official": 200, "mmdet": 200, "paper": 50}, {"official": 5000, "mmdet": 5000, "paper": 500}
+FEW, MANY = {"official": 100, "mmdet": 100, "paper": 50}, {"official": 5000, "mmdet": 5000, "paper": 500}
 """Scenes of each preset in every run, and with `-m slow`. `paper` differs from `official` in six keys."""
 ALWAYS = [(preset, first) for preset, count in FEW.items() for first in range(0, count, CHUNK)]
 SLOW = [(preset, first) for preset, count in MANY.items() for first in range(FEW[preset], count, CHUNK)]

@@ -52,10 +52,16 @@ def test_recipes_of_a_kind_differ_only_in_values(recipe):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_row_of_every_table_under_each_kind_of_recipe(recipe):
-    """All values are built. One training may be a row of several tables, and a row the evaluation of another's."""
+    """All values are built. One training may be a row of several tables, and a row the evaluation of another's.
+
+    Rows of Tables 1 and 4 that are like another but for a number are composed under one recipe only.
+    """
     names, evaluations = {}, {}
-    compose = Composer()
+    compose, coco = Composer(), recipe.startswith("coco")
+    twice = {"table1=c", "table1=paa", "table1=fnp_3", "table1=fsr_0.3", "table4=topk_9", "table4=scale_8"}
     for row in files():
+        if coco and row.startswith(("table1=", "table4=")) and row not in twice:
+            continue
         # torchvision has no weights for one network; see below.
         words = [row, f"recipe={recipe}", "data.root=/data", "pretrained.resnext152_32x8d=null"]
         parts = assemble(compose.job(words).config, SHARED)
@@ -64,7 +70,6 @@ def test_every_row_of_every_table_under_each_kind_of_recipe(recipe):
         found = identify(parts, SHARED, DIGESTS)
         names[row] = found.train_id
         evaluations[row] = {one.voting: one.eval_id for one in wanted(parts.config, found.digests)}
-    coco = recipe.startswith("coco")
     same = {row for row in names if names[row] == names["table1=paa"]}
     own = {"table4=scale_8", "table2_right=resnet50"} if coco else {"table4=scale_2"}  # what the recipe itself says
     assert same == {"table1=c", "table1=paa", "table2=paa_iou", "table2=paa_iou_p", "table4=topk_9"} | own
