@@ -38,7 +38,7 @@ def main() -> None:
     options = parsed(parser(NAME, "[-m] run=ID [key=value ...]", __doc__, multirun=True))
     from paa.commands.report import table
     from paa.engine.distributed import destroy_process_group, process_group
-    from paa.experiment.job import report_failure
+    from paa.experiment.experiment import report_failure
     from paa.log import print_line
 
     failed: dict[int, str] = {}

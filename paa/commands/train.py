@@ -17,8 +17,7 @@ from paa.config.errors import USER_ERRORS, format_error
 from paa.config.user_code import add_cwd_to_path
 from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
-from paa.experiment.experiment import Experiment
-from paa.experiment.job import JobFailed, run_config, run_experiment
+from paa.experiment.experiment import Experiment, JobFailed, run_config, run_experiment
 from paa.experiment.memo import Memo
 from paa.launch.sweep import check as check_launcher
 from paa.launch.sweep import settings_of

@@ -1,8 +1,14 @@
-"""One run, from its configuration to its record: reuse, lock, resume, train, evaluate."""
+"""One run, from its configuration to its record: reuse, lock, resume, train, evaluate.
+
+A launcher takes `config`, `overrides` and `choices` of an `Experiment`, which are plain and can be pickled or written
+as JSON, and calls `run_config` with them where the job runs. Nothing there reads conf/ again.
+"""
 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -13,17 +19,16 @@ from typing import Any
 import yaml
 
 from paa import files
-from paa.config.errors import ConfigError, reason
+from paa.config.errors import USER_ERRORS, ConfigError, reason
 from paa.detector import Detector
 from paa.engine import checkpoint
-from paa.engine.distributed import ProcessGroup, process_group
+from paa.engine.distributed import PeerFailed, ProcessGroup, process_group
 from paa.engine.signals import Interrupted
 from paa.experiment.cpu_limit import too_long
 from paa.experiment.device import apply_process, check_processes, device_of
 from paa.experiment.evaluation import Evaluator, Wanted, missing, title, wanted
-from paa.experiment.identify import Identity, data_key, identify
 from paa.experiment.memo import Memo
-from paa.experiment.parts import Components, assemble
+from paa.experiment.parts import Components, Identity, assemble, data_key, identify
 from paa.experiment.run_context import RunContext
 from paa.experiment.training import Training
 from paa.log import console, log, print_line
@@ -277,3 +282,62 @@ def _upload(paths: RunPaths, record: EvaluationRecord) -> str:
     file = paths.folder / str(record.upload)
     removed = f" (it was removed; delete {paths.evaluation(record.eval_id)} to write it again)"
     return f"{title(record)}: upload {file}{'' if file.exists() else removed}"
+
+
+class JobFailed(Exception):  # noqa: N818
+    """A job has failed. The message is the reason, in one line; the rest is on stderr and in the run's log."""
+
+
+def run_experiment(experiment: Experiment, resume: str | None = None) -> float | None:
+    """Run a job in this process and return its objective: train and evaluate what is missing.
+
+    resume  the command that resumes it, printed when it is interrupted; None: one for this job only.
+    JobFailed if it failed; Interrupted, whose `code` is the exit code, if it was asked to stop and has saved. What a
+    user has to know is printed before either is raised.
+    """
+    try:
+        experiment.run()
+    except Interrupted as stop:
+        if process_group().is_main:
+            command = resume or shlex.join(["python", "-m", "paa.train", *experiment.overrides])
+            print_line(f"{stop}. Resume with:\n  {command}")
+        raise
+    except Exception as error:
+        raise JobFailed(report_failure(experiment.train_id, error)) from error
+    return experiment.objective
+
+
+def run_config(
+    config: Mapping[str, Any],
+    overrides: Sequence[str],
+    choices: Mapping[str, str],
+    resume: str | None = None,
+    expected: str | None = None,
+) -> float | None:
+    """Check a job from its resolved configuration and run it, in a process that a launcher started.
+
+    config, overrides, choices  those of an `Experiment`.
+    expected  the run ID that the job was submitted with; another one now is a failure, since code or data changed.
+    Returns and raises as `run_experiment`.
+    """
+    try:
+        with process_group().main_process_first():
+            experiment = Experiment.of(config, overrides, choices, here=True)
+        found = experiment.train_id
+        if expected is not None and found != expected:
+            raise ConfigError(
+                f"code or data changed since it was submitted as {expected}: it would train {found} now; submit again "
+                "(hydra.launcher.snapshot=true of hydra/launcher=slurm keeps the code as it is at submission)"
+            )
+    except Exception as error:
+        raise JobFailed(report_failure("paa.train", error)) from error
+    return run_experiment(experiment, resume)
+
+
+def report_failure(name: str, error: Exception) -> str:
+    """Print why a job failed, with the traceback unless a user can fix it; return the reason in one line."""
+    why = reason(error)
+    if process_group().is_main or not isinstance(error, PeerFailed):  # a process that another one stopped adds nothing
+        trace = "" if isinstance(error, USER_ERRORS) else "".join(traceback.format_exception(error))
+        print_line(f"{trace}{name}  failed: {why}", sys.stderr)
+    return why

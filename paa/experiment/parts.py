@@ -1,9 +1,10 @@
-"""The components of an experiment, built from its configuration before any data or network is touched."""
+"""The components of an experiment, built from its configuration before data or network are touched, and its run ID."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,19 @@ from paa.datasets.formats.sources import Coco, Custom, Shapes, Voc
 from paa.datasets.sampler import TrainSampler
 from paa.datasets.transforms import Transform
 from paa.detector import Detector
+from paa.detector.efficientnet import package_file
 from paa.engine.compiling import CannotCompile, compiled
 from paa.engine.core import TrainingCore
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.loop import LoopSettings
 from paa.engine.precision import Precision
 from paa.engine.schedule import Schedule
+from paa.experiment.init_weights import InitWeights
 from paa.experiment.memo import Memo
 from paa.multiscale import MultiScale
 from paa.postprocess import PostProcess
+from paa.store.identity import file_digest, train_id
+from paa.store.paths import RunPaths
 from paa.store.settings import check_settings
 from paa.tracking import Files
 
@@ -208,3 +213,42 @@ def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None
     except checks.OutOfRange as error:
         where = "images" if error.name in ("resize", "interpolation", "legacy") else f"images.{phase}"
         raise ConfigError(f"{where}.{error.name}{error.problem}") from error
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Content digests ("data.train", "backbone.weights", ...), the run ID that follows from them, the run's paths."""
+
+    digests: dict[str, str]
+    train_id: str
+    paths: RunPaths
+
+
+def identify(parts: Components, memo: Memo | None = None, known: Mapping[str, str] | None = None) -> Identity:
+    """Name the training of `parts`. Reads annotations (or their cached digests) and local weights, nothing else.
+
+    memo   what the jobs of one command line read only once.
+    known  digests that need not be computed ("data.train").
+    """
+    config, memo, digests = parts.config, memo or Memo(), dict[str, str]()
+    for split in dict.fromkeys(["train", *config["evaluate"]["splits"]]):
+        compute = partial(memo, "digest", [*data_key(config), split], partial(parts.source.digest, split))
+        digests[f"data.{split}"] = (known or {}).get(f"data.{split}") or compute()
+    weights = config["backbone"].get("weights")
+    if weights == "package":
+        with keys_below("backbone."):
+            digests["backbone.weights"] = memo("file", weights, lambda: file_digest(package_file()))
+    elif weights is not None and weights != "torchvision":
+        if not isinstance(weights, str) or not Path(weights).is_file():
+            raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
+        digests["backbone.weights"] = memo("file", weights, lambda: file_digest(Path(weights)))
+    init = InitWeights.of(config)
+    if init is not None:
+        digests["finetune.from"] = memo("finetune", str(init.path), init.digest)
+    name = train_id(config, digests)
+    return Identity(digests, name, RunPaths(Path(config["runs_dir"]), name))
+
+
+def data_key(config: Mapping[str, Any]) -> list[Any]:
+    """Return what distinguishes the data of one configuration from those of another, while no file changes."""
+    return [config["data"], config["runs_dir"]]

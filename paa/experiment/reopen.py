@@ -12,8 +12,7 @@ from paa.config.errors import ConfigError
 from paa.config.merge import merge
 from paa.experiment.device import device_of
 from paa.experiment.experiment import Experiment
-from paa.experiment.identify import Identity
-from paa.experiment.parts import assemble
+from paa.experiment.parts import Identity, assemble
 from paa.store.code_digest import refuse_untrusted
 from paa.store.paths import RunPaths, find
 from paa.store.record import TrainingRecord

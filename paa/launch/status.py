@@ -174,7 +174,7 @@ def error_of(logs: Path, name: str) -> str | None:
             continue
         if outcome == "error":
             lines = [line for line in str(value).splitlines() if line.strip()] or ["failed"]
-            return lines[-1].removeprefix("paa.experiment.job.JobFailed: ")  # our wrapper's name says nothing
+            return lines[-1].removeprefix("paa.experiment.experiment.JobFailed: ")  # our wrapper's name says nothing
     return None
 
 

@@ -74,7 +74,7 @@ def run_all(
     single  this is the job's only process: transient errors of the file system are retried, and a failed job does not
             keep the others from running. Several processes could be out of step by then: they end at the first failure.
     """
-    from paa.experiment.job import JobFailed, run_config
+    from paa.experiment.experiment import JobFailed, run_config
 
     failures: list[Exception] = []
     for content in contents:
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run jobs of a submitted sweep in this process (`python -m paa.launch.task FOLDER NUMBER...`); the exit code."""
     from paa.config.user_code import add_cwd_to_path
     from paa.engine.signals import Interrupted
-    from paa.experiment.job import JobFailed
+    from paa.experiment.experiment import JobFailed
 
     folder, *numbers = sys.argv[1:] if arguments is None else arguments
     add_cwd_to_path()

@@ -15,9 +15,8 @@ from paa.config.compose import Composer
 from paa.config.errors import USER_ERRORS, ConfigError
 from paa.config.suggestions import explain_choice, listed
 from paa.experiment.evaluation import Wanted, wanted
-from paa.experiment.identify import identify
 from paa.experiment.memo import Memo
-from paa.experiment.parts import assemble
+from paa.experiment.parts import assemble, identify
 from paa.planning.dry_run import without_plan
 from paa.store.paths import RunPaths
 

@@ -10,7 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from running import SHORT, as_finished, checked, rows, train
 
 from paa.experiment.evaluation import wanted
-from paa.experiment.job import JobFailed
+from paa.experiment.experiment import JobFailed
 
 PAA, C, FNP = (f"assign.boundary={name}" for name in ("paa", "c", "fnp"))
 
@@ -115,15 +115,9 @@ def test_each_job_is_composed_and_built_once(here, capsys, monkeypatch):
 
     monkeypatch.setattr(ConfigLoader, "load_configuration", counting("compose", ConfigLoader.load_configuration))
     monkeypatch.setattr(parts, "_components", counting("build", parts._components))
-    monkeypatch.setattr("paa.experiment.experiment.identify", counting("identify", parts_identify()))
+    monkeypatch.setattr("paa.experiment.experiment.identify", counting("identify", parts.identify))
     monkeypatch.setattr(Loop, "run", lambda self, batches: None)
     ended = train(capsys, "-m", "seed=0,1", "assign.topk=3,4", "evaluate.splits=[]")
     assert ended.code == 0, ended.err
     # the sweep itself and the two settings of topk
     assert calls == {"compose": 3, "build": 2, "identify": 4}
-
-
-def parts_identify():
-    from paa.experiment.identify import identify
-
-    return identify

@@ -79,7 +79,12 @@ def test_the_accounting_that_lags_is_not_asked_about_what_squeue_lists(slurm, ma
 
 def test_an_error_is_given_by_its_last_line_and_its_log(slurm, made, runs_dir):  # noqa: F811
     slurm.queue(("70_0", "FAILED"), ("70_1", "COMPLETED"), ("70_2", "FAILED"))
-    result(made, "70_0", "error", "Traceback\n  in f\npaa.experiment.job.JobFailed: the loss of step 7 is not finite\n")
+    result(
+        made,
+        "70_0",
+        "error",
+        "Traceback\npaa.experiment.experiment.JobFailed: the loss of step 7 is not finite\n",
+    )
     (made.logs / "70_2_0_log.out").write_text("step 1\nsrun: error: n1: task 0: Killed\n\n")
     found = states(made, runs_dir)
     assert (found[0].kind, found[0].status.detail) == ("failed", "the loss of step 7 is not finite")

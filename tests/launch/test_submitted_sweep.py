@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeSlurm, finish, result, slurm  # noqa: F401
 from running import SHORT, call
 
-from paa.experiment.job import JobFailed
+from paa.experiment.experiment import JobFailed
 from paa.launch.ledger import Sweep, sweeps
 from paa.launch.submit import submit
 from paa.launch.task import run_all
@@ -75,7 +75,7 @@ def test_the_end_reports_every_run(here, capsys, cluster, settled):
     folder = here / "runs" / ".sweeps" / "s"
     cluster.queue(("70_0", "FAILED"), ("70_1", "CANCELLED"))
     lost = Sweep(folder, "", "slurm", {}, "", ())
-    result(lost, "70_0", "error", "Traceback ...\npaa.experiment.job.JobFailed: the loss of step 3 is not finite")
+    result(lost, "70_0", "error", "Trace\npaa.experiment.experiment.JobFailed: the loss of step 3 is not finite")
     ended = call(capsys, "paa.train", *WORDS, "hydra.sweep.dir=runs/.sweeps/s")
     assert ended.code == 1
     failed, cancelled = (line for line in ended.out.split("\n\n")[-1].splitlines() if "seed=" in line)

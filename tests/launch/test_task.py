@@ -10,7 +10,7 @@ from fakes import sweep
 from submitit.core.utils import UncompletedJobError
 
 from paa.engine.signals import Interrupted, StopRequest
-from paa.experiment.job import JobFailed
+from paa.experiment.experiment import JobFailed
 from paa.launch import preemption, task
 from paa.launch.preemption import Preemption, RequeueRequested
 
@@ -128,7 +128,7 @@ def attempts(monkeypatch):
         if error is not None:
             raise error
 
-    monkeypatch.setattr("paa.experiment.job.run_config", attempt)
+    monkeypatch.setattr("paa.experiment.experiment.run_config", attempt)
     monkeypatch.setattr(task.time, "sleep", slept.append)
     yield errors, slept
     assert errors == []

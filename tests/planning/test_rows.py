@@ -8,9 +8,8 @@ from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.config.paths import conf_dir, experiments_dir
 from paa.experiment.evaluation import wanted
-from paa.experiment.identify import identify
 from paa.experiment.memo import Memo
-from paa.experiment.parts import assemble
+from paa.experiment.parts import assemble, identify
 from paa.planning.rows import rows_of
 from paa.store.columns import name_of
 
