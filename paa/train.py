@@ -7,21 +7,24 @@ import sys
 
 def main() -> None:
     """Exit codes: 0, 1 a job failed, 2 refused before anything ran, 130 and 143 interrupted."""
-    from paa.config.app import show
-    from paa.config.compose import parse
-    from paa.config.errors import ConfigError
-
     try:
-        command = parse(sys.argv[1:])
-        if command.passive:
-            show(command)
-            return
-    except ConfigError as error:
-        print(f"paa.train: {error}", file=sys.stderr)
-        sys.exit(2)
-    from paa.commands.train import main as train  # imports torch
+        from paa.config.app import show
+        from paa.config.compose import parse
+        from paa.config.errors import ConfigError
 
-    sys.exit(train(command, sys.argv[1:]))
+        try:
+            command = parse(sys.argv[1:])
+            if command.passive:
+                show(command)
+                return
+        except ConfigError as error:
+            print(f"paa.train: {error}", file=sys.stderr)
+            sys.exit(2)
+        from paa.commands.train import main as train  # imports torch
+
+        sys.exit(train(command, sys.argv[1:]))
+    except KeyboardInterrupt:  # before the first job or between two
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -142,8 +142,12 @@ class Jobs:
         return int(bool(failed) or not all(expected for _, expected in self._ended.values()))
 
 
-def run(command: Command, argv: Sequence[str]) -> int:
-    """Check all jobs of a command line, then run them; return the exit code: 0, 1 if one failed, 2 if one is wrong."""
+def main(command: Command, argv: Sequence[str]) -> int:
+    """Check all jobs of a command line, then run them, in every process of a group.
+
+    Return the exit code: 0, 1 if a job failed, 2 if one is wrong.
+    """
+    add_cwd_to_path()
     new_folders: set[Path] = set()
     problem = app = jobs = None
     group = process_group()
@@ -163,6 +167,7 @@ def run(command: Command, argv: Sequence[str]) -> int:
                 print_line(problem, sys.stderr)
             elif jobs is not None:
                 print(plan(jobs.all, jobs.memo), end="")
+        destroy_process_group()
         return REFUSED if problem is not None else 0
     try:
         app.run(jobs)
@@ -171,7 +176,9 @@ def run(command: Command, argv: Sequence[str]) -> int:
     except USER_ERRORS as error:  # of a job that a sweeper proposed
         print_line(format_error("paa.train", error), sys.stderr)
         return REFUSED
-    return jobs.report()
+    code = jobs.report()
+    destroy_process_group()
+    return code
 
 
 def _prepare(app: App, jobs: Jobs, new_folders: set[Path]) -> None:
@@ -204,14 +211,3 @@ def _program() -> list[str]:
     if local is not None and process_group().size > 1:
         return ["torchrun", "--nproc-per-node", local, "-m", "paa.train"]
     return ["python", "-m", "paa.train"] if os.path.basename(sys.argv[0]) in ("train.py", "-m") else [sys.argv[0]]
-
-
-def main(command: Command, argv: Sequence[str]) -> int:
-    """Run a command line to its end, in every process of a group."""
-    add_cwd_to_path()
-    try:
-        code = run(command, argv)
-    except KeyboardInterrupt:  # between two jobs
-        return 130
-    destroy_process_group()
-    return code

@@ -11,7 +11,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from paa.store.errors import LockLost
 from paa.store.lock import LockOwner, RunLock, acquire
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord, TrainingRecord
-from paa.tracking import RunInfo
+from paa.tracking import RunInfo, Tracker
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,15 @@ class Experiment:
                 for folder in (paths.folder, paths.checkpoints, paths.evals):
                     files.clear_leftovers(folder)
             with RunContext.open(paths, group, lock) as run:
-                self._work(run)
+                log.debug("%s  %s", paths.train_id, json.dumps(list(self.overrides)))
+                group.run_on_main(self.parts.source.prepare)
+                self.parts.source.prepare()
+                if group.run_on_main(lambda: paths.finished):
+                    self._evaluate(run)
+                else:
+                    with self._tracker(run) as run.tracker:
+                        self._train(run)
+                group.raise_if_stopped(run.stop, self.parts.schedule.steps)  # too late for this run, not for its sweep
         except (Interrupted, LockLost):  # it resumes later, or elsewhere
             raise
         except Exception as error:
@@ -198,22 +206,14 @@ class Experiment:
                 with self.paths.log.open("a", encoding="utf-8") as log:
                     log.write(f"{''.join(traceback.format_exception(error))}failed: {reason(error)}\n")
 
-    def _work(self, run: RunContext) -> None:
-        group, paths, source = run.group, run.paths, self.parts.source
-        log.debug("%s  %s", paths.train_id, json.dumps(list(self.overrides)))
-        group.run_on_main(source.prepare)
-        source.prepare()
-        if group.run_on_main(lambda: paths.finished):
-            self._evaluate(run)
-        elif group.is_main:
-            run.ensure_lock_held()
-            files.write_text(paths.config, yaml.safe_dump(dict(self.config), sort_keys=False))
-            info = RunInfo(paths.train_id, paths.folder, self.config, self.overrides, self.choices)
-            with self.parts.tracking.tracker(info) as run.tracker:
-                self._train(run)
-        else:
-            self._train(run)
-        group.raise_if_stopped(run.stop, self.parts.schedule.steps)  # too late for this run, in time for its sweep
+    def _tracker(self, run: RunContext) -> AbstractContextManager[Tracker]:
+        """Write the configuration and follow the training; a process that is not the main one does neither."""
+        if not run.group.is_main:
+            return nullcontext(run.tracker)
+        run.ensure_lock_held()
+        files.write_text(run.paths.config, yaml.safe_dump(dict(self.config), sort_keys=False))
+        info = RunInfo(self.train_id, run.paths.folder, self.config, self.overrides, self.choices)
+        return self.parts.tracking.tracker(info)
 
     def _train(self, run: RunContext) -> None:
         paths, config = run.paths, self.config
