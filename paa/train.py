@@ -8,21 +8,13 @@ import sys
 def main() -> None:
     """Exit codes: 0, 1 a job failed, 2 refused before anything ran, 130 and 143 interrupted."""
     try:
-        from paa.config.app import show
-        from paa.config.compose import parse
-        from paa.config.errors import ConfigError
+        from paa.config.app import read
 
-        try:
-            command = parse(sys.argv[1:])
-            if command.passive:
-                show(command)
-                return
-        except ConfigError as error:
-            print(f"paa.train: {error}", file=sys.stderr)
-            sys.exit(2)
-        from paa.commands.train import main as train  # imports torch
+        command = read(sys.argv[1:])
+        if command is not None:
+            from paa.commands.train import main as train  # imports torch
 
-        sys.exit(train(command, sys.argv[1:]))
+            sys.exit(train(command, sys.argv[1:]))
     except KeyboardInterrupt:  # before the first job or between two
         sys.exit(130)
 

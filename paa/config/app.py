@@ -7,6 +7,8 @@ Hydra's interfaces. A launcher that starts other processes composes the job agai
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 import hydra
@@ -16,7 +18,7 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from paa.config.compose import Command, Composer, JobConfig, choices_of, resolved
+from paa.config.compose import Command, Composer, JobConfig, choices_of, parse, resolved
 from paa.config.errors import ConfigError
 from paa.config.hydra_internal import BASIC_LAUNCHER, Callbacks
 from paa.config.paths import HYDRA_VERSION, conf_dir
@@ -136,13 +138,24 @@ class Task:
         return {"jobs": self.jobs, "_compose": None}
 
 
-def show(command: Command) -> None:
-    """Print what --help, --cfg, --info, --hydra-help or shell completion asks for. ConfigError for a wrong override."""
+def read(argv: Sequence[str]) -> Command | None:
+    """Parse a command line; None where it only shows something (--help, --cfg, --info, shell completion), which is done.
+
+    A wrong flag or override ends the process with 2.
+    """
 
     @hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION)
     def _nothing(cfg: DictConfig) -> None:
         """Never called: each of these flags only prints."""
 
-    if command.checked:
-        App(command).jobs()
+    try:
+        command = parse(argv)
+        if command.checked:
+            App(command).jobs()
+    except ConfigError as error:
+        print(f"paa.train: {error}", file=sys.stderr)
+        sys.exit(2)
+    if not command.passive:
+        return command
     _nothing()
+    return None
