@@ -139,7 +139,7 @@ class Task:
 
 
 def read(argv: Sequence[str]) -> Command | None:
-    """Parse a command line; None where it only shows something (--help, --cfg, --info, shell completion), which is done.
+    """Parse a command line; None where it only shows something (--help, --cfg, --info, completion), which is done.
 
     A wrong flag or override ends the process with 2.
     """
