@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.status import HEADER, lines, summary
 from paa.launch.status import rows as submitted_rows
 from paa.store import keys
-from paa.store.columns import COLUMNS, name_of
+from paa.store.columns import name_of, row
 from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations
 from paa.store.paths import RunPaths, find, runs
@@ -43,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    folders = [f"--runs-dir={word.partition('=')[2]}" for word in words if word.startswith("runs_dir=")]
     parser = _parser()
-    options, more = parser.parse_known_args([*(w for w in words if not w.startswith("runs_dir=")), *folders])
+    options, more = parser.parse_known_args([re.sub("^runs_dir=", "--runs-dir=", word) for word in words])
     if options.run is _status and not any(word.startswith("-") for word in more):
         options.overrides += more  # those behind an option
     elif more:
@@ -220,12 +220,11 @@ def _show(options: argparse.Namespace) -> None:
     if paths.finished:
         training = TrainingRecord.read(paths.record)
         print("overrides:", " ".join(training.overrides) or "none")
-        names = ("seed", "steps", "wall_s", "device", "threads", "commit", "clean", "weights_sha256")
-        facts = [[f"converted {name}", value] for name, value in training.converted.items()]
-        facts += [[column.name, column.value(training, None)] for column in COLUMNS if column.name in names]
-        facts += [[f"version {name}", version] for name, version in training.origin.get("versions", {}).items()]
-        facts += [[name, value] for name, value in training.origin.get("hardware", {}).items()]
-        show(["made by", ""], facts)
+        names = ("steps", "seed", "wall_s", "device", "threads", "commit", "clean", "weights_sha256")
+        facts = {f"converted {name}": value for name, value in training.converted.items()}
+        facts |= {name: row(training, None)[name] for name in names}
+        facts |= {f"version {name}": version for name, version in training.origin.get("versions", {}).items()}
+        show(["made by", ""], list((facts | training.origin.get("hardware", {})).items()))
         print()
     show(["key", "value"], sorted([key, _text(value)] for key, value in keys.flatten(config).items()))
     found = list(evaluations(paths))
@@ -240,10 +239,10 @@ def _diff(options: argparse.Namespace) -> None:
     first, second = find(options.runs_dir, options.first), find(options.runs_dir, options.second)
     header = ["", first.train_id, second.train_id]
     ours, theirs = (keys.flatten(configuration(paths)) for paths in (first, second))
-    rows = [[key, *(_text(of.get(key, "(none)")) for of in (ours, theirs))] for key in sorted(ours | theirs)]
-    rows = [row for row in rows if row[1] != row[2]]
-    if rows:
-        show(header, rows)
+    every = ((key, *(_text(of.get(key, "(none)")) for of in (ours, theirs))) for key in sorted(ours | theirs))
+    differing = [(key, one, other) for key, one, other in every if one != other]
+    if differing:
+        show(header, differing)
     else:
         print("The configurations do not differ.")
     scored = _changes(list(evaluations(first)), list(evaluations(second)))
@@ -259,10 +258,9 @@ def _changes(ours: Sequence[EvaluationRecord], theirs: Sequence[EvaluationRecord
     named = {_title(e): e for e in theirs} | {e.eval_id: e for e in theirs}
     rows: list[list[Any]] = []
     for one, title in zip(ours, _titles(ours), strict=True):
-        other = named.get(one.eval_id) or named.get(_title(one))
-        after_of = _numbers(other) if other else _numbers(one)
+        others = _numbers(named.get(one.eval_id) or named.get(_title(one)) or one)
         for name, before in _numbers(one).items():
-            after = after_of[name]
+            after = others[name]
             if before != after:
                 change = None if before is None or after is None else round(after - before, 4)
                 rows.append([f"{title} {name}", before, after, change])

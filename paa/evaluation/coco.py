@@ -10,7 +10,7 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools.cocoeval import COCOeval
@@ -175,37 +175,37 @@ class _Worker(COCOeval):
         for number, (image, kind, score, area, box) in enumerate(rows, start=1):
             self._dts[image, kind].append({"id": number, "score": score, "area": area, "bbox": box})
 
-    def _entries(self) -> list[tuple[int, int]]:
-        """Positions of image and class of what `evaluate` found, which it lays out as [class, area, image].
+    def _entries(self) -> list[tuple[int, int, list[dict[str, Any]]]]:
+        """Position of the image, label, and what `evaluate` found in each area, by image and then by label.
 
         An image without detections and ground truth of a class has no entry.
         """
-        images, by_label = len(self.params.imgIds), np.argsort(self._label)
-        return [(i, k) for i in range(images) for k in by_label if self.evalImgs[k * len(AREAS) * images + i]]
+        grid = np.array(self.evalImgs, dtype=object).reshape(len(self._label), len(AREAS), len(self.params.imgIds))
+        by_label = np.argsort(self._label)
+        every = ((i, k) for i in range(grid.shape[2]) for k in by_label)
+        return [(i, self._label[k], list(grid[k, :, i])) for i, k in every if grid[k, 0, i]]
 
     def pairs(self) -> tuple[Array, Array]:
         """Rows of the results [P], and of the ground truths that they match at IoU 0.5 in any area, or -1 [P]."""
-        found = [self.evalImgs[k * len(AREAS) * len(self.params.imgIds) + i] for i, k in self._entries()]
+        found = [areas[0] for _, _, areas in self._entries()]
         none = np.zeros(0, np.int64)
         rows = np.concatenate([none, *(np.array(f["dtIds"], dtype=np.int64) - 1 for f in found)])
         return rows, np.concatenate([none, *(f["dtMatches"][0].astype(np.int64) - 1 for f in found)])
 
     def matches(self, predicts_iou: bool) -> Matches:
         """What `evaluate` found, as arrays."""
-        images, kinds, areas = len(self.params.imgIds), len(self.params.catIds), len(AREAS)
         entries = self._entries()
-        parts: dict[str, list[Array]] = defaultdict(list)
-        for i, k in entries:
-            found = [self.evalImgs[(k * areas + a) * images + i] for a in range(areas)]
-            parts["hit"].append(np.stack([f["dtMatches"].T > 0 for f in found], axis=-1))
-            parts["ignored"].append(np.stack([f["dtIgnore"].T for f in found], axis=-1).astype(bool))
-            parts["count"].append(np.array([[np.count_nonzero(f["gtIgnore"] == 0) for f in found]], dtype=np.int64))
-        bits = (0, len(THRESHOLDS), areas)
+
+        def bits(name: str) -> Array:  # [D, T, A]
+            every = (np.stack([found[name].T > 0 for found in areas], axis=-1) for _, _, areas in entries)
+            return np.concatenate([np.zeros((0, len(THRESHOLDS), len(AREAS)), bool), *every])
+
         row, truth = self.pairs()
-        hit, ignored = (np.concatenate([np.zeros(bits, bool), *parts[name]]) for name in ("hit", "ignored"))
-        count = np.concatenate([np.zeros((0, areas), np.int64), *parts["count"]])
-        places = np.array([(i, self._label[k]) for i, k in entries], dtype=np.int64).reshape(-1, 2)
-        lengths = np.array([len(part) for part in parts["hit"]], dtype=np.int64)
+        hit, ignored = bits("dtMatches"), bits("dtIgnore")
+        counts = [[np.count_nonzero(found["gtIgnore"] == 0) for found in areas] for _, _, areas in entries]
+        count = np.array(counts, dtype=np.int64).reshape(-1, len(AREAS))
+        places = np.array([(i, label) for i, label, _ in entries], dtype=np.int64).reshape(-1, 2)
+        lengths = np.array([len(areas[0]["dtIds"]) for _, _, areas in entries], dtype=np.int64)
         held = count.any(axis=1)
         true = hit & ~ignored
         found = true[:, 0, 0]
@@ -215,7 +215,7 @@ class _Worker(COCOeval):
             predicted[found] = self._results.quality[row[found]]
         return Matches(
             image_ids=np.array(self.params.imgIds, dtype=np.int64),
-            classes=kinds,
+            classes=len(self._label),
             image=np.repeat(places[:, 0], lengths),
             label=np.repeat(places[:, 1], lengths),
             score=self._results.scores[row],

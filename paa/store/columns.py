@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from paa.evaluation.coco import NUMBERS
 from paa.store import keys
@@ -65,107 +64,87 @@ OF_TRAINING = frozenset(
 """Columns that tell how a training went: nobody knows them of weights that were converted."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column. `kind` is str, int, float or bool; `get` takes it from a training and an evaluation of it, or None."""
+class Column(NamedTuple):
+    """A column: its name, its kind (str, int, float or bool), where its value stands, and what it means.
+
+    source  dotted key of a training's record ("config.optim.lr"), or after "evaluation." of an evaluation's. A node of
+            the configuration counts by its name.
+    """
 
     name: str
     kind: type
+    source: str
     text: str
-    get: Callable[[TrainingRecord, EvaluationRecord | None], Any]
-
-    def value(self, training: TrainingRecord, evaluation: EvaluationRecord | None) -> Any:
-        """The value, or None where there is none of that kind: a record may come from anywhere."""
-        if training.converted and self.name in OF_TRAINING:
-            return None
-        value = self.get(training, evaluation)
-        if self.kind is float and type(value) is int:
-            return float(value)
-        return value if type(value) is self.kind else None
 
 
-def _key(name: str, kind: type, key: str, text: str) -> Column:
-    return Column(name, kind, f"{text} ({key})", lambda training, _: keys.get(training.config, key))
+def row(training: TrainingRecord, evaluation: EvaluationRecord | None) -> dict[str, Any]:
+    """Return {column: value}; None if there is no value of the column's kind, as a record may come from anywhere."""
+    evaluated = vars(evaluation) | {"multiscale": evaluation.multiscale} if evaluation else {}
+    vote = evaluation.postprocess if evaluation and evaluation.voting else {}
+    own = {"source": training.source, "own": own_keys(training.config)}
+    tree = vars(training) | own | {"evaluation": evaluated, "vote": vote}
+    return {column.name: _of_kind(column, tree) for column in COLUMNS}
 
 
-def _choice(name: str, key: str, text: str) -> Column:
-    return Column(name, str, text, lambda training, _: name_of(keys.get(training.config, key)))
+def _of_kind(column: Column, tree: Mapping[str, Any]) -> Any:
+    value = None if tree["converted"] and column.name in OF_TRAINING else keys.get(tree, column.source)
+    if isinstance(value, Mapping):
+        value = name_of(value)
+    if column.kind is float and type(value) is int:
+        return float(value)
+    return value if type(value) is column.kind else None
 
 
-def _training(name: str, kind: type, text: str, field: str | None = None) -> Column:
-    return Column(name, kind, text, lambda training, _: getattr(training, field or name))
-
-
-def _evaluation(name: str, kind: type, text: str, field: str | None = None) -> Column:
-    return Column(name, kind, text, lambda _, evaluation: evaluation and getattr(evaluation, field or name))
-
-
-def _origin(name: str, kind: type, key: str, text: str) -> Column:
-    return Column(name, kind, text, lambda training, _: keys.get(training.origin, key))
-
-
-def _scored(name: str, key: str, text: str) -> Column:
-    return Column(name, str, text, lambda _, e: keys.get(e.score or {}, key) if e else None)
-
-
-def _vote(name: str, kind: type, text: str) -> Column:
-    return Column(name, kind, text, lambda _, e: e.postprocess.get(name) if e and e.voting else None)
-
-
-def _number(name: str) -> Column:
-    return Column(name, float, f"COCO {name}, percent", lambda _, e: e and e.numbers.get(name))
-
-
-COLUMNS: tuple[Column, ...] = (
-    _training("train_id", str, "identity of the training"),
-    _evaluation("eval_id", str, "identity of the evaluation; missing where a training has none yet"),
-    Column("converted", str, "what the weights were converted from; missing for a training", lambda t, _: t.source),
-    _key("recipe", str, "recipe.name", "recipe that the training was asked for with"),
-    Column("compat", str, "compat preset that it was asked for with", lambda t, _: t.choices.get("compat")),
-    _choice("data", "data", "data set"),
-    _choice("backbone", "backbone", "backbone"),
-    _choice("assigner", "assign", "assigner: paa, max_iou, atss"),
-    _choice("boundary", "assign.boundary", "separation boundary of PAA; (c) is paa"),
-    _key("n", int, "assign.boundary.n", "positives of each ground truth, fnp"),
-    _key("n_end", int, "assign.boundary.n_end", "to which n decays, fnp"),
-    _key("t", float, "assign.boundary.t", "least score S, fsr"),
-    _key("over", str, "assign.boundary.over", "what t is a threshold over, fsr"),
-    Column("own", str, "arguments of classes from outside of the package", lambda t, _: own_keys(t.config)),
-    _key("topk", int, "assign.topk", "K, candidates of a ground truth on a level"),
-    _key("scale", float, "anchors.scale", "anchor side in strides"),
-    _choice("auxiliary", "auxiliary", "auxiliary task: none, centerness, iou"),
-    _key("lambda_score", float, "assign.lambda_score", "weight of the localisation loss in the anchor score"),
-    _key("legacy", bool, "coder.legacy", "box widths with +1"),
-    _key("batch_size", int, "train.batch_size", "images of an optimizer step"),
-    _key("lr", float, "optim.lr", "learning rate"),
-    _key("weights", str, "backbone.weights", "initial weights of the backbone; missing where it began at random"),
-    _training("steps", int, "optimizer steps"),
-    _training("seed", int, "seed of the training"),
-    _evaluation("split", str, "split that was evaluated"),
-    _evaluation("voting", bool, "whether score voting was on"),
-    _evaluation("multiscale", bool, "whether it was a multi-scale test"),
-    _vote("sigma_t", float, "width of score voting, where it is on"),
-    _vote("voting_weight", str, "weight of a vote, where it is on: ps, p x score, or p"),
-    *(_number(name) for name in NUMBERS),
-    _evaluation("iou_error", float, "mean |predicted - true IoU| of detections true at IoU 0.5"),
-    _evaluation("iou_error_positives", float, "mean |predicted - true IoU| of assigned positives"),
-    _evaluation("images", int, "images evaluated"),
-    _evaluation("detections", int, "detections evaluated"),
-    _evaluation("upload", str, "file for the evaluation server, below the run's folder, where AP cannot be measured"),
-    _scored("scored_by", "source", "where AP and the others are from, if an evaluation server measured them"),
-    _scored("scored_on", "date", "day of that server's answer"),
-    _training("wall_s", float, "seconds of training"),
-    _evaluation("eval_wall_s", float, "seconds of detection and evaluation", "wall_s"),
-    _training("started", float, "Unix time at which the training began"),
-    _training("device", str, "cpu or cuda"),
-    _training("threads", int, "CPU threads; missing where torch chose"),
-    _training("world_size", int, "processes that trained it together"),
-    Column("precision", str, "numbers that the network computed in", lambda t, _: t.config.get("precision", "fp32")),
-    _origin("host", str, "host", "name of the machine"),
-    _origin("cpu", str, "hardware.cpu", "processor"),
-    _origin("gpu", str, "hardware.gpu", "GPU"),
-    _origin("commit", str, "commit", "commit of the code"),
-    _origin("clean", bool, "clean", "whether nothing differed from that commit"),
-    _training("weights_sha256", str, "digest of the final weights"),
+COLUMNS = (
+    Column("train_id", str, "train_id", "identity of the training"),
+    Column("eval_id", str, "evaluation.eval_id", "identity of the evaluation; missing where a training has none yet"),
+    Column("converted", str, "source", "what the weights were converted from; missing for a training"),
+    Column("recipe", str, "config.recipe.name", "recipe that the training was asked for with"),
+    Column("compat", str, "choices.compat", "compat preset that it was asked for with"),
+    Column("data", str, "config.data", "data set"),
+    Column("backbone", str, "config.backbone", "backbone"),
+    Column("assigner", str, "config.assign", "assigner: paa, max_iou, atss"),
+    Column("boundary", str, "config.assign.boundary", "separation boundary of PAA; (c) is paa"),
+    Column("n", int, "config.assign.boundary.n", "positives of each ground truth, fnp"),
+    Column("n_end", int, "config.assign.boundary.n_end", "to which n decays, fnp"),
+    Column("t", float, "config.assign.boundary.t", "least score S, fsr"),
+    Column("over", str, "config.assign.boundary.over", "what t is a threshold over, fsr"),
+    Column("own", str, "own", "arguments of classes from outside of the package"),
+    Column("topk", int, "config.assign.topk", "K, candidates of a ground truth on a level"),
+    Column("scale", float, "config.anchors.scale", "anchor side in strides"),
+    Column("auxiliary", str, "config.auxiliary", "auxiliary task: none, centerness, iou"),
+    Column("lambda_score", float, "config.assign.lambda_score", "weight of the localization loss in the anchor score"),
+    Column("legacy", bool, "config.coder.legacy", "box widths with +1"),
+    Column("batch_size", int, "config.train.batch_size", "images of an optimizer step"),
+    Column("lr", float, "config.optim.lr", "learning rate"),
+    Column("weights", str, "config.backbone.weights", "initial weights of the backbone; missing if random"),
+    Column("steps", int, "steps", "optimizer steps"),
+    Column("seed", int, "seed", "seed of the training"),
+    Column("split", str, "evaluation.split", "split that was evaluated"),
+    Column("voting", bool, "evaluation.voting", "whether score voting was on"),
+    Column("multiscale", bool, "evaluation.multiscale", "whether it was a multi-scale test"),
+    Column("sigma_t", float, "vote.sigma_t", "width of score voting, where it is on"),
+    Column("voting_weight", str, "vote.voting_weight", "weight of a vote, where it is on: ps, p x score, or p"),
+    *(Column(name, float, f"evaluation.numbers.{name}", f"COCO {name}, percent") for name in NUMBERS),
+    Column("iou_error", float, "evaluation.iou_error", "mean |predicted - true IoU| of detections true at IoU 0.5"),
+    Column("iou_error_positives", float, "evaluation.iou_error_positives", "the same of assigned positives"),
+    Column("images", int, "evaluation.images", "images evaluated"),
+    Column("detections", int, "evaluation.detections", "detections evaluated"),
+    Column("upload", str, "evaluation.upload", "file for the evaluation server, below the run's folder"),
+    Column("scored_by", str, "evaluation.score.source", "where AP is from, if an evaluation server measured it"),
+    Column("scored_on", str, "evaluation.score.date", "day of that server's answer"),
+    Column("wall_s", float, "wall_s", "seconds of training"),
+    Column("eval_wall_s", float, "evaluation.wall_s", "seconds of detection and evaluation"),
+    Column("started", float, "started", "Unix time at which the training began"),
+    Column("device", str, "device", "cpu or cuda"),
+    Column("threads", int, "threads", "CPU threads; missing where torch chose"),
+    Column("world_size", int, "world_size", "processes that trained it together"),
+    Column("precision", str, "config.precision", "numbers that the network computed in"),
+    Column("host", str, "origin.host", "name of the machine"),
+    Column("cpu", str, "origin.hardware.cpu", "processor"),
+    Column("gpu", str, "origin.hardware.gpu", "GPU"),
+    Column("commit", str, "origin.commit", "commit of the code"),
+    Column("clean", bool, "origin.clean", "whether nothing differed from that commit"),
+    Column("weights_sha256", str, "weights_sha256", "digest of the final weights"),
 )
 """All columns, in order."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paa.store.columns import COLUMNS
+from paa.store.columns import COLUMNS, row
 from paa.store.errors import BadRecord
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord, Record, TrainingRecord
@@ -32,14 +32,8 @@ def collect(runs_dir: Path | str = "runs") -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
-    for _, training, evaluations in scan(Path(runs_dir)):
-        each: list[EvaluationRecord | None] = [*evaluations] or [None]
-        rows += [[column.value(training, evaluation) for column in COLUMNS] for evaluation in each]
-    columns = zip(*rows, strict=True) if rows else ([] for _ in COLUMNS)
-    return pd.DataFrame(
-        {c.name: pd.Series(list(values), dtype=_DTYPES[c.kind]) for c, values in zip(COLUMNS, columns, strict=True)}
-    )
+    rows = [row(training, one) for _, training, found in scan(Path(runs_dir)) for one in (found or [None])]
+    return pd.DataFrame({c.name: pd.Series([each[c.name] for each in rows], dtype=_DTYPES[c.kind]) for c in COLUMNS})
 
 
 def scan(runs_dir: Path) -> Iterator[tuple[RunPaths, TrainingRecord, list[EvaluationRecord]]]:

@@ -28,7 +28,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from paa import checks, files
+from paa import files
 from paa.store.errors import LockLost
 from paa.store.process import Process
 
@@ -122,7 +122,7 @@ class RunLock(contextlib.AbstractContextManager["RunLock"]):
     def _write(self, **changes: Any) -> None:
         self._content.update(changes)
         # Not synced to disk: after a power failure the machine has another boot ID, which frees the lock anyway.
-        files.write_bytes(_path(self.folder, self.generation), _encode(self._content), durable=False)
+        files.write_bytes(_path(self.folder, self.generation), files.json_bytes(self._content), durable=False)
 
 
 def acquire(
@@ -137,6 +137,7 @@ def acquire(
 ) -> RunLock | None:
     """Acquire the lock in `folder`, which is created; return None if `is_done`, or if locked and to be skipped.
 
+    Ranges as in `paa.store.settings.LockSettings`.
     if_locked    "wait" until the owner releases the lock or is dead; "skip" returns None immediately.
     heartbeat_s  seconds between the heartbeats of the acquired lock.
     stale_s      seconds that an owner's heartbeat may not change: at least two heartbeats, and more than the file
@@ -146,10 +147,6 @@ def acquire(
                  lock was acquired.
     on_wait      called once for each owner that is waited for.
     """
-    checks.choice("if_locked", if_locked, ("wait", "skip"))
-    checks.number("heartbeat_s", heartbeat_s, above=0)
-    checks.number("stale_s", stale_s, low=2 * heartbeat_s)
-    checks.number("poll_s", poll_s, above=0)
     seen = _Watch(poll_s)
     reported: int | None = None
     while not is_done():
@@ -203,7 +200,7 @@ def _take(folder: Path, previous: int, heartbeat_s: float) -> RunLock | None:
         "process": asdict(Process.current()),
         "command": " ".join(sys.argv),
     }
-    if not _create(folder, _path(folder, generation), _encode(content)):
+    if not _create(folder, _path(folder, generation), files.json_bytes(content)):
         return None
     # A process that slept between looking and linking may have taken a number that others used and removed long ago.
     if _generations(folder)[-1:] != [generation]:
@@ -254,11 +251,9 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def _tidy(folder: Path, generation: int) -> None:
     """Remove generations older than the previous one, and leftovers of killed processes."""
-    for old in _generations(folder):
-        if old < generation - 1:
-            _path(folder, old).unlink(missing_ok=True)
     for path in folder.iterdir():
-        if path.name.startswith(_TRY):
+        own = _NAME.fullmatch(path.name)
+        if path.name.startswith(_TRY) or (own and int(own[1]) < generation - 1):
             path.unlink(missing_ok=True)
     files.clear_leftovers(folder)
 
@@ -280,10 +275,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def _encode(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

@@ -9,15 +9,15 @@ Nothing here imports torch: a run ID is computed without it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from paa import checks
+from paa.checks import Checked, checked
 
 ALL = ("*",)
 """All keys of a node."""
-
 
 NUMBERS = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 """Numbers of an evaluation that `evaluate.objective` can name."""
@@ -41,33 +41,26 @@ class NotHashed(Settings):
     NOT_IN_TRAIN_ID = ALL
 
 
-@dataclass(frozen=True)
-class RunSettings(Settings):
+def _folder(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not Path(value).name:
+        raise checks.OutOfRange(name, f"={value}: must be the path of a folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Checked, Settings):
     """The keys at the top of the configuration. Precision, memory layout and compilation change the last digits."""
 
-    seed: int
-    device: str
-    precision: str
-    channels_last: bool
-    compile: bool
-    threads: int | None
-    workers: int
-    runs_dir: str
+    seed: int = checked(checks.integer, low=0, high=2**31 - 1)
+    device: str = checked(checks.choice, choices=("auto", "cpu", "cuda"))
+    precision: str = checked(checks.choice, choices=("fp32", "tf32", "bf16", "fp16"))
+    channels_last: bool = checked(checks.flag)
+    compile: bool = checked(checks.flag)
+    threads: int | None = checked(checks.integer, None, low=1, high=1024)
+    workers: int = checked(checks.integer, low=0, high=256)
+    runs_dir: str = checked(_folder)
 
     NOT_IN_TRAIN_ID = ("device", "threads", "workers", "runs_dir", "plan")
     KEYS: ClassVar = ("seed", "precision", "channels_last", "compile", *NOT_IN_TRAIN_ID)
-
-    def __post_init__(self) -> None:
-        checks.integer("seed", self.seed, low=0, high=2**31 - 1)
-        checks.choice("device", self.device, ("auto", "cpu", "cuda"))
-        checks.choice("precision", self.precision, ("fp32", "tf32", "bf16", "fp16"))
-        checks.flag("channels_last", self.channels_last)
-        checks.flag("compile", self.compile)
-        if self.threads is not None:
-            checks.integer("threads", self.threads, low=1, high=1024)
-        checks.integer("workers", self.workers, low=0, high=256)
-        if not isinstance(self.runs_dir, str) or not Path(self.runs_dir).name:
-            raise checks.OutOfRange("runs_dir", f"={self.runs_dir}: must be the path of a folder")
 
 
 class BackboneSettings(Settings):
@@ -76,65 +69,51 @@ class BackboneSettings(Settings):
     NOT_IN_TRAIN_ID = ("expects",)
 
 
-@dataclass(frozen=True)
-class ImageSettings(Settings):
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(Checked, Settings):
     """`images`: which images and boxes are trained on; `train` and `test` are checked where a Transform is built."""
 
-    test: Mapping[str, Any]
-    boxes: str
-    empty: str
-    degenerate_boxes: str
-    min_side: int
+    test: Mapping[str, Any] = checked(
+        lambda name, value: checks.integer(f"{name}.batch_size", value["batch_size"], low=1)
+    )
+    boxes: str = checked(checks.choice, choices=("clip", "mmdet"))
+    empty: str = checked(checks.choice, choices=("keep", "drop", "unannotated"))
+    degenerate_boxes: str = checked(checks.choice, choices=("keep", "drop"))
+    min_side: int = checked(checks.integer, low=0)
 
     NOT_IN_TRAIN_ID = ("test",)
     NOT_IN_EVAL_ID = ("train", "boxes", "empty", "degenerate_boxes", "min_side")
 
-    def __post_init__(self) -> None:
-        checks.integer("test.batch_size", self.test["batch_size"], low=1)
-        checks.choice("boxes", self.boxes, ("clip", "mmdet"))
-        checks.choice("empty", self.empty, ("keep", "drop", "unannotated"))
-        checks.choice("degenerate_boxes", self.degenerate_boxes, ("keep", "drop"))
-        checks.integer("min_side", self.min_side, low=0)
 
-
-@dataclass(frozen=True)
-class TrainSettings(Settings):
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Checked, Settings):
     """`train`: the images of an optimizer step. `accumulate` computes the same step in smaller parts, and so do
     `processes`, unless each has its own normalizers.
     """
 
-    batch_size: int
-    aspect_grouping: str
+    batch_size: int = checked(checks.integer, low=1)
+    aspect_grouping: str = checked(checks.choice, choices=("at_least", "above", "none"))
     accumulate: int
-    processes: int
-    clip_norm: float | None
+    processes: int = checked(checks.integer, low=1)
+    clip_norm: float | None = checked(checks.number, None, above=0)
 
     NOT_IN_TRAIN_ID = ("accumulate",)
     ONLY_IF: ClassVar = {"processes": ("criterion.normalizer_sync", "per_process")}
 
     def __post_init__(self) -> None:
-        checks.integer("batch_size", self.batch_size, low=1)
-        checks.choice("aspect_grouping", self.aspect_grouping, ("at_least", "above", "none"))
+        super().__post_init__()
         checks.integer("accumulate", self.accumulate, low=1, high=self.batch_size)
-        checks.integer("processes", self.processes, low=1)
-        if self.clip_norm is not None:
-            checks.number("clip_norm", self.clip_norm, above=0)
 
 
-@dataclass(frozen=True)
-class DebugSettings(Settings):
+@dataclass(frozen=True, kw_only=True)
+class DebugSettings(Checked, Settings):
     """`debug`: images of each split, and steps to profile; None: all images, no profile."""
 
-    images: int | None
-    profile: int | None
+    images: int | None = checked(checks.integer, None, low=1)
+    profile: int | None = checked(checks.integer, None, low=1)
 
     NOT_IN_TRAIN_ID = ("profile",)
     NOT_IN_EVAL_ID = ("profile",)
-
-    def __post_init__(self) -> None:
-        for name in ("images", "profile"):
-            if getattr(self, name) is not None:
-                checks.integer(name, getattr(self, name), low=1)
 
 
 class PostprocessSettings(Settings):
@@ -145,60 +124,54 @@ class PostprocessSettings(Settings):
     ONLY_IF: ClassVar = dict.fromkeys(("voting_weight", "sigma_t", "voting_iou"), ("postprocess.voting", True))
 
 
-@dataclass(frozen=True)
-class EvaluateSettings(NotHashed):
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(Checked, NotHashed):
     """`evaluate`: which evaluations are asked for, and which number a sweeper optimizes."""
 
     splits: list[str]
-    every: int
-    objective: str
+    every: int = checked(checks.integer, low=0)
+    objective: str = checked(checks.choice, choices=NUMBERS)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.splits, list):
             raise checks.OutOfRange("splits", f"={self.splits}: must be a list, e.g. evaluate.splits=[val]")
-        checks.integer("every", self.every, low=0)
         if self.every and not self.splits:
             raise checks.OutOfRange("splits", "=[]: evaluate.every needs a split; add one, or set evaluate.every=0")
-        checks.choice("objective", self.objective, NUMBERS)
 
 
-@dataclass(frozen=True)
-class CheckpointSettings(NotHashed):
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSettings(Checked, NotHashed):
     """`checkpoint`: when a training saves."""
 
-    every: int
-    every_s: float
-    keep: int
-
-    def __post_init__(self) -> None:
-        checks.integer("every", self.every, low=1)
-        checks.number("every_s", self.every_s, above=0)
-        checks.integer("keep", self.keep, low=1)
+    every: int = checked(checks.integer, low=1)
+    every_s: float = checked(checks.number, above=0)
+    keep: int = checked(checks.integer, low=1)
 
 
-@dataclass(frozen=True)
-class LockSettings(NotHashed):
+@dataclass(frozen=True, kw_only=True)
+class LockSettings(Checked, NotHashed):
     """`lock`: one process trains a run."""
 
-    if_locked: str
-    heartbeat_s: float
+    if_locked: str = checked(checks.choice, choices=("wait", "skip"))
+    heartbeat_s: float = checked(checks.number, above=0)
     stale_s: float
 
     def __post_init__(self) -> None:
-        checks.choice("if_locked", self.if_locked, ("wait", "skip"))
-        checks.number("heartbeat_s", self.heartbeat_s, above=0)
+        super().__post_init__()
         checks.number("stale_s", self.stale_s, low=2 * self.heartbeat_s)
 
 
-@dataclass(frozen=True)
-class FinetuneSettings(Settings):
+def _run_or_file(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise checks.OutOfRange(name.rstrip("_"), f"={value}: must be null, a finished run's ID or the path of a file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings(Checked, Settings):
     """`finetune`: the weights that a training starts from."""
 
-    from_: str | None
-
-    def __post_init__(self) -> None:
-        if self.from_ is not None and (not isinstance(self.from_, str) or not self.from_):
-            raise checks.OutOfRange("from", f"={self.from_}: must be null, a finished run's ID or the path of a file")
+    from_: str | None = checked(_run_or_file, None)
 
 
 _OF_THE_METHOD = ("detector", "anchors", "assign", "auxiliary", "coder", "criterion", "optim", "schedule")
@@ -223,10 +196,9 @@ def check_settings(config: Mapping[str, Any]) -> None:
     """OutOfRange naming the key of a value that is out of range. Classes of the method check their own nodes."""
     RunSettings(**{field.name: config[field.name] for field in fields(RunSettings)})
     for node, kind in NODES.items():
-        names = [field.name for field in fields(kind)] if "__post_init__" in vars(kind) else []  # type: ignore[arg-type]
-        if names:
+        if is_dataclass(kind):
             try:
-                kind(**{name: config[node][name.rstrip("_")] for name in names})
+                kind(**{field.name: config[node][field.name.rstrip("_")] for field in fields(kind)})
             except checks.OutOfRange as error:
                 raise checks.OutOfRange(f"{node}.{error.name}", error.problem) from error
     if "plan" in config:
