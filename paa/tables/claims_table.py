@@ -9,7 +9,7 @@ from paa.tables.bootstrap import LEVEL
 from paa.tables.claims import Finding
 from paa.tables.entries import Entry
 from paa.tables.provenance import differences
-from paa.tables.sheet import Block, Cell, Notes, Sheet, estimated, setting
+from paa.tables.sheet import Block, Cell, Sheet, estimated, noted, setting
 from paa.tables.verdicts import LEARNED, MARGIN, SEEDS, SHARE, UNDECIDED, Check
 
 HEADS = ("", "claim and comparisons", "difference", f"{100 * LEVEL:.0f} %", "p", "seeds", "verdict")
@@ -29,28 +29,27 @@ _RULES = (
 
 def claims_sheet(found: Sequence[Finding], entries: Sequence[Entry]) -> Sheet:
     """Write the findings in cells; `entries` are all rows that they use."""
-    notes, rules = Notes(), []
+    rules: list[int] = []
     rows: list[tuple[Cell, ...]] = []
     for finding in found:
         rules.append(len(rows))
         decided = finding.verdict != UNDECIDED
         verdict = Cell(finding.verdict, best=decided, quiet=not decided)
         rows.append((Cell(str(finding.number)), Cell(finding.claim), *[Cell()] * 4, verdict))
-        rows += [_check(check, notes) for check in finding.checks]
+        rows += map(_check, finding.checks)
     ours = f"Ours: {setting(entries)}. The paper's claims are about COCO with ResNet-50 and 135k steps."
     return Sheet(
         name="claims",
         title="The paper's claims, and what these runs say about them",
         blocks=(Block("", HEADS, tuple(rows), tuple(2 <= i < 6 for i in range(len(HEADS))), frozenset(rules[1:])),),
-        notes=tuple(notes.texts),
         remarks=(ours, _RULES) if entries else (_RULES,),
         warnings=tuple(differences(entries)),
     )
 
 
-def _check(check: Check, notes: Notes) -> tuple[Cell, ...]:
+def _check(check: Check) -> tuple[Cell, ...]:
     found = check.estimate
-    what, why = f"– {check.comparison}", notes.number(check.why) if found or check.figures else ()
+    what, why = f"– {check.comparison}", noted(check.why) if found or check.figures else ()
     if found is None:  # the reason stands in place of numbers if there are none at all
         numbers = [Cell(check.figures or check.why, quiet=not check.figures), Cell(), Cell(), Cell()]
     else:

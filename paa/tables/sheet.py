@@ -6,7 +6,8 @@ Text is Unicode throughout ("±", "−", "Δ"); a format that lacks a character 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from paa.store.columns import name_of
 from paa.tables.bootstrap import LEVEL, Estimate
@@ -21,18 +22,12 @@ NOT_PUBLIC = "not public"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell. notes, numbers of footnotes from 1; best, of its column; quiet, words in place of numbers."""
+    """A cell. notes, its footnotes; best, of its column; quiet, words in place of numbers."""
 
     text: str = ""
-    notes: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
     best: bool = False
     quiet: bool = False
-
-    def written(self, escape: Callable[[str], str], best: str, quiet: str, notes: str) -> str:
-        """Return the cell with its text in the form `best` ("**{}**") or `quiet`, and its footnotes in `notes`."""
-        form = best if self.best else quiet if self.quiet else "{}"
-        text = form.format(escape(self.text)) if self.text else ""
-        return text + (notes.format(",".join(map(str, self.notes))) if self.notes else "")
 
 
 @dataclass(frozen=True)
@@ -48,14 +43,19 @@ class Block:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table. notes, numbered from 1; remarks, on all of it; warnings, reasons to doubt its numbers."""
+    """A table. remarks, on all of it; warnings, reasons to doubt its numbers."""
 
     name: str
     title: str
     blocks: tuple[Block, ...]
-    notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """The footnotes in the order of their cells; equal texts are one."""
+        cells = (cell for block in self.blocks for row in block.rows for cell in row)
+        return list(dict.fromkeys(note for cell in cells for note in cell.notes))
 
     @property
     def number(self) -> str:
@@ -68,28 +68,18 @@ class Sheet:
         return f"Table {self.number}. {self.title}" if self.number else self.title
 
 
-@dataclass
-class Notes:
-    """Footnotes in the order of their first use; equal texts share a number."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def number(self, text: str) -> tuple[int, ...]:
-        """Return the number of a footnote, in a tuple; an empty tuple for an empty text."""
-        if text and text not in self.texts:
-            self.texts.append(text)
-        return (self.texts.index(text) + 1,) if text else ()
+def noted(text: str) -> tuple[str, ...]:
+    """Return a footnote as the notes of a cell; none for an empty text."""
+    return (text,) if text else ()
 
 
 def sheet(table: Table) -> Sheet:
     """Write the table in cells."""
-    notes = Notes()
-    blocks = tuple(_block(part, notes) for part in table.parts)
-    warnings = tuple(differences(table.entries))
-    return Sheet(table.name, table.title, blocks, tuple(notes.texts), tuple(remarks(table)), warnings)
+    blocks, warnings = tuple(map(_block, table.parts)), tuple(differences(table.entries))
+    return Sheet(table.name, table.title, blocks, tuple(remarks(table)), warnings)
 
 
-def _block(part: Part, notes: Notes) -> Block:
+def _block(part: Part) -> Block:
     tested = any(line.estimate is not None or line.untested for line in part.lines)
     heads = [metric.title for metric in part.metrics]
     if part.quoted:
@@ -98,13 +88,12 @@ def _block(part: Part, notes: Notes) -> Block:
     best = {metric.name: _best(metric, part) for metric in part.metrics}
     rows = []
     for line in part.lines:
-        numbers = [_number(line, metric, metric is part.metrics[0], best, notes) for metric in part.metrics]
+        numbers = [_number(line, metric, metric is part.metrics[0], best) for metric in part.metrics]
         if part.quoted:
-            cited = [number for text in line.citations for number in notes.number(text)]
-            quote = _quote(line.quotes.get(part.metrics[0].name), NOT_PUBLIC, notes)
-            numbers.insert(1, replace(quote, notes=(*quote.notes, *cited)))
-        test = _test(line, part.reference, notes) if tested else []
-        rows.append((*map(Cell, line.stub), *numbers, _count(line, notes), *test))
+            quote = _quote(line.quotes.get(part.metrics[0].name), NOT_PUBLIC)
+            numbers.insert(1, replace(quote, notes=(*quote.notes, *line.citations)))
+        test = _test(line, part.reference) if tested else []
+        rows.append((*map(Cell, line.stub), *numbers, _count(line), *test))
     rules = frozenset(n for n, line in enumerate(part.lines) if line.rule)
     side = f"{part.name.capitalize()}: " if part.name in ("left", "right") else ""
     numeric = (False,) * len(part.heads) + (True,) * len(heads)
@@ -119,15 +108,15 @@ def _best(metric: Metric, part: Part) -> str | None:
     return decimal(max(means) if metric.higher else min(means), metric.digits)
 
 
-def _number(line: Line, metric: Metric, first: bool, best: dict[str, str | None], notes: Notes) -> Cell:
+def _number(line: Line, metric: Metric, first: bool, best: dict[str, str | None]) -> Cell:
     """Our number; in the first column of a line without numbers, why there is none."""
     if line.scores is None:
-        return _quote(line.quotes.get(metric.name), "", notes)
+        return _quote(line.quotes.get(metric.name), "")
     found = line.summary(metric)
     if found is None:
         return Cell(line.scores.missing() if first and not _partly(line) else "–", quiet=True)
     fewer = f"of {found.n} of these seeds: the others have no such number" if found.n < line.seeds else ""
-    marks = notes.number(line.scores.server() if first else "") + notes.number(fewer)
+    marks = noted(line.scores.server() if first else "") + noted(fewer)
     return Cell(mean_and_sd(found, metric), marks, best=decimal(found.mean, metric.digits) == best[metric.name])
 
 
@@ -136,16 +125,16 @@ def _partly(line: Line) -> bool:
     return line.scores is not None and (line.seeds > 0 or ";" in line.scores.missing())
 
 
-def _quote(value: Value | None, absent: str, notes: Notes) -> Cell:
-    return Cell(absent, quiet=True) if value is None else Cell(value.text, notes.number(value.footnote))
+def _quote(value: Value | None, absent: str) -> Cell:
+    return Cell(absent, quiet=True) if value is None else Cell(value.text, noted(value.footnote))
 
 
-def _count(line: Line, notes: Notes) -> Cell:
+def _count(line: Line) -> Cell:
     if line.scores is None:
         return Cell()
     wanted = len(line.scores.entry.runs)
     text = f"{line.seeds}" if line.seeds == wanted else f"{line.seeds} of {wanted}"
-    return Cell(text, notes.number(line.scores.missing()) if _partly(line) else ())
+    return Cell(text, noted(line.scores.missing()) if _partly(line) else ())
 
 
 def estimated(found: Estimate) -> list[Cell]:
@@ -154,15 +143,15 @@ def estimated(found: Estimate) -> list[Cell]:
     return [Cell(signed(found.difference)), Cell(interval), Cell(f"{found.p:.3f}")]
 
 
-def _test(line: Line, reference: Line | None, notes: Notes) -> list[Cell]:
+def _test(line: Line, reference: Line | None) -> list[Cell]:
     found = line.estimate
     if found is None:
         text = "reference" if line.seeds and line.same_as(reference) else "–" if line.untested else ""
-        return [Cell(text, notes.number(line.untested), quiet=True), Cell(), Cell()]
+        return [Cell(text, noted(line.untested), quiet=True), Cell(), Cell()]
     cells = estimated(found)
     if len(found.paired_seeds) < line.seeds:
         seeds = ", ".join(map(str, found.paired_seeds))
-        cells[0] = replace(cells[0], notes=notes.number(f"only on seeds {seeds}, which the reference has, too"))
+        cells[0] = replace(cells[0], notes=noted(f"only on seeds {seeds}, which the reference has, too"))
     return cells
 
 
