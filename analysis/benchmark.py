@@ -34,7 +34,7 @@ from paa.engine.memory import keep_freed_memory
 from paa.evaluation.coco import NUMBERS
 from paa.losses import focal_loss
 from paa.runs import collect
-from paa.store.columns import row
+from paa.store.columns import values
 from paa.store.frame import scan
 from paa.store.paths import RunPaths
 from paa.store.record import EvaluationRecord, TrainingRecord
@@ -319,7 +319,7 @@ def record_runs(folder: Path, count: int) -> int:
 
 def framed(folder: Path) -> pd.DataFrame:
     """The frame of `collect`, but for the types of its columns, with a frame for each row."""
-    rows = [row(training, one) for _, training, every in scan(folder) for one in every]
+    rows = [values(training, one) for _, training, every in scan(folder) for one in every]
     return pd.concat([pd.DataFrame([each], dtype=object) for each in rows], ignore_index=True)
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from paa.commands.options import warnings_on_stderr
-from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser
+from paa.commands.table_options import deliver, nothing_run, parsed, parser, rows_of_tables
 from paa.store.paths import runs
 from paa.tables.bootstrap import Bootstrap
 from paa.tables.claims import findings
@@ -27,25 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings_on_stderr():
         if not any(paths.finished for paths in runs(options.runs_dir)):
             return nothing_run(options.runs_dir)
-        from paa.commands.options import refusing
-        from paa.config.user_code import add_cwd_to_path
-        from paa.planning.collect import found, summarize
-
-        add_cwd_to_path()  # for your own classes
-        with refusing("claims", 2):
-            there = summarize(options.runs_dir, options.recipe)
-            groups = GROUPS if there.seeds else ()  # without runs of the recipe no row was started
-            entries = found(
-                groups,
-                options.recipe,
-                options.overrides,
-                options.runs_dir,
-                there,
-                seeds=options.seeds,
-                config_dir=options.config_dir,
-            )
-        if not any(run.begun for entry in entries for run in entry.runs):
-            hint(options, there.overrides, there.others)
+        entries = rows_of_tables(options, {"claims": GROUPS}, "claims").get("claims", [])
         by_group = {group: [e for e in entries if e.table == group] for group in GROUPS}
         every = findings(by_group, Bootstrap(options.resamples))
         sheets = [claims_sheet(every, entries)]

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from paa.commands.options import refusing
@@ -43,20 +44,15 @@ def _scores(axis: Axes, found: Assignment, names: Sequence[str]) -> None:
         (color, mark), valid = style_of(g), found.extras["candidate_valid"][0, g]
         scores = found.extras["candidate_scores"][0, g][valid].numpy()
         positive = found.extras["candidate_labels"][0, g][valid].numpy() == 1
-        place = range(1, len(scores) + 1)
+        place = np.arange(1, len(scores) + 1)
         style = {"marker": mark, "edgecolor": "black", "linewidth": 0.4}
         axis.plot(place, scores, color=color, linewidth=1, zorder=1)
-        axis.scatter(*_at(place, scores, ~positive), s=10, facecolor="white", **style, zorder=2)
+        axis.scatter(place[~positive], scores[~positive], s=10, facecolor="white", **style, zorder=2)
         label = f"{name}: {int(positive.sum())} of {len(scores)}"
-        axis.scatter(*_at(place, scores, positive), s=22, color=color, **style, zorder=3, label=label)
+        axis.scatter(place[positive], scores[positive], s=22, color=color, **style, zorder=3, label=label)
     axis.set(xlabel="candidates, best first", ylabel="focal + GIoU loss (lower is better)")
     axis.set_title("candidate scores (filled: positive)")
     axis.legend(title="positives of\ncandidates", title_fontsize=6.5, loc="upper left", bbox_to_anchor=(1.01, 1.0))
-
-
-def _at(place: Sequence[int], scores: Sequence[float], chosen: Sequence[bool]) -> tuple[list[int], list[float]]:
-    rows = [i for i, wanted in enumerate(chosen) if wanted]
-    return [place[i] for i in rows], [scores[i] for i in rows]
 
 
 def main() -> None:

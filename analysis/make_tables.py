@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paa.commands.options import warnings_on_stderr
-from paa.commands.table_options import deliver, hint, nothing_run, parsed, parser, several
+from paa.commands.table_options import deliver, nothing_run, parsed, parser, rows_of_tables, several, started
 from paa.runs import collect
 from paa.store.paths import runs
 from paa.store.text_table import FORMATS
@@ -42,38 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _records(options)
         if not options.table and not any(paths.finished for paths in runs(options.runs_dir)):
             return nothing_run(options.runs_dir)
-        tables = _tables(options)
+        names = [f"table{number}" for number in options.table or TABLES]
+        found = rows_of_tables(options, {name: GROUPS[name] for name in names}, "make_tables", bool(options.table))
+        published = Published.read(PUBLISHED)
+        tables = [LAYOUTS[name](rows, published) for name, rows in found.items() if options.table or started(rows)]
         if not tables:
             return _records(options)
         _write(options, tables)
     return 0
-
-
-def _tables(options: argparse.Namespace) -> list[Table]:
-    """The requested tables, or those with a started row."""
-    # Composing rows needs torch; --help, mistakes and all records do not.
-    from paa.commands.options import refusing
-    from paa.config.user_code import add_cwd_to_path
-    from paa.planning.collect import found, summarize
-
-    published, tables, begun = Published.read(PUBLISHED), [], False
-    add_cwd_to_path()  # for your own classes
-    with refusing("make_tables", 2):
-        there = summarize(options.runs_dir, options.recipe)
-        for number in options.table or (TABLES if there.seeds else ()):  # without runs of the recipe no row was started
-            name = f"table{number}"
-            entries = found(GROUPS[name], options.recipe, options.overrides, options.runs_dir, there, **_where(options))
-            one = any(run.begun for entry in entries for run in entry.runs)
-            if options.table or one:
-                tables.append(LAYOUTS[name](entries, published))
-            begun |= one
-        if not begun:
-            hint(options, there.overrides, there.others)
-    return tables
-
-
-def _where(options: argparse.Namespace) -> dict[str, object]:
-    return {"seeds": options.seeds, "config_dir": options.config_dir}
 
 
 def _write(options: argparse.Namespace, tables: Sequence[Table]) -> None:

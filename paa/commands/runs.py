@@ -17,7 +17,7 @@ from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.status import HEADER, lines, summary
 from paa.launch.status import rows as submitted_rows
 from paa.store import keys
-from paa.store.columns import name_of, row
+from paa.store.columns import name_of, values
 from paa.store.errors import BadRecord
 from paa.store.frame import configuration, evaluations
 from paa.store.paths import RunPaths, find, runs
@@ -222,7 +222,7 @@ def _show(options: argparse.Namespace) -> None:
         print("overrides:", " ".join(training.overrides) or "none")
         names = ("steps", "seed", "wall_s", "device", "threads", "commit", "clean", "weights_sha256")
         facts = {f"converted {name}": value for name, value in training.converted.items()}
-        facts |= {name: row(training, None)[name] for name in names}
+        facts |= {name: values(training, None)[name] for name in names}
         facts |= {f"version {name}": version for name, version in training.origin.get("versions", {}).items()}
         show(["made by", ""], list((facts | training.origin.get("hardware", {})).items()))
         print()

@@ -8,13 +8,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from paa import files
+from paa import checks, files
 from paa.config.paths import conf_dir
+from paa.tables.entries import Entry
 from paa.tables.formats import ENDINGS
 from paa.tables.sheet import Sheet
 
 FORMATS = ("text", "md", "csv", "latex", "html")
+
+T = TypeVar("T")
 
 
 def parser(name: str, text: str) -> argparse.ArgumentParser:
@@ -39,9 +43,21 @@ def parser(name: str, text: str) -> argparse.ArgumentParser:
     out.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help=folder)
     out.add_argument("--recipe", default="mini", metavar="R", help="recipe of the rows (default: mini)")
     which = "seeds (default: all with a started row)"
-    out.add_argument("--seeds", type=_seeds, default=[], metavar="0,1", help=which)
+    out.add_argument(
+        "--seeds",
+        type=read_as(lambda text: sorted({int(word) for word in text.split(",")}), "whole numbers, 0,1,2"),
+        default=[],
+        metavar="0,1",
+        help=which,
+    )
     draws = "resamples of the test images for intervals and p (default: 1000)"
-    out.add_argument("--resamples", type=_resamples, default=1000, metavar="N", help=draws)
+    out.add_argument(
+        "--resamples",
+        type=read_as(lambda text: checks.integer("", int(text), low=1, high=100_000), "an integer from 1 to 100000"),
+        default=1000,
+        metavar="N",
+        help=draws,
+    )
     out.add_argument("--config-dir", metavar="DIR", help="your own groups and rows, as for python -m paa.train")
     return out
 
@@ -77,17 +93,46 @@ def several(known: Sequence[str], alone: str = "") -> Callable[[str], list[str]]
     return parse
 
 
-def _seeds(text: str) -> list[int]:
-    try:
-        return sorted({int(word) for word in text.split(",")})
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: must be whole numbers, 0,1,2") from None
+def read_as(parse: Callable[[str], T], what: str) -> Callable[[str], T]:
+    """Return `parse` for argparse, which shows that the argument must be `what` where it raises ValueError."""
+
+    def read(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text}: must be {what}") from None
+
+    return read
 
 
-def _resamples(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text}: must be an integer from 1 to 100000")
-    return int(text)
+def rows_of_tables(
+    options: argparse.Namespace, tables: Mapping[str, Sequence[str]], name: str, always: bool = False
+) -> dict[str, list[Entry]]:
+    """Return the rows of each table {its name: groups} with their runs; print a hint if none of them was started.
+
+    name    of the script, for error messages, after which it exits with 2.
+    always  whether rows are composed even if the folder has no run of the recipe; else there is no table then.
+    """
+    # Composing rows needs torch; --help, mistakes and all records do not.
+    from paa.commands.options import refusing
+    from paa.config.user_code import add_cwd_to_path
+    from paa.planning.collect import found, summarize
+
+    add_cwd_to_path()  # for your own classes
+    out: dict[str, list[Entry]] = {}
+    with refusing(name, 2):
+        there = summarize(options.runs_dir, options.recipe)
+        for table, groups in tables.items() if there.seeds or always else ():
+            words = options.recipe, options.overrides, options.runs_dir
+            out[table] = found(groups, *words, there, options.seeds, options.config_dir)
+    if not any(map(started, out.values())):
+        _hint(options, there.overrides, there.others)
+    return out
+
+
+def started(entries: Sequence[Entry]) -> bool:
+    """Return whether any run of these rows has ever been started."""
+    return any(run.begun for entry in entries for run in entry.runs)
 
 
 def deliver(texts: Mapping[str, str], name: str, sheets: Sequence[Sheet], out: Path | None) -> None:
@@ -117,17 +162,13 @@ def nothing_run(runs_dir: Path) -> int:
     return 1
 
 
-def hint(options: argparse.Namespace, overrides: Counter[tuple[str, ...]], others: Counter[str]) -> None:
-    """Print on stderr with which settings runs were trained if none has those requested: of this recipe, with
-    which overrides, and of which other recipes.
-    """
+def _hint(options: argparse.Namespace, overrides: Counter[tuple[str, ...]], others: Counter[str]) -> None:
+    """Print on stderr with which overrides runs of this recipe were trained, and how many there are of others."""
     asked = " ".join([f"recipe={options.recipe}", *options.overrides])
     print(f"No row of a table has been run with {asked}.", file=sys.stderr)
     for words, count in overrides.most_common(3):
         if words and set(words) != set(options.overrides):
             print(f"Runs of this recipe that were asked for with {' '.join(words)}: {count}", file=sys.stderr)
     if others:
-        print(
-            f"Runs of other recipes: {', '.join(f'--recipe {n} ({c})' for n, c in sorted(others.items()))}",
-            file=sys.stderr,
-        )
+        counts = ", ".join(f"--recipe {name} ({count})" for name, count in sorted(others.items()))
+        print(f"Runs of other recipes: {counts}", file=sys.stderr)

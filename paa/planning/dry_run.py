@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from paa import checks
@@ -12,7 +11,7 @@ from paa.datasets.formats.sources import Shapes
 from paa.experiment.evaluation import missing
 from paa.experiment.experiment import Experiment
 from paa.experiment.memo import Memo
-from paa.planning.estimate import Estimate, Estimator
+from paa.planning.estimate import Estimate, estimate
 from paa.planning.units import hours, size, span
 from paa.store.status import KINDS, RunStatus, run_status
 from paa.store.text_table import aligned
@@ -42,21 +41,18 @@ def plan(jobs: Sequence[Experiment], shared: Memo | None = None) -> str:
     overrides = [[one for one in job.overrides if not one.startswith("plan=")] for job in jobs]
     rows = []
     for one, what in zip(every, differing(overrides), strict=True):
-        estimate, state = one.estimate, "as above" if one.repeated else str(one.status)
-        source = f"{estimate.runs} run{'s' * (estimate.runs != 1)}" if estimate.seconds else ""
-        rows.append([one.job.train_id, state, hours(estimate.seconds), size(estimate.kept), source, what])
+        left, state = one.estimate, "as above" if one.repeated else str(one.status)
+        source = f"{left.runs} run{'s' * (left.runs != 1)}" if left.seconds else ""
+        rows.append([one.job.train_id, state, hours(left.seconds), size(left.kept), source, what])
     return "\n".join([aligned(HEADER, rows, right=[False] * len(HEADER)), *_totals(every), ""])
 
 
 def planned(jobs: Sequence[Experiment], shared: Memo) -> list[Planned]:
     """Return what is left of each job; work that several jobs share counts with the first of them."""
-    estimators: dict[str, Estimator] = {}
     trained: set[str] = set()
     evaluated: set[tuple[str, str]] = set()
     found = []
     for job in jobs:
-        folder = str(job.config["runs_dir"])
-        estimator = estimators.setdefault(folder, Estimator(Path(folder), shared))
         paths, parts, every = job.paths, job.parts, job.evaluations
         status = run_status(paths, [one.eval_id for one in every], parts.schedule.steps)
         left = [one for one in missing(paths, every) if (job.train_id, one.eval_id) not in evaluated]
@@ -64,7 +60,7 @@ def planned(jobs: Sequence[Experiment], shared: Memo) -> list[Planned]:
         trained.add(job.train_id)
         evaluated |= {(job.train_id, one.eval_id) for one in left}
         repeated = status.kind != "done" and not steps and not left
-        found.append(Planned(job, status, estimator.of(parts, steps, left), repeated))
+        found.append(Planned(job, status, estimate(parts, steps, left, shared), repeated))
     return found
 
 
@@ -86,12 +82,12 @@ def _totals(every: Sequence[Planned]) -> list[str]:
     left = [one.estimate for one in every if one.estimate.seconds != 0.0]
     if not left:
         return [*lines, "Nothing is left to do."]
-    seconds = [estimate.seconds for estimate in left if estimate.seconds is not None]
+    seconds = [one.seconds for one in left if one.seconds is not None]
     missing = len(left) - len(seconds)
     known = [f"about {span(sum(seconds))} on this machine"] if seconds else []
     hours = " and ".join([*known, *([f"unknown hours of {missing} job{'s' * (missing != 1)}"] if missing else [])])
-    disk = f"{size(sum(estimate.kept for estimate in left))} of disk"
-    scratch = f"{size(max(estimate.scratch for estimate in left))} more while a run trains"
+    disk = f"{size(sum(one.kept for one in left))} of disk"
+    scratch = f"{size(max(one.scratch for one in left))} more while a run trains"
     lines.append(f"In total {hours}; {disk}, and {scratch}.")
     if missing:
         lines.append("?: no comparable run (same network, image size and batch size) has finished on this machine.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,59 +59,52 @@ class MeasuredCosts:
     kept: list[float] = field(default_factory=list)
 
 
-class Estimator:
-    """Estimates for jobs with the same runs_dir, whose records are read once."""
-
-    def __init__(self, runs_dir: Path, shared: Memo) -> None:
-        self._runs_dir, self._shared = runs_dir, shared
-
-    def of(self, parts: Components, steps: int, evaluations: Sequence[Wanted]) -> Estimate:
-        """Estimate so many training steps and these evaluations of the job that `parts` describe."""
-        device = parts.config["device"]
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        measured = self._measured.get(_cost_key(parts.config, device), MeasuredCosts())
-        images = sum(self._images(parts, one.split) for one in evaluations)
-        step_s, image_s = measured.step_s, measured.image_s[parts.scales is not None]
-        seconds: float | None = None
-        if (step_s or not steps) and (image_s or not images):
-            seconds = steps * statistics.median(step_s or [0.0]) + images * statistics.median(image_s or [0.0])
-        return Estimate(seconds, *self._disk(parts, measured, steps, images), len(step_s))
-
-    def _disk(self, parts: Components, measured: MeasuredCosts, steps: int, images: int) -> tuple[float, float]:
-        evaluations = images * IMAGE_BYTES
-        if not steps:
-            return evaluations, 0.0
-        weights = WEIGHT_BYTES * self._shared("weights", parts.network, lambda: _count_weights(parts))
-        logs = _LOG_BYTES * steps / parts.config["tracking"]["log_every"]
-        kept = statistics.median(measured.kept) if measured.kept else weights + evaluations + logs
-        moments = 2 if "betas" in parts.config["optim"] else 1
+def estimate(parts: Components, steps: int, evaluations: Sequence[Wanted], shared: Memo) -> Estimate:
+    """Estimate so many training steps and these evaluations of the job that `parts` describe."""
+    config = parts.config
+    device = config["device"]
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    costs = shared("costs", config["runs_dir"], lambda: _measured(Path(config["runs_dir"])))
+    measured = costs.get(_cost_key(config, device), MeasuredCosts())
+    images = sum(_images(parts, one.split, shared) for one in evaluations)
+    step_s, image_s = measured.step_s, measured.image_s[parts.scales is not None]
+    seconds: float | None = None
+    if (step_s or not steps) and (image_s or not images):
+        seconds = steps * statistics.median(step_s or [0.0]) + images * statistics.median(image_s or [0.0])
+    kept, scratch = float(images * IMAGE_BYTES), 0.0
+    if steps:
+        weights = WEIGHT_BYTES * shared("weights", parts.network, lambda: _count_weights(parts))
+        logs = _LOG_BYTES * steps / config["tracking"]["log_every"]
+        kept = statistics.median(measured.kept or [weights + kept + logs])
+        moments = 2 if "betas" in config["optim"] else 1
         # One more than `keep`: the next is written before the oldest is removed.
-        return kept, (parts.config["checkpoint"]["keep"] + 1) * weights * (1 + moments)
+        scratch = (config["checkpoint"]["keep"] + 1) * weights * (1 + moments)
+    return Estimate(seconds, kept, scratch, len(step_s))
 
-    def _images(self, parts: Components, split: str) -> int:
-        limit = parts.config["debug"]["images"]
-        count = self._shared("count", [parts.config["data"], split], lambda: parts.source.count(split))
-        return count if limit is None else min(limit, count)
 
-    @cached_property
-    def _measured(self) -> dict[str, MeasuredCosts]:
-        """{cost key: what runs with it took} of the finished runs of this machine."""
-        found: dict[str, MeasuredCosts] = {}
-        here = _machine(hardware())
-        for paths, training, evaluations in scan(self._runs_dir):
-            if training.converted or training.world_size != 1 or not training.steps:
-                continue
-            if _machine(training.origin.get("hardware", {})) != here:
-                continue
-            measured = found.setdefault(_cost_key(training.config, training.device), MeasuredCosts())
-            measured.step_s.append(training.wall_s / training.steps)
-            for one in evaluations:
-                if one.images:
-                    measured.image_s[one.multiscale].append(one.wall_s / one.images)
-            if paths.weights.exists():
-                measured.kept.append(sum(file.stat().st_size for file in paths.folder.rglob("*") if file.is_file()))
-        return found
+def _images(parts: Components, split: str, shared: Memo) -> int:
+    limit = parts.config["debug"]["images"]
+    count = shared("count", [parts.config["data"], split], lambda: parts.source.count(split))
+    return count if limit is None else min(limit, count)
+
+
+def _measured(runs_dir: Path) -> dict[str, MeasuredCosts]:
+    """{cost key: what runs with it took} of the finished runs of this machine."""
+    found: dict[str, MeasuredCosts] = defaultdict(MeasuredCosts)
+    here = _machine(hardware())
+    for paths, training, evaluations in scan(runs_dir):
+        comparable = not training.converted and training.world_size == 1 and training.steps
+        if not comparable or _machine(training.origin.get("hardware", {})) != here:
+            continue
+        measured = found[_cost_key(training.config, training.device)]
+        measured.step_s.append(training.wall_s / training.steps)
+        for one in evaluations:
+            if one.images:
+                measured.image_s[one.multiscale].append(one.wall_s / one.images)
+        if paths.weights.exists():
+            measured.kept.append(sum(file.stat().st_size for file in paths.folder.rglob("*") if file.is_file()))
+    return found
 
 
 def _count_weights(parts: Components) -> int:

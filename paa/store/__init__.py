@@ -11,21 +11,3 @@ frame      all records as one pandas frame: `paa.runs.collect(runs_dir)`.
 
 Nothing here imports torch, so that `python -m paa.runs` starts fast.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from paa.store.frame import collect
-
-__all__ = ["collect"]
-
-
-def __getattr__(name: str) -> Any:
-    """`collect`, imported where it is asked for: it needs numpy and pycocotools, which most of this package do not."""
-    if name == "collect":
-        from paa.store.frame import collect
-
-        return collect
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -77,7 +77,7 @@ class Column(NamedTuple):
     text: str
 
 
-def row(training: TrainingRecord, evaluation: EvaluationRecord | None) -> dict[str, Any]:
+def values(training: TrainingRecord, evaluation: EvaluationRecord | None) -> dict[str, Any]:
     """Return {column: value}; None if there is no value of the column's kind, as a record may come from anywhere."""
     evaluated = vars(evaluation) | {"multiscale": evaluation.multiscale} if evaluation else {}
     vote = evaluation.postprocess if evaluation and evaluation.voting else {}

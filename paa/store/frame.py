@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paa.store.columns import COLUMNS, row
+from paa.store.columns import COLUMNS, values
 from paa.store.errors import BadRecord
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord, Record, TrainingRecord
@@ -32,7 +32,7 @@ def collect(runs_dir: Path | str = "runs") -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [row(training, one) for _, training, found in scan(Path(runs_dir)) for one in (found or [None])]
+    rows = [values(training, one) for _, training, found in scan(Path(runs_dir)) for one in found or (None,)]
     return pd.DataFrame({c.name: pd.Series([each[c.name] for each in rows], dtype=_DTYPES[c.kind]) for c in COLUMNS})
 
 

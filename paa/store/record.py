@@ -21,15 +21,8 @@ SCHEMA = 1
 """Schema number of records; raise it when a field or a key of the configuration changes, and extend `upgrade`."""
 
 
-_TYPES: dict[str, type] = {
-    "str": str,
-    "dict[str, Any]": dict,
-    "dict[str, str]": dict,
-    "dict[str, float | None]": dict,
-    "list[str]": list,
-}
-"""{annotation: type} of the fields whose types are checked when a record is read."""
-
+_TYPES = {"str": str, "dict": dict, "list": list}
+"""{annotation before "[": type} of the fields whose types are checked when a record is read, unless None is allowed."""
 
 Record = TypeVar("Record", bound="_Record")
 
@@ -59,7 +52,8 @@ class _Record:
         if missing:
             raise BadRecord(f"{path}: the record lacks {', '.join(missing)}")
         for name, field in fields.items():
-            expected = _TYPES.get(str(field.type))
+            annotation = str(field.type)
+            expected = None if annotation.endswith("| None") else _TYPES.get(annotation.partition("[")[0])
             if expected and name in value and not isinstance(value[name], expected):
                 raise BadRecord(f"{path}: {name} is {value[name]!r}, not {field.type}")
         return cls(**{name: value[name] for name in fields if name in value})

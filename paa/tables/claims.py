@@ -12,7 +12,7 @@ from paa.store.text_table import cell
 from paa.tables.bootstrap import Bootstrap
 from paa.tables.entries import Entry
 from paa.tables.layout import BOUNDARIES, backbone, departures, rival
-from paa.tables.verdicts import Check, Judge, Side, difference, minus, overall
+from paa.tables.verdicts import Check, Judge, difference, minus, overall
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class Finding:
 
 def findings(found: Mapping[str, Sequence[Entry]], bootstrap: Bootstrap) -> list[Finding]:
     """Judge all nine claims from {"table1": entries, ...}."""
-    rows1, rows2, rows4 = (_Rows(found.get(name, ()), bootstrap) for name in ("table1", "table2", "table4"))
-    paa, modules = rows1.judge("paa"), rows2.judge("paa_iou")
-    networks = [*filter(None, [rows2.entries.get("paa_iou")]), *found.get("table2_right", ())]
-    base, none, iou = rows2.side("max_iou_none"), rows2.side("paa_none"), rows2.side("paa_iou")
-    centerness, voted = rows2.side("paa_centerness"), rows2.side("paa_iou", voting=True)
-    atss_iou, atss_centerness = rows2.side("atss_iou"), rows2.side("atss_centerness")
+    boundaries = Judge(found.get("table1", ()), bootstrap, "paa")
+    modules = Judge(found.get("table2", ()), bootstrap, "paa_iou")
+    networks = [*filter(None, [modules.entries.get("paa_iou")]), *found.get("table2_right", ())]
+    base, none, iou = map(modules.side, ("max_iou_none", "paa_none", "paa_iou"))
+    centerness, voted = modules.side("paa_centerness"), modules.side("paa_iou", voting=True)
+    atss_iou, atss_centerness = map(modules.side, ("atss_iou", "atss_centerness"))
     to_paa, to_iou, to_voting = difference(none, base), difference(iou, none), difference(voted, iou)
     gain50, gain75 = difference(voted, iou, "AP50"), difference(voted, iou, "AP75")
     claims: dict[str, list[Check]] = {
         "Any of the boundaries (a) to (d) works.": [
-            paa.alike(f"({name}) − (c)", rows1.side(name, BOUNDARIES[name]), rows1.side("c", BOUNDARIES["c"]))
-            for name in ("a", "b", "d")
+            boundaries.alike(f"({x}) − (c)", *(boundaries.side(name, BOUNDARIES[name]) for name in (x, "c")))
+            for x in ("a", "b", "d")
         ],
-        "PAA beats FNP and FSR; FSR (> 0.3) fails.": _rivals(rows1, paa),
+        "PAA beats FNP and FSR; FSR (> 0.3) fails.": _rivals(boundaries),
         "Of all steps, from IoU to PAA assignment gains most.": [
             modules.higher("IoU to PAA", to_paa),
             modules.higher("IoU to PAA − adding IoU prediction", minus(to_paa, to_iou)),
@@ -66,33 +66,19 @@ def findings(found: Mapping[str, Sequence[Entry]], bootstrap: Bootstrap) -> list
         ],
         "The error of the predicted IoU is below 0.1.": [_error(entry, modules) for entry in networks]
         or [_error(None, modules)],
-        "AP hardly depends on K and on the anchor scale.": _insensitive(rows4),
-        "The number of positives adapts during training.": [_adapts(rows1.side("paa", "PAA"), paa)],
+        "AP hardly depends on K and on the anchor scale.": _insensitive(found.get("table4", ()), bootstrap),
+        "The number of positives adapts during training.": [_adapts(boundaries)],
     }
     return [Finding(number, claim, tuple(checks)) for number, (claim, checks) in enumerate(claims.items(), start=1)]
 
 
-class _Rows:
-    """The entries of a group of rows by name, as sides of comparisons."""
-
-    def __init__(self, entries: Sequence[Entry], bootstrap: Bootstrap) -> None:
-        self.entries, self.bootstrap = {entry.name: entry for entry in entries}, bootstrap
-
-    def side(self, name: str, words: str = "", voting: bool = False) -> Side:
-        entry = self.entries.get(name)
-        return Side(words or name, None if entry is None else entry.scores(voting))
-
-    def judge(self, name: str) -> Judge:
-        return Judge(self.bootstrap, self.side(name))
-
-
-def _rivals(rows: _Rows, judge: Judge) -> list[Check]:
-    paa, out = rows.side("paa", "PAA"), []
-    for name, entry in rows.entries.items():
+def _rivals(judge: Judge) -> list[Check]:
+    paa, out = judge.side("paa", "PAA"), []
+    for name, entry in judge.entries.items():
         kind = name_of(entry.at("assign.boundary"))
         if kind not in ("fnp", "fsr"):
             continue
-        side = rows.side(name, rival(entry))
+        side = judge.side(name, rival(entry))
         out.append(judge.higher(f"PAA − {side.name}", difference(paa, side)))
         if kind == "fsr" and entry.at("assign.boundary.t") == 0.3:
             ours, theirs = side.values(), paa.values()
@@ -100,7 +86,7 @@ def _rivals(rows: _Rows, judge: Judge) -> list[Check]:
             missing = side.missing() or paa.missing() or "no seed in common"
             what = f"AP of {side.name} in percent of PAA's"
             out.append(judge.per_seed(what, shares, "{:.0f}", _all(lambda x: x < 10), _all(lambda x: x > 50), missing))
-    return out or [judge.higher("PAA − FNP", difference(paa, rows.side("fnp", "FNP")))]
+    return out or [judge.higher("PAA − FNP", difference(paa, judge.side("fnp", "FNP")))]
 
 
 def _error(entry: Entry | None, judge: Judge) -> Check:
@@ -110,19 +96,20 @@ def _error(entry: Entry | None, judge: Judge) -> Check:
     return judge.per_seed(what, values, "{:.3f}", _all(lambda x: x < 0.1), _all(lambda x: x >= 0.1), missing)
 
 
-def _insensitive(rows: _Rows) -> list[Check]:
-    usual = next((name for name, entry in rows.entries.items() if not departures(entry)), "the recipe's K and scale")
-    judge, out = rows.judge(usual), []
+def _insensitive(entries: Sequence[Entry], bootstrap: Bootstrap) -> list[Check]:
+    usual = next((entry.name for entry in entries if not departures(entry)), "the recipe's K and scale")
+    judge, out = Judge(entries, bootstrap, usual), []
     for swept, head, key in (("topk", "K", "assign.topk"), ("anchor_scale", "scale", "anchors.scale")):
-        mine = [entry for entry in rows.entries.values() if swept in departures(entry)]
+        mine = [entry for entry in entries if swept in departures(entry)]
         for entry in sorted(mine, key=lambda e: float(e.at(key))):
             label = f"{head} {cell(entry.at(key))}"
             what = f"{label} − {head} {cell(entry.at(f'recipe.{swept}'))}"
-            out.append(judge.alike(what, rows.side(entry.name, label), rows.side(usual)))
-    return out or [judge.alike("K, scale", rows.side("another K or scale"), rows.side(usual))]
+            out.append(judge.alike(what, judge.side(entry.name, label), judge.reference))
+    return out or [judge.alike("K, scale", judge.side("another K or scale"), judge.reference)]
 
 
-def _adapts(side: Side, judge: Judge) -> Check:
+def _adapts(judge: Judge) -> Check:
+    side = judge.side("paa", "PAA")
     return judge.per_seed(
         "PAA: positives per ground truth in the last tenth of training, relative to the first",
         positives(side.scores.entry) if side.scores is not None else {},

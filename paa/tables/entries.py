@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from paa.store import keys
@@ -17,21 +16,6 @@ from paa.store.status import run_status
 
 ERRORS = ("iou_error", "iou_error_positives")
 """Numbers of an evaluation that are not COCO's: errors of the predicted IoU."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Mean of a number over seeds; sd, their sample standard deviation (None for one seed); n, how many."""
-
-    mean: float
-    sd: float | None
-    n: int
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Summary | None:
-        """Summarize `values`; None if there are none."""
-        every = list(values)
-        return cls(fmean(every), stdev(every) if len(every) > 1 else None, len(every)) if every else None
 
 
 @dataclass(frozen=True)
@@ -94,10 +78,6 @@ class Scores:
             if isinstance(value, int | float):
                 found[seed] = float(value)
         return found
-
-    def summary(self, metric: str) -> Summary | None:
-        """Return the mean over the seeds that have the number; None if no seed has it."""
-        return Summary.of(self.values(metric).values())
 
     def matches(self) -> dict[int, Path]:
         """{seed: path of the matches}, of the seeds that have AP and matches."""

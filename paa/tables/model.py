@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from paa.tables.bootstrap import Bootstrap, Estimate, PairingError
-from paa.tables.entries import Entry, Scores, Summary
+from paa.tables.entries import Entry, Scores
 from paa.tables.published import Value
 
 
@@ -45,14 +46,14 @@ class Line:
     estimate: Estimate | None = None
     untested: str = ""
 
-    def summary(self, metric: Metric) -> Summary | None:
-        """Return the mean over seeds; None if it was not measured."""
-        return None if self.scores is None else self.scores.summary(metric.name)
+    def values(self, metric: Metric) -> list[float]:
+        """Return the number of each seed that has it."""
+        return [] if self.scores is None else list(self.scores.values(metric.name).values())
 
     @property
     def seeds(self) -> int:
         """How many seeds have AP."""
-        return 0 if self.scores is None else len(self.scores.values("AP"))
+        return len(self.values(AP))
 
     def same_as(self, other: Line | None) -> bool:
         """Whether both show the same evaluations."""
@@ -75,6 +76,10 @@ class Part:
     lines: tuple[Line, ...]
     reference: Line | None = None
     quoted: bool = True
+
+    def means(self, metric: Metric) -> list[float]:
+        """Return the mean over seeds of each line that has numbers."""
+        return [fmean(values) for line in self.lines if (values := line.values(metric))]
 
 
 @dataclass(frozen=True)

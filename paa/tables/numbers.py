@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import fmean, stdev
 
 from paa.store.text_table import comma_separated
 from paa.tables.model import Line, Metric, Part, Table
@@ -41,11 +42,11 @@ def _row(part: Part, line: Line, metric: Metric) -> dict[str, object]:
         row |= {"seeds": tuple(values), "values": tuple(values.values())}
         if metric.name == "AP" and part.reference is not None:
             row |= {"reference": part.reference.key, **(vars(line.estimate) if line.estimate else {})}
-    summary, value = line.summary(metric), line.quotes.get(metric.name)
-    if summary is not None:
-        means = [found.mean for other in part.lines if (found := other.summary(metric)) is not None]
-        best = max(means) if metric.higher else min(means)
-        row |= {"mean": summary.mean, "sd": summary.sd, "best": len(means) > 1 and summary.mean == best}
+    found, value = line.values(metric), line.quotes.get(metric.name)
+    if found:
+        mean, means = fmean(found), part.means(metric)
+        best = len(means) > 1 and mean == (max if metric.higher else min)(means)
+        row |= {"mean": mean, "sd": stdev(found) if len(found) > 1 else None, "best": best}
     if value is not None:
         row |= {"published": value.text, "published_note": value.note, "published_source": "; ".join(value.sources)}
     return row

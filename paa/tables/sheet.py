@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean, stdev
 
 from paa.store.columns import name_of
 from paa.tables.bootstrap import LEVEL, Estimate
-from paa.tables.entries import Entry, Summary
+from paa.tables.entries import Entry
 from paa.tables.model import APL, APM, APS, Line, Metric, Part, Table
 from paa.tables.provenance import differences
 from paa.tables.published import Value
@@ -102,7 +103,7 @@ def _block(part: Part) -> Block:
 
 def _best(metric: Metric, part: Part) -> str | None:
     """The best mean as it is printed; None if all are equal."""
-    means = [found.mean for line in part.lines if (found := line.summary(metric)) is not None]
+    means = part.means(metric)
     if len({decimal(mean, metric.digits) for mean in means}) < 2:
         return None
     return decimal(max(means) if metric.higher else min(means), metric.digits)
@@ -112,12 +113,12 @@ def _number(line: Line, metric: Metric, first: bool, best: dict[str, str | None]
     """Our number; in the first column of a line without numbers, why there is none."""
     if line.scores is None:
         return _quote(line.quotes.get(metric.name), "")
-    found = line.summary(metric)
-    if found is None:
+    values = line.values(metric)
+    if not values:
         return Cell(line.scores.missing() if first and not _partly(line) else "–", quiet=True)
-    fewer = f"of {found.n} of these seeds: the others have no such number" if found.n < line.seeds else ""
+    fewer = f"of {len(values)} of these seeds: the others have no such number" if len(values) < line.seeds else ""
     marks = noted(line.scores.server() if first else "") + noted(fewer)
-    return Cell(mean_and_sd(found, metric), marks, best=decimal(found.mean, metric.digits) == best[metric.name])
+    return Cell(mean_and_sd(values, metric), marks, best=decimal(fmean(values), metric.digits) == best[metric.name])
 
 
 def _partly(line: Line) -> bool:
@@ -155,10 +156,10 @@ def _test(line: Line, reference: Line | None) -> list[Cell]:
     return cells
 
 
-def mean_and_sd(summary: Summary, metric: Metric) -> str:
-    """Print "39.8 ± 0.2"; for one seed "39.8"."""
-    mean = decimal(summary.mean, metric.digits)
-    return mean if summary.sd is None else f"{mean} ± {summary.sd:.{metric.digits}f}"
+def mean_and_sd(values: Sequence[float], metric: Metric) -> str:
+    """Print the mean and the sample standard deviation over seeds, "39.8 ± 0.2"; of one seed "39.8"."""
+    mean = decimal(fmean(values), metric.digits)
+    return mean if len(values) == 1 else f"{mean} ± {stdev(values):.{metric.digits}f}"
 
 
 def decimal(value: float, digits: int) -> str:
@@ -205,7 +206,7 @@ def setting(entries: Sequence[Entry]) -> str:
 def _sizes(table: Table) -> list[str]:
     """Which object sizes have no AP in a row that was evaluated."""
     every = [(m, line) for part in table.parts for m in part.metrics for line in part.lines if line.seeds]
-    sizes = list(dict.fromkeys(m.title for m, line in every if m in (APS, APM, APL) and line.summary(m) is None))
+    sizes = list(dict.fromkeys(m.title for m, line in every if m in (APS, APM, APL) and not line.values(m)))
     return [f"{', '.join(sizes)}: “–” if no object has this size."] if sizes else []
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from statistics import fmean
 
 from paa.tables.bootstrap import Bootstrap, Estimate, PairingError, Term
-from paa.tables.entries import Scores
+from paa.tables.entries import Entry, Scores
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "not enough data"
 
@@ -79,10 +80,16 @@ def overall(checks: Sequence[Check]) -> str:
 
 
 class Judge:
-    """Judges comparisons with one bootstrap, provided that `reference` has learned."""
+    """Judges comparisons between rows of a table with one bootstrap, provided that the row `reference` has learned."""
 
-    def __init__(self, bootstrap: Bootstrap, reference: Side) -> None:
-        self.bootstrap, self.reference = bootstrap, reference
+    def __init__(self, entries: Sequence[Entry], bootstrap: Bootstrap, reference: str) -> None:
+        self.entries, self.bootstrap = {entry.name: entry for entry in entries}, bootstrap
+        self.reference = self.side(reference)
+
+    def side(self, name: str, words: str = "", voting: bool = False) -> Side:
+        """Return the row `name` as a side of comparisons, called `words` in messages."""
+        entry = self.entries.get(name)
+        return Side(words or name, None if entry is None else entry.scores(voting))
 
     def higher(self, what: str, terms: Sum) -> Check:
         """Supported if the sum is above 0, contradicted if below."""
@@ -126,7 +133,7 @@ class Judge:
     def margin(self, other: Side) -> float:
         """Return how far apart two APs may be and still count as alike."""
         values = other.values().values()
-        return min(MARGIN, SHARE * sum(values) / len(values)) if values else MARGIN
+        return min(MARGIN, SHARE * fmean(values)) if values else MARGIN
 
     def per_seed(
         self,
@@ -150,7 +157,7 @@ class Judge:
         values = self.reference.values().values()
         if not values:
             return self.reference.missing()
-        mean = sum(values) / len(values)
+        mean = fmean(values)
         return "" if mean >= LEARNED else f"{self.reference.name} has AP {mean:.1f}: it has not learned enough"
 
 

@@ -16,7 +16,6 @@ from scenes import detect
 
 from paa.assign import PAA
 from paa.assign.boundary import A, B, C, D
-from paa.commands.figures import FIGURES, Shown, choose
 from paa.config.compose import Composer
 from paa.drawing.assignment import Drawn
 from paa.engine import checkpoint
@@ -30,6 +29,7 @@ RECORDED = ("tracking.images.steps=[0,2,1.0]", "tracking.images.count=2")
 
 
 make_figures = script("make_figures")
+FIGURES, Shown, choose = make_figures.FIGURES, make_figures.Shown, make_figures.choose
 
 
 @pytest.fixture(scope="module")

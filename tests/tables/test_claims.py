@@ -32,7 +32,7 @@ def sides(tmp_path_factory):
 
 @pytest.fixture
 def judge(sides):
-    return Judge(BOOTSTRAP, sides["good"])
+    return Judge([sides["good"].scores.entry], BOOTSTRAP, "good")
 
 
 def test_a_difference_decides_by_its_side(judge, sides):
@@ -71,7 +71,7 @@ def test_what_has_not_been_run_is_named(judge, sides):
 
 
 def test_detectors_that_have_not_learned_decide_nothing(sides):
-    judge = Judge(BOOTSTRAP, sides["useless"])
+    judge = Judge([sides["useless"].scores.entry], BOOTSTRAP, "useless")
     found = judge.higher("x", difference(sides["good"], sides["poor"]))
     assert found.verdict == UNDECIDED
     assert found.why == "useless has AP 0.0: it has not learned enough"
@@ -111,7 +111,8 @@ def test_all_nine_claims_are_there_with_runs_and_without(tmp_path):
     by_number = {one.number: one for one in found}
     gains = {c.comparison: c.estimate.difference for c in by_number[3].checks}
     to_paa = gains["IoU to PAA"]
-    ap = {e.name: e.scores(False).summary("AP").mean for e in runs.entries("table2") if e.scores(False).summary("AP")}
+    found = {entry.name: entry.scores(False).values("AP").values() for entry in runs.entries("table2")}
+    ap = {name: sum(values) / len(values) for name, values in found.items() if values}
     assert to_paa == pytest.approx(ap["paa_none"] - ap["max_iou_none"])
     adding = ap["paa_iou"] - ap["paa_none"]
     assert gains["IoU to PAA − adding IoU prediction"] == pytest.approx(to_paa - adding)

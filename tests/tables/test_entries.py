@@ -10,16 +10,7 @@ from made import Made, checkpoint
 from paa.store.frame import UnreadableRecord
 from paa.store.lock import acquire
 from paa.store.record import EvaluationRecord, TrainingRecord
-from paa.tables.entries import Summary
 from paa.tables.provenance import differences
-
-
-def test_summaries_are_of_a_sample():
-    assert Summary.of([]) is None
-    assert Summary.of([3.0]) == Summary(3.0, None, 1)
-    found = Summary.of([1.0, 2.0, 6.0])
-    assert (found.mean, found.n) == (3.0, 3)
-    assert found.sd == pytest.approx(7**0.5)  # ((2)^2 + 1 + 3^2) / (3 - 1)
 
 
 def test_a_row_tells_how_far_each_seed_is(tmp_path):
@@ -31,7 +22,6 @@ def test_a_row_tells_how_far_each_seed_is(tmp_path):
         (entry,) = runs.entries("table1")
     assert entry.scores(False).missing() == "seed 1: interrupted at step 12 of 30; seed 2: running; seed 3: missing"
     assert list(entry.scores(False).values("AP")) == [0]
-    assert entry.scores(False).summary("AP").n == 1
     assert [run.begun for run in entry.runs] == [True, True, True, False]
     assert list(entry.scores(True).matches()) == [0]
     assert entry.scores(True).matches()[0].exists()
@@ -64,7 +54,7 @@ def test_of_seeds_that_are_all_alike_one_phrase_is_enough(tmp_path):
     runs.row("table1", "x")
     (entry,) = runs.entries("table1")
     assert entry.scores(True).missing() == "missing"
-    assert entry.scores(True).summary("AP") is None
+    assert entry.scores(True).values("AP") == {}
     assert entry.scores(True).matches() == {}
 
 

@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 import pytest
 from freeze_golden import GOLDEN, written
 
-from paa.tables.entries import Summary
 from paa.tables.model import AP, Metric
 from paa.tables.sheet import decimal, mean_and_sd, signed
 
@@ -111,8 +110,8 @@ def test_latex_compiles(texts, tmp_path):
 
 
 def test_numbers_as_they_are_printed():
-    assert mean_and_sd(Summary(39.84, 0.151, 3), AP) == "39.8 ± 0.2"
-    assert mean_and_sd(Summary(39.84, None, 1), AP) == "39.8"
-    assert mean_and_sd(Summary(0.0873, 0.0021, 2), Metric("iou_error", "", 3)) == "0.087 ± 0.002"
+    assert mean_and_sd([1.0, 2.0, 6.0], AP) == "3.0 ± 2.6"  # the square root of (2 ** 2 + 1 + 3 ** 2) / (3 - 1)
+    assert mean_and_sd([39.84], AP) == "39.8"
+    assert mean_and_sd([0.0858, 0.0888], Metric("iou_error", "", 3)) == "0.087 ± 0.002"
     assert [signed(v) for v in (0.26, -0.26, 0.01, -0.01)] == ["+0.3", "−0.3", "0.0", "0.0"]
     assert decimal(-0.04, 1) == "0.0"

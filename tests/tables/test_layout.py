@@ -166,19 +166,3 @@ def test_published_numbers_keep_their_words_notes_and_sources(published):
     assert published.row("table1_left", "a") == {}
     with pytest.raises(KeyError):
         published.value("table1_left", "a")
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("a,b\n", "the columns must be table, row, metric"),
-        ("table,row,metric,value,note,source\nt,r,AP,1,,\n", "line 2: must have 6 fields, and a source"),
-        ("table,row,metric,value,note,source\nt,r,AP,1,,s\nt,r,AP\n", "line 3: must have"),
-        ("table,row,metric,value,note,source\nt,r,AP,1,,s,more\n", "line 2: must have"),
-    ],
-)
-def test_a_wrong_file_of_published_numbers_is_refused_by_line(tmp_path, text, problem):
-    path = tmp_path / "p.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=problem):
-        Published.read(path)
