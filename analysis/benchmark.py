@@ -12,11 +12,11 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from timeit import timeit
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,12 @@ import torch
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from paa import boxes
+from paa import boxes, checks
 from paa.anchors import AnchorGrid
 from paa.assign.boundary import C
 from paa.assign.mixture import fit
 from paa.assign.paa import PAA
+from paa.commands.table_options import read_as
 from paa.engine.memory import keep_freed_memory
 from paa.evaluation.coco import NUMBERS
 from paa.losses import focal_loss
@@ -63,15 +64,13 @@ class Case:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; return the exit code: 0, or 2 for a wrong command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds in which both ways run (7)")
+    positive = read_as(lambda text: checks.integer("", int(text), low=1), "an integer from 1")
+    parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="rounds in which both ways run (7)")
     threads = torch.get_num_threads()
-    parser.add_argument("--threads", type=int, default=threads, metavar="N", help=f"threads of torch ({threads})")
+    parser.add_argument("--threads", type=positive, default=threads, metavar="N", help=f"threads of torch ({threads})")
     parser.add_argument("--small", action="store_true", help="few small inputs, only to show that it runs")
     parser.add_argument("--format", choices=FORMATS, default="text", help="output format (text)")
     options = parser.parse_args(arguments)
-    for name in ("rounds", "threads"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name} {getattr(options, name)}: must be an integer from 1")
     try:
         import sklearn.mixture  # noqa: F401
     except ImportError:
@@ -79,11 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            rows = [measured(case, options.rounds) for case in cases(options.small, Path(folder))]
-    finally:
-        torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [measured(case, options.rounds) for case in cases(options.small, Path(folder))]
     title = f"{options.rounds} rounds, {options.threads} threads, torch {torch.__version__}, CPU."
     sys.stdout.write(written(options.format, HEAD, rows, DIGITS, title))
     return 0
@@ -95,24 +91,17 @@ def measured(case: Case, rounds: int) -> list[Any]:
     for _ in range(2):
         difference = case.differ(case.ours(), case.plain())
     for _ in range(rounds):
-        ours, plain = seconds(case.ours), seconds(case.plain)
+        ours, plain = timeit(case.ours, number=1), timeit(case.plain, number=1)
         ratios.append(plain / ours)
     return [case.what, case.of, case.plain_way, statistics.median(ratios), min(ratios), max(ratios), difference]
-
-
-def seconds(call: Callable[[], Any]) -> float:
-    """How long a call takes."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def cases(small: bool, folder: Path) -> list[Case]:
     """What is compared; records of runs are written to the empty `folder`."""
     images, size = (2, (128, 160)) if small else (16, (800, 1088))
     scene = Scene.random(images, size, 7)
-    ours, plain = assigner(C()), assigner(ScikitLearnC())
-    sets, most = (8, 45) if small else (112, 45)
+    ours, plain = (PAA(boundary, boxes.BoxCoder()) for boundary in (C(), ScikitLearnC()))
+    sets, most = 8 if small else 112, 45
     scores, valid = score_sets(sets, most)
     detections = voters(*((10, 60) if small else (100, 1000)))
     one_by_one = [scene.image(i) for i in range(images)]
@@ -219,11 +208,6 @@ class Scene:
         return by(self.anchors, self.predictions, self.targets).gt_index
 
 
-def assigner(boundary: Any) -> PAA:
-    """PAA at the paper's settings."""
-    return PAA(boundary, boxes.BoxCoder())
-
-
 class ScikitLearnC:
     """Boundary c with a mixture of scikit-learn for each ground truth, as the authors' code and MMDetection have it."""
 
@@ -298,22 +282,15 @@ def voted(kept: Tensor, labels: Tensor, every: Tensor, every_labels: Tensor, sco
 def record_runs(folder: Path, count: int) -> int:
     """Records of `count` trainings with an evaluation each, in `folder`; how many trainings."""
     config = {"recipe": {"name": "mini"}, "assign": {"_target_": "paa.assign.PAA", "topk": 9}, "seed": 0}
+    alike: dict[str, Any] = {"weights_sha256": "0" * 64, "origin": {}, "wall_s": 1.0, "digests": {"data.train": "0"}}
+    trained: dict[str, Any] = {"seed": 0, "threads": 1, "device": "cpu", "steps": 30, "started": 0.0, "overrides": []}
+    found: dict[str, Any] = {"iou_error": None, "images": 1, "detections": 1, "matched": 1, "postprocess": {}}
+    found["per_class"] = {f"class {label}": 0.0 for label in range(80)}
     for number in range(count):
-        paths, alike = RunPaths(folder, f"t{number:010d}"), {"weights_sha256": "0" * 64, "origin": {}, "wall_s": 1.0}
-        digests = {"data.train": "0"}
-        TrainingRecord(
-            paths.train_id, config, [], digests, seed=0, threads=1, device="cpu", steps=30, started=0.0, **alike
-        ).write(paths.record)
-        EvaluationRecord(
-            *("e0000000000", paths.train_id, "val", False, {}, digests),
-            numbers=dict.fromkeys(NUMBERS, float(number)),
-            per_class={f"class {label}": 0.0 for label in range(80)},
-            iou_error=None,
-            images=1,
-            detections=1,
-            matched=1,
-            **alike,
-        ).write(paths.evaluation("e0000000000"))
+        paths, numbers = RunPaths(folder, f"t{number:010d}"), dict.fromkeys(NUMBERS, float(number))
+        TrainingRecord(train_id=paths.train_id, config=config, **trained, **alike).write(paths.record)
+        names = {"eval_id": "e0000000000", "train_id": paths.train_id, "split": "val", "voting": False}
+        EvaluationRecord(**names, numbers=numbers, **found, **alike).write(paths.evaluation("e0000000000"))
     return count
 
 

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from paa import checks, files
 from paa.config.paths import conf_dir
@@ -19,63 +19,6 @@ from paa.tables.sheet import Sheet
 FORMATS = ("text", "md", "csv", "latex", "html")
 
 T = TypeVar("T")
-
-
-def parser(name: str, text: str) -> argparse.ArgumentParser:
-    """Return a parser of the options that all of them have."""
-    out = argparse.ArgumentParser(
-        prog=f"python analysis/{name}.py",
-        description=text,
-        usage="%(prog)s [options] [KEY=VALUE ...]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    settings = "further settings of all rows, as for python -m paa.train"
-    out.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=settings)
-    out.add_argument(
-        "--format",
-        type=several(FORMATS),
-        default=["text"],
-        metavar="F",
-        help="text (default), md, csv (a line for each number, with all digits), latex, html, or some of them (md,csv)",
-    )
-    out.add_argument("--out", type=Path, metavar="DIR", help="write a file for each format there; else to stdout")
-    folder = "folder of runs (default: runs)"
-    out.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help=folder)
-    out.add_argument("--recipe", default="mini", metavar="R", help="recipe of the rows (default: mini)")
-    which = "seeds (default: all with a started row)"
-    out.add_argument(
-        "--seeds",
-        type=read_as(lambda text: sorted({int(word) for word in text.split(",")}), "whole numbers, 0,1,2"),
-        default=[],
-        metavar="0,1",
-        help=which,
-    )
-    draws = "resamples of the test images for intervals and p (default: 1000)"
-    out.add_argument(
-        "--resamples",
-        type=read_as(lambda text: checks.integer("", int(text), low=1, high=100_000), "an integer from 1 to 100000"),
-        default=1000,
-        metavar="N",
-        help=draws,
-    )
-    out.add_argument("--config-dir", metavar="DIR", help="your own groups and rows, as for python -m paa.train")
-    return out
-
-
-def parsed(out: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse a command line; a wrong one ends the process with exit code 2."""
-    options = out.parse_intermixed_args(arguments)
-    folders = [conf_dir(), *([Path(options.config_dir)] if options.config_dir else [])]
-    recipes = sorted({path.stem for folder in folders for path in (folder / "recipe").glob("*.yaml")})
-    if options.recipe not in recipes:
-        out.error(f"--recipe {options.recipe}: no such recipe; there are {', '.join(recipes)}")
-    for word in options.overrides:
-        key = word.split("=")[0]
-        if key in ("recipe", "runs_dir", "seed"):
-            out.error(f"{word}: use --{key.replace('_', '-').replace('seed', 'seeds')}")
-        if "=" not in word:
-            out.error(f"{word}: must be KEY=VALUE of the configuration, for all rows alike; see --help")
-    return options
 
 
 def several(known: Sequence[str], alone: str = "") -> Callable[[str], list[str]]:
@@ -103,6 +46,57 @@ def read_as(parse: Callable[[str], T], what: str) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(f"{text}: must be {what}") from None
 
     return read
+
+
+SEEDS = read_as(lambda text: sorted({int(word) for word in text.split(",")}), "whole numbers, 0,1,2")
+RESAMPLES = read_as(lambda text: checks.integer("", int(text), low=1, high=100_000), "an integer from 1 to 100000")
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "overrides": {"nargs": "*", "metavar": "KEY=VALUE", "help": "further settings of all rows, as for paa.train"},
+    "--format": {
+        "type": several(FORMATS),
+        "default": ["text"],
+        "metavar": "F",
+        "help": "text (default), md, csv (a line for each number, all digits), latex, html, or some of them (md,csv)",
+    },
+    "--out": {"type": Path, "metavar": "DIR", "help": "write a file for each format there; else to stdout"},
+    "--runs-dir": {"type": Path, "default": Path("runs"), "metavar": "DIR", "help": "folder of runs (default: runs)"},
+    "--recipe": {"default": "mini", "metavar": "R", "help": "recipe of the rows (default: mini)"},
+    "--seeds": {"type": SEEDS, "default": [], "metavar": "0,1", "help": "(default: all with a started row)"},
+    "--resamples": {
+        "type": RESAMPLES,
+        "default": 1000,
+        "metavar": "N",
+        "help": "resamples of the test images for intervals and p (default: 1000)",
+    },
+    "--config-dir": {"metavar": "DIR", "help": "your own groups and rows, as for paa.train"},
+}
+
+
+def parser(name: str, text: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that all of them have."""
+    program, usage = f"python analysis/{name}.py", "%(prog)s [options] [KEY=VALUE ...]"
+    style = argparse.RawDescriptionHelpFormatter
+    out = argparse.ArgumentParser(prog=program, description=text, usage=usage, formatter_class=style)
+    for option, settings in OPTIONS.items():
+        out.add_argument(option, **settings)
+    return out
+
+
+def parsed(out: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; a wrong one ends the process with exit code 2."""
+    options = out.parse_intermixed_args(arguments)
+    folders = [conf_dir(), *([Path(options.config_dir)] if options.config_dir else [])]
+    recipes = sorted({path.stem for folder in folders for path in (folder / "recipe").glob("*.yaml")})
+    if options.recipe not in recipes:
+        out.error(f"--recipe {options.recipe}: no such recipe; there are {', '.join(recipes)}")
+    for word in options.overrides:
+        key = word.split("=")[0]
+        if key in ("recipe", "runs_dir", "seed"):
+            out.error(f"{word}: use --{key.replace('_', '-').replace('seed', 'seeds')}")
+        if "=" not in word:
+            out.error(f"{word}: must be KEY=VALUE of the configuration, for all rows alike; see --help")
+    return options
 
 
 def rows_of_tables(

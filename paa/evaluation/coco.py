@@ -38,22 +38,15 @@ class Results:
     scores: Array
     quality: Array
 
-    def __post_init__(self) -> None:
-        count = len(self.scores)
-        for name, shape in {"image_ids": (), "labels": (), "boxes": (4,), "scores": (), "quality": ()}.items():
-            if getattr(self, name).shape != (count, *shape):
-                raise ValueError(f"results: {name} has shape {getattr(self, name).shape}, not {(count, *shape)}")
-
     def __len__(self) -> int:
         return len(self.scores)
 
     @classmethod
     def join(cls, parts: Sequence[Results]) -> Results:
         """Join the detections of `parts`, in their order; no parts give no detections."""
-        none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4), np.float32))
-        empty = cls(*none, np.zeros(0, np.float32), np.zeros(0, np.float32))
-        names = ("image_ids", "labels", "boxes", "scores", "quality")
-        return cls(**{n: np.concatenate([getattr(p, n) for p in (parts or [empty])]) for n in names})
+        whole, real = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        every = parts or [cls(whole, whole, real.reshape(0, 4), real, real)]
+        return cls(*(np.concatenate(columns) for columns in zip(*(vars(part).values() for part in every), strict=True)))
 
     def in_order(self, image_ids: np.ndarray) -> Results:
         """Return the same detections, images in the order of `image_ids` [I], each image's own as they are."""
@@ -63,7 +56,7 @@ class Results:
 
     def take(self, rows: np.ndarray) -> Results:
         """Return the detections at `rows`: positions, or [D] bool."""
-        return Results(*(a[rows] for a in (self.image_ids, self.labels, self.boxes, self.scores, self.quality)))
+        return Results(*(column[rows] for column in vars(self).values()))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from paa.checks import UserError
 from paa.evaluation.matches import Array, Matches
-from paa.tables.bootstrap_ap import METRICS, draw, resampled
+from paa.tables.bootstrap_ap import draw, resampled
 
 RESAMPLES = 1000
 """Resamples of a bootstrap: an interval's end then depends on 25 of them, and p is at least 0.002."""
@@ -90,9 +90,6 @@ class Bootstrap:
         PairingError if they have no seed in common, were evaluated on different images or ground truths, or there is
         no ground truth. FileNotFoundError if matches were removed.
         """
-        for term in terms:
-            if term.metric not in METRICS:
-                raise ValueError(f"metric={term.metric}: must be one of {', '.join(METRICS)}")
         seeds = tuple(sorted(set.intersection(*(set(term.matches) for term in terms))))
         if not seeds:
             raise PairingError("no seed in common")

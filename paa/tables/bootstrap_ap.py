@@ -14,17 +14,12 @@ import numpy as np
 from paa.datasets.rng import BOOTSTRAP, Rng
 from paa.evaluation.matches import AREAS, RECALLS, THRESHOLDS, Array, Matches
 
-METRICS = ("AP", "AP50", "AP75")
-"""The numbers that are computed for each resample, over objects of all sizes."""
-
 
 def draw(images: int, resamples: int, seed: int = 0) -> Array:
     """Draw `resamples` times `images` images with replacement; return how often each is drawn: [S, I] int32.
 
-    The same arguments give the same result on every machine. ValueError if an argument is below 1.
+    The same arguments give the same result on every machine.
     """
-    if images < 1 or resamples < 1:
-        raise ValueError(f"{resamples} resamples of {images} images: both must be at least 1")
     chosen = Rng(BOOTSTRAP, seed).indices(resamples * images, images).reshape(resamples, images)
     chosen += np.arange(resamples)[:, None] * images
     return np.bincount(chosen.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.int32)
@@ -37,11 +32,7 @@ def resampled(matches: Matches, copies: Array, cells: int = 200_000) -> dict[str
     cells   weights processed together: few enough to stay in the processor's cache.
     Equal to COCO evaluation of a data set in which every copy is a separate image, except for equal scores within a
     class: these detections are ordered by image, all copies of an image together.
-    ValueError if the shape of `copies` does not fit.
     """
-    copies = np.asarray(copies)
-    if copies.ndim != 2 or copies.shape[1] != len(matches.image_ids):
-        raise ValueError(f"copies has shape {copies.shape}, not (resamples, {len(matches.image_ids)})")
     by_image = np.ascontiguousarray(copies.T, dtype=np.int32)
     total, counted = np.zeros((len(THRESHOLDS), len(copies))), np.zeros(len(copies), dtype=np.int64)
     every = AREAS.index("all")

@@ -44,4 +44,4 @@ def test_what_cannot_be_is_refused_in_one_line(benchmark, capsys):
     with pytest.raises(SystemExit) as ended:
         benchmark.main(["--rounds", "0"])
     assert ended.value.code == 2
-    assert "--rounds 0: must be an integer from 1" in capsys.readouterr().err
+    assert "--rounds: 0: must be an integer from 1" in capsys.readouterr().err

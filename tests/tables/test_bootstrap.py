@@ -102,8 +102,6 @@ def test_evaluations_of_other_images_or_ground_truths_are_no_pair(detectors, tmp
     evaluate(type(index)(index.image_ids, []), found["ours"][0]).matches.save(other)
     with pytest.raises(PairingError, match="no ground truth"):
         Bootstrap(5).estimate([Term(1.0, {0: other})])
-    with pytest.raises(ValueError, match="metric=APS: must be one of AP, AP50, AP75"):
-        Bootstrap(5).estimate([Term(1.0, paths["ours"], "APS")])
     with pytest.raises(FileNotFoundError):
         Bootstrap(5).estimate([Term(1.0, {0: tmp_path / "absent.npz"})])
 

@@ -65,11 +65,3 @@ def test_every_draw_holds_as_many_images_and_the_seed_tells_which():
     np.testing.assert_array_equal(drawn, draw(30, 500, seed=1))
     assert (drawn != draw(30, 500, seed=2)).any()
     assert drawn[0].tolist() == draw(30, 1, seed=1)[0].tolist()
-
-
-def test_what_does_not_fit_is_refused():
-    matches = evaluate(*world(0)).matches
-    with pytest.raises(ValueError, match=r"copies has shape \(2, 3\), not \(resamples, 12\)"):
-        resampled(matches, np.ones((2, 3), dtype=int))
-    with pytest.raises(ValueError, match="0 resamples of 5 images"):
-        draw(5, 0)
