@@ -63,33 +63,16 @@ def draw(curves: Mapping[str, Counted], schemes: Sequence[Scheme]) -> Figure:
         color, mark = LINES[i % len(LINES)], LINE_MARKS[i % len(LINE_MARKS)]
         axis.plot(counted.steps, counted.values, color=color, linewidth=0.6, alpha=0.45, zorder=2)
         every = max(1, len(counted.steps) // 8)
-        start = (i * every) // max(len(curves), 1)  # else marks of curves that agree would hide one another
-        axis.plot(
-            counted.steps,
-            counted.smooth,
-            color=color,
-            marker=mark,
-            markevery=(start, every),
-            markeredgecolor="black",
-            markeredgewidth=0.3,
-            label=name,
-            zorder=3,
-            clip_on=False,  # marks on an axis are whole
-        )
+        start = (i * every) // len(curves)  # else marks of curves that agree would hide one another
+        marks: dict[str, Any] = {"marker": mark, "markevery": (start, every), "markeredgecolor": "black"}
+        marks |= {"markeredgewidth": 0.3, "clip_on": False}  # marks on an axis are whole
+        axis.plot(counted.steps, counted.smooth, color=color, label=name, zorder=3, **marks)
     steps = np.unique(np.linspace(0, total, 1001).round())
     for (n, n_end), dash in zip(schemes, DASHES[: len(schemes)], strict=True):
-        rule = FNP(n, n_end)
+        rule, label = FNP(n, n_end), f"{scheme(n, n_end)}, by definition"
         numbers = [rule.number(step / total) for step in steps]
-        axis.plot(
-            steps,
-            numbers,
-            color="0.25",
-            linewidth=0.9,
-            linestyle=dash,
-            drawstyle="steps-post",
-            zorder=2.5,
-            label=f"{scheme(n, n_end)}, by definition",
-        )
+        look: dict[str, Any] = {"color": "0.25", "linewidth": 0.9, "linestyle": dash, "drawstyle": "steps-post"}
+        axis.plot(steps, numbers, zorder=2.5, label=label, **look)
     axis.set(xlabel="training step", ylabel="positives per ground truth", xlim=(0, total))
     axis.set_ylim(0, axis.get_ylim()[1])
     figure.legend(loc="outside upper center", ncols=2)

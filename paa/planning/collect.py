@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from paa.config.errors import ConfigError
@@ -21,26 +21,29 @@ from paa.tables.entries import Entry, entries
 _UNKNOWN = "data without a run here"
 
 
-@dataclass
+Digests = tuple[tuple[str, str], ...]
+"""Content digests of the data: (key, digest), sorted."""
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """A summary of the runs of a recipe.
 
     seeds      of all of them, finished or not.
-    digests    {content digests of the data: number of runs}; roots, the folder of these data.
-    overrides  {overrides without those of rows and seeds: number of runs}.
+    data       {(folder of the data, their content digests): number of finished runs}.
+    overrides  {overrides without those of rows and seeds: number of finished runs}.
     others     {other recipe: number of runs}.
     """
 
-    seeds: set[int] = field(default_factory=set)
-    digests: Counter[tuple[tuple[str, str], ...]] = field(default_factory=Counter)
-    roots: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict)
-    overrides: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    others: Counter[str] = field(default_factory=Counter)
+    seeds: set[int]
+    data: Counter[tuple[str, Digests]]
+    overrides: Counter[tuple[str, ...]]
+    others: Counter[str]
 
 
 def summarize(runs_dir: Path, recipe: str) -> RunSummary:
     """Summarize the runs below `runs_dir` with `recipe`; warns of files that are not readable as records."""
-    out = RunSummary()
+    out = RunSummary(set(), Counter(), Counter(), Counter())
     for paths in runs(runs_dir):
         try:
             record = TrainingRecord.read(paths.record) if paths.finished else None
@@ -48,16 +51,15 @@ def summarize(runs_dir: Path, recipe: str) -> RunSummary:
         except BadRecord as error:
             warnings.warn(f"{error}; left out", UnreadableRecord, stacklevel=2)
             continue
-        name = keys.get(config, "recipe.name")
-        if name != recipe or not isinstance(config.get("seed"), int):
-            out.others.update([name] if isinstance(name, str) and name != recipe else [])
-            continue
-        out.seeds.add(config["seed"])
-        if record is not None:
-            data = tuple(sorted((k, v) for k, v in record.digests.items() if k.startswith("data.")))
-            out.digests[data] += 1
-            out.roots[data] = str(keys.get(config, "data.root"))
-            out.overrides[tuple(o for o in record.overrides if not _is_a_row_s(o))] += 1
+        name, seed = keys.get(config, "recipe.name"), config.get("seed")
+        if name != recipe:
+            out.others.update([name] if isinstance(name, str) else [])
+        elif isinstance(seed, int):
+            out.seeds.add(seed)
+            if record is not None:
+                digests = tuple(sorted((k, v) for k, v in record.digests.items() if k.startswith("data.")))
+                out.data[str(keys.get(config, "data.root")), digests] += 1
+                out.overrides[tuple(o for o in record.overrides if not _is_a_row_s(o))] += 1
     return out
 
 
@@ -109,9 +111,9 @@ def _rows(group: str, words: Sequence[str], summary: RunSummary, config_dir: str
         return rows_of(group, words, config_dir=config_dir)
     except (ConfigError, DataError) as error:
         root, digests = "elsewhere", dict.fromkeys(("data.train", "data.val", "data.test", "data.test-dev"), _UNKNOWN)
-        if summary.digests:
-            common, _ = summary.digests.most_common(1)[0]
-            root, digests = summary.roots[common], digests | dict(common)
+        if summary.data:
+            (root, common), _ = summary.data.most_common(1)[0]
+            digests |= dict(common)
         named = any(word.split("=")[0] == "data.root" for word in words)
         moved = [*([] if named else [f"data.root={root}"]), *words]
         try:

@@ -44,15 +44,11 @@ def _resnet(node: Mapping[str, Any]) -> str:
 
 def own_keys(config: dict[str, Any]) -> str | None:
     """ "assign.boundary.within=0.5, ...": the arguments of classes from outside of the package; None without such."""
-    found = []
-    for name, value in config.items():
-        if isinstance(value, dict):
-            foreign = str(value.get("_target_", "paa.")).split(".")[0] != "paa"
-            inner = keys.flatten(value) if foreign else {}
-            found += [f"{name}.{key}={v}" for key, v in inner.items() if not key.split(".")[-1].startswith("_")]
-            deeper = None if foreign else own_keys(value)
-            found += [f"{name}.{text}" for text in deeper.split(", ")] if deeper else []
-    return ", ".join(found) or None
+    flat = keys.flatten(config)
+    targets = {key: str(value) for key, value in flat.items() if key.endswith("._target_")}
+    nodes = tuple(key.removesuffix("_target_") for key, target in targets.items() if target.split(".")[0] != "paa")
+    named = {key: value for key, value in flat.items() if not key.split(".")[-1].startswith("_")}
+    return ", ".join(f"{key}={value}" for key, value in named.items() if key.startswith(nodes)) or None
 
 
 OF_TRAINING = frozenset(

@@ -32,7 +32,8 @@ class Process:
     @classmethod
     def current(cls) -> Process:
         """This process."""
-        return cls(socket.gethostname(), _boot(), _space(), os.getpid(), _started(os.getpid()))
+        fields = _stat(os.getpid())
+        return cls(*_here(), os.getpid(), int(fields[_STARTED]) if fields else None)
 
     @classmethod
     def parse(cls, value: Any) -> Process:
@@ -43,8 +44,7 @@ class Process:
     @property
     def local(self) -> bool:
         """Whether it is, or was, a process whose id means something here."""
-        here = (socket.gethostname(), _boot(), _space())
-        return self.boot is not None and (self.host, self.boot, self.space) == here
+        return self.boot is not None and (self.host, self.boot, self.space) == _here()
 
     @property
     def dead(self) -> bool:
@@ -75,23 +75,16 @@ def _read(path: str) -> str | None:
         return None
 
 
-def _boot() -> str | None:
-    return _read("/proc/sys/kernel/random/boot_id")
-
-
-def _space() -> str | None:
+def _here() -> tuple[str, str | None, str | None]:
+    """Host, boot ID and process-ID namespace of this process."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        space = os.readlink("/proc/self/ns/pid")
     except OSError:
-        return None
+        space = None
+    return socket.gethostname(), _read("/proc/sys/kernel/random/boot_id"), space
 
 
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/<pid>/stat from the state on: the command before them, in brackets, may hold anything."""
     text = _read(f"/proc/{pid}/stat")
     return text.rpartition(")")[2].split() if text else None
-
-
-def _started(pid: int) -> int | None:
-    fields = _stat(pid)
-    return int(fields[_STARTED]) if fields else None
