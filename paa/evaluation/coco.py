@@ -54,6 +54,16 @@ class Results:
         place = by_id[np.searchsorted(image_ids, self.image_ids, sorter=by_id)]
         return self.take(np.argsort(place, kind="stable"))
 
+    def best(self, limit: int | Array) -> Array:
+        """Return the rows [N] of the highest scores of each image, by image ID and then by falling score.
+
+        limit  how many of an image: a number, or [D] one for each detection, equal within an image.
+        """
+        order = np.lexsort((-self.scores, self.image_ids))
+        ids = self.image_ids[order]
+        rank = np.arange(len(ids)) - np.searchsorted(ids, ids)
+        return order[rank < np.broadcast_to(limit, len(ids))[order]]
+
     def take(self, rows: np.ndarray) -> Results:
         """Return the detections at `rows`: positions, or [D] bool."""
         return Results(*(column[rows] for column in vars(self).values()))

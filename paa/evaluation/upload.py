@@ -51,17 +51,9 @@ def write_upload(folder: Path, split: str, algorithm: str, index: CocoIndex, res
     return packed
 
 
-def best(results: Results, limit: int = PER_IMAGE) -> np.ndarray:
-    """Return the rows [N] int64 of the `limit` highest scores of each image, by image id, then by falling score."""
-    order = np.lexsort((-results.scores, results.image_ids))
-    ids = results.image_ids[order]
-    rank = np.arange(len(ids)) - np.searchsorted(ids, ids)
-    return order[rank < limit]
-
-
 def _text(index: CocoIndex, results: Results) -> Iterator[str]:
     """The json in parts: as one object, the two million detections of a test set would take gigabytes."""
-    rows = best(results)
+    rows = results.best(PER_IMAGE)
     yield "["
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]

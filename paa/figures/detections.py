@@ -79,11 +79,9 @@ class Detected:
 
 def worth_showing(index: CocoIndex, results: Results, score: float) -> Results:
     """Of each image of `index` the best detections from `score` on: BEST, or as many as it has ground truths."""
-    order = np.lexsort((-results.scores, results.image_ids))
-    ids = results.image_ids[order]
-    rank = np.arange(len(order)) - np.searchsorted(ids, ids)
-    most = np.maximum(np.diff(index.offsets), BEST)[np.searchsorted(index.image_ids, ids)]
-    return results.take(order[(rank < most) & (results.scores[order] >= score)])
+    most = np.maximum(np.diff(index.offsets), BEST)[np.searchsorted(index.image_ids, results.image_ids)]
+    rows = results.best(most)
+    return results.take(rows[results.scores[rows] >= score])
 
 
 def draw(images: Sequence[Detected], score: float) -> Figure:

@@ -7,7 +7,6 @@ Shapes are [C, H, W] of one image.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -59,13 +58,16 @@ class Network:
 
 
 def trace(detector: Detector, size: tuple[int, int], backbone: str, auxiliary: str = "auxiliary") -> Network:
-    """Runs the detector, on the meta device, on one image of `size` (height, width), padded as batches are.
+    """Run the detector, on the meta device, on one image of `size` (height, width), padded as batches are.
 
+    It is of no use afterward: hooks on its modules note what each gives.
     backbone, auxiliary  what these are called; auxiliary is the output for which there may be none.
     """
     height, width = (-(-side // STRIDE) * STRIDE for side in size)
-    detector.eval()
-    with _noting(detector) as seen, torch.no_grad():
+    seen: Seen = []
+    for module in detector.eval().modules():
+        module.register_forward_hook(lambda m, _, out: seen.append((m, out)))
+    with torch.no_grad():
         predictions, _ = detector(torch.empty(1, 3, height, width, device="meta"))
     fpn, head = detector.fpn, detector.head
     assert isinstance(fpn, FPN)
@@ -132,18 +134,6 @@ def _layers(module: nn.Module) -> list[str]:
     if isinstance(module, nn.Sequential) or any(True for _ in module.children()):
         return [text for child in module.children() for text in _layers(child)]
     return [type(module).__name__]
-
-
-@contextmanager
-def _noting(module: nn.Module) -> Iterator[Seen]:
-    """Within, what runs is noted."""
-    seen: Seen = []
-    handles = [m.register_forward_hook(lambda m, _, out: seen.append((m, out))) for m in module.modules()]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _stages(backbone: nn.Module, seen: Seen) -> Iterator[Part]:

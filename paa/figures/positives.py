@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from paa.assign.boundary import FNP
+from paa.drawing.assignment import MARKS
 from paa.figures.runs import scheme
-from paa.figures.style import COLUMN, LINE_MARKS, LINES, page
+from paa.figures.style import COLUMN, LINES, page
 
 SMOOTHED = 0.05
 """Part of the schedule over which a curve is averaged."""
@@ -60,7 +61,7 @@ def draw(curves: Mapping[str, Counted], schemes: Sequence[Scheme]) -> Figure:
     axis = figure.subplots()
     total = max(counted.total for counted in curves.values())
     for i, (name, counted) in enumerate(curves.items()):
-        color, mark = LINES[i % len(LINES)], LINE_MARKS[i % len(LINE_MARKS)]
+        color, mark = LINES[i % len(LINES)], MARKS[i % len(MARKS)]
         axis.plot(counted.steps, counted.values, color=color, linewidth=0.6, alpha=0.45, zorder=2)
         every = max(1, len(counted.steps) // 8)
         start = (i * every) // len(curves)  # else marks of curves that agree would hide one another

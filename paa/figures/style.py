@@ -25,9 +25,6 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLORS
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 """Colors of lines on white paper, in the order in which they are given out; yellow is too pale for a line."""
 
-LINE_MARKS = ("o", "s", "^", "D", "v", "P")
-"""Marks of the same lines."""
-
 _STYLE = Path(__file__).with_name("print.mplstyle")
 
 
