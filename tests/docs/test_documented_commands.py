@@ -9,7 +9,6 @@ A command of an unknown form fails. A command that appears several times is run 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pickle
 import re
@@ -21,6 +20,7 @@ import mmdet_checkpoints
 import numpy as np
 import pytest
 import torch
+from analysis_scripts import script
 from detectron_blobs import FILES, blobs
 from pages import PAGES, REPO, Command, commands, write_files
 from PIL import Image
@@ -154,13 +154,8 @@ def check_convert(words: list[str], here: Path, capsys: pytest.CaptureFixture[st
 
 def check_script(path: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a script of analysis/ in this process and assert that it succeeds."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, REPO / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     monkeypatch.setattr(sys, "argv", [path, *words])
-    spec.loader.exec_module(module)
-    assert not module.main()
+    assert not script(Path(path).stem).main()
 
 
 def check_make(words: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
