@@ -16,6 +16,7 @@ from paa.commands.options import add_config_dir, warnings_on_stderr
 from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.status import HEADER, lines, summary
 from paa.launch.status import rows as submitted_rows
+from paa.log import open_streams
 from paa.store import keys
 from paa.store.columns import name_of, values
 from paa.store.errors import BadRecord
@@ -28,6 +29,7 @@ from paa.store.text_table import cell, show
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 1 if a run is not found or not readable, 2 for a wrong command line."""
+    open_streams()
     options = _parsed(sys.argv[1:] if arguments is None else arguments)
     with warnings_on_stderr():
         try:

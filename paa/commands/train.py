@@ -13,7 +13,7 @@ from typing import Any
 from paa.commands.report import table
 from paa.config.app import App
 from paa.config.compose import Command, JobConfig
-from paa.config.errors import USER_ERRORS, format_error
+from paa.config.errors import USER_ERRORS, ConfigError, format_error
 from paa.config.user_code import add_cwd_to_path
 from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
@@ -188,7 +188,20 @@ def _prepare(app: App, jobs: Jobs, new_folders: set[Path]) -> None:
             new_folders.add(folder)
         app.prepare(jobs, job)
     if not jobs.dry_run:
+        for folder in {Path(str(job.config["runs_dir"])) for job in jobs.all}:
+            _require_writable(folder)
         check_launcher(settings_of(app.launcher), jobs.all, app.command.multirun)
+
+
+def _require_writable(runs_dir: Path) -> None:
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        writable = os.access(runs_dir, os.W_OK | os.X_OK)
+        problem = "" if writable else "permission denied"
+    except OSError as error:
+        problem = str(error.strerror)
+    if problem:
+        raise ConfigError(f"runs_dir={runs_dir}: {problem}; must be a folder that can be written")
 
 
 def _request(job: Experiment) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Hydra's interfaces. A launcher that starts other processes composes the job agai
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
@@ -128,6 +129,7 @@ class Task:
     def __call__(self, cfg: DictConfig) -> float | None:
         """Run one job and return its objective."""
         own = HydraConfig.get()
+        os.chdir(own.runtime.cwd)  # hydra.job.chdir=true: paths stay relative to where the command was started
         overrides = list(own.overrides.task)
         if self._compose is not None:
             return self.jobs.run(self._compose.job(overrides))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ import yaml
 
 from paa import files
 from paa.config.errors import USER_ERRORS, ConfigError, reason
+from paa.datasets.loader import WorkerDied
 from paa.detector import Detector
 from paa.engine import checkpoint
 from paa.engine.distributed import PeerFailed, ProcessGroup, process_group
@@ -106,7 +108,9 @@ class Experiment:
         if not self.finished:
             training = [] if self.paths.finished else ["train"]
             splits = list(dict.fromkeys([*training, *self.config["evaluate"]["splits"]]))
-            (memo or Memo())("data", [*data_key(self.config), splits], lambda: self.parts.source.check(splits))
+            images = self.config["images"]
+            key = [*data_key(self.config), splits, images]
+            (memo or Memo())("data", key, lambda: self.parts.source.check(splits, images))
 
     @property
     def finished(self) -> bool:
@@ -192,6 +196,10 @@ class Experiment:
                 group.raise_if_stopped(run.stop, self.parts.schedule.steps)  # too late for this run, not for its sweep
         except (Interrupted, LockLost):  # it resumes later, or elsewhere
             raise
+        except WorkerDied as error:  # in an evaluation, which is repeated
+            if group.size > 1:
+                raise
+            raise Interrupted(signal.SIGKILL, self.parts.schedule.steps, str(error)) from error
         except Exception as error:
             if lock is not None:
                 self._leave_reason(lock, error)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from paa import checks
 from paa.datasets.cache import cached_digest, file_state
@@ -133,20 +133,21 @@ class FolderSource(Source):
         """Return the number of images of the split. Raises as `index`."""
         return len(self.index(split))
 
-    def check(self, splits: Sequence[str]) -> None:
+    def check(self, splits: Sequence[str], images: Mapping[str, Any]) -> None:
         """Raise DataError for all that would stop a training on "train", if that is among `splits`, or work on others.
 
-        Image files are checked as `verify` says; splits must have the classes of the first of them.
+        Image files are checked as `verify` says; splits must have the classes of the first of them; something must be
+        left to train on under the keys of the node `images`.
         """
-        from paa.datasets.targets import training_boxes  # needs torch, which an identity of data does without
+        from paa.datasets.targets import trained_on  # needs torch, which an identity of data does without
 
         for split in splits:
             index = self.index(split)
             if self.on_invalid == "error" and self.verify != "none":
                 require_usable(index, self._scan(split))
             index.require_classes(self.index(splits[0]).categories)
-            if split == "train" and not len(training_boxes(index).boxes):
-                raise DataError(f"{index.path}: has no box to train on; must list boxes of some width and height")
+            if split == "train":
+                trained_on(index, images)
 
     def labeled(self, split: str) -> bool:
         """Return whether detections can be measured: the split must have annotations, or has some. Raises as `index`.
