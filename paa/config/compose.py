@@ -52,14 +52,30 @@ class Command:
 
 def parse(argv: Sequence[str]) -> Command:
     """Parse a command line as Hydra does; ConfigError for flags that name another primary configuration."""
-    args = get_args_parser().parse_intermixed_args(list(argv))
+    args, unknown = get_args_parser().parse_known_intermixed_args(list(argv))
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: no such flag; a key is set without dashes: {unknown[0].lstrip('-')}")
     for flag in ("config_name", "config_path", "experimental_rerun"):
         if getattr(args, flag) is not None:
             name = flag.replace("_", "-")
             raise ConfigError(f"--{name}: not supported; --config-dir DIR adds groups and choices of your own")
     shown = bool(args.help or args.hydra_help or args.cfg or args.info)
     completes = bool(args.shell_completion)
-    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, shown or completes, shown)
+    overrides = tuple(quoted(text) for text in args.overrides)
+    return Command(overrides, bool(args.multirun), args.config_dir, shown or completes, shown)
+
+
+def quoted(override: str) -> str:
+    """Quote a value that is a path with letters beyond ASCII or a ~, which Hydra's grammar wants in quotes.
+
+    ConfigError for bytes that are no text: what a run writes (its record, its logs) is UTF-8.
+    """
+    key, sign, value = override.partition("=")
+    if any("\udc80" <= letter <= "\udcff" for letter in override):
+        shown = os.fsencode(value).decode("utf-8", "backslashreplace")
+        raise ConfigError(f"{key}={shown}: is not UTF-8; must be a path in UTF-8, e.g. a link to this one")
+    plain = value.isascii() and not value.startswith("~")
+    return override if plain or re.search(r"['\"\\\[\]{}(),=]", value) or not sign else f"{key}='{value}'"
 
 
 @dataclass(frozen=True)
@@ -161,7 +177,8 @@ class Composer:
         key = tuple(overrides)
         if key not in self._jobs:
             seeds = [one for one in self.parse(key) if one.input_line == f"seed={one.value()}"]
-            found = self._seeded(key, seeds[0].value()) if len(seeds) == 1 else None
+            shared = len(seeds) == 1 and isinstance(seeds[0].value(), int)
+            found = self._seeded(key, seeds[0].value()) if shared else None
             self._jobs[key] = found or _Composed.of(key, self.load(key))
         return self._jobs[key]
 
@@ -294,6 +311,9 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
         refused = text.partition(f"{OutOfRange.__name__} raised while resolving interpolation: ")[2]  # by a resolver
+        variable = re.search(r"Environment variable '(.+)' not found", text)
+        if variable:
+            text = f"{variable[0]}; set it, or say what to use instead: ${{oc.env:{variable[1]},VALUE}}"
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
 
 

@@ -46,8 +46,7 @@ class OutOfMemory(UserError):  # noqa: N818
     def __init__(self, saved: str, error: BaseException) -> None:
         super().__init__(
             f"out of memory ({str(error).splitlines()[0] if str(error) else 'MemoryError'}): {saved}. "
-            "train.accumulate=2 halves what a step needs and changes no result; so does train.batch_size, which changes "
-            "it; images.train.longest bounds large images"
+            "train.accumulate=2 halves what a step needs, with equal results; images.train.longest bounds large images"
         )
 
 
@@ -189,7 +188,7 @@ class Loop:
                 raise Interrupted(stopping, done)
 
     def _next(self, stream: Iterator[Batch], step: int) -> Batch:
-        """The batch of a step; where its loader has died, save and end as after a kill, so that a scheduler requeues."""
+        """The batch of a step; where its loader has died, save and end as a kill does, so that a scheduler requeues."""
         try:
             return next(stream)
         except WorkerDied as error:

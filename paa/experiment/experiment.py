@@ -36,7 +36,7 @@ from paa.experiment.training import Training
 from paa.log import console, log, print_line
 from paa.store import failure
 from paa.store.code_digest import code_digests
-from paa.store.errors import LockLost
+from paa.store.errors import BadRecord, LockLost
 from paa.store.lock import LockOwner, RunLock, acquire
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord, TrainingRecord
@@ -155,6 +155,12 @@ class Experiment:
         """Take the run's lock if there is something to do and nobody else does it."""
         node = self.config["lock"]
         if self.finished:
+            try:
+                TrainingRecord.read(self.paths.record)
+            except BadRecord as error:
+                raise BadRecord(
+                    f"{error}; it is damaged: restore it, or remove {self.paths.folder} to train again"
+                ) from error
             self._clear_checkpoints()
             log.info("%s  already finished, reusing its results", self.train_id)
             return None
