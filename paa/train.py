@@ -19,6 +19,7 @@ def main() -> None:
 
             sys.exit(train(command, sys.argv[1:]))
     except KeyboardInterrupt:  # before the first job or between two
+        print("paa.train: interrupted", file=sys.stderr)
         sys.exit(130)
     except MemoryError:
         sys.exit("paa.train: out of memory before the first job began")

@@ -201,12 +201,15 @@ def _title(evaluation: EvaluationRecord) -> str:
 
 
 def _titles(found: Sequence[EvaluationRecord]) -> list[str]:
-    """Return a title for each evaluation; equal ones get the settings of postprocess that differ."""
+    """Return a title for each evaluation; equal ones get the settings of postprocess that differ, and the data."""
     titles = []
     for one in found:
-        alike = [other.postprocess for other in found if _title(other) == _title(one)]
-        differing = [k for k in one.postprocess if len({repr(other.get(k)) for other in alike}) > 1]
-        titles.append(" ".join([_title(one), *(f"{k}={one.postprocess[k]}" for k in differing)]))
+        alike = [other for other in found if _title(other) == _title(one)]
+        differing = [k for k in one.postprocess if len({repr(other.postprocess.get(k)) for other in alike}) > 1]
+        own = [f"{k}={one.postprocess[k]}" for k in differing]
+        if len({other.content for other in alike}) > 1:
+            own.append(f"(data {one.content[:6]})")
+        titles.append(" ".join([_title(one), *own]))
     return titles
 
 

@@ -22,6 +22,7 @@ from paa.config.errors import ConfigError
 from paa.config.hydra_internal import config_loader, get_args_parser, grid, override_dirname
 from paa.config.suggestions import explain_choice, explain_override, explain_unknown_key, listed
 from paa.engine.schedule import in_epochs, milestones_in_epochs
+from paa.store import keys
 
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
@@ -312,8 +313,11 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         text = str(error).splitlines()[0]
         refused = text.partition(f"{OutOfRange.__name__} raised while resolving interpolation: ")[2]  # by a resolver
         variable = re.search(r"Environment variable '(.+)' not found", text)
-        if variable:
-            text = f"{variable[0]}; set it, or say what to use instead: ${{oc.env:{variable[1]},VALUE}}"
+        if variable:  # the error names a key that refers to the one with the variable
+            unresolved = keys.flatten(cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False)))
+            key = next(key for key, value in unresolved.items() if f"oc.env:{variable[1]}" in str(value))
+            hint = f"set it, or say what to use instead: {key}=${{oc.env:{variable[1]},VALUE}}"
+            raise ConfigError(f"{key}: {variable[0]}; {hint}") from error
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
 
 
