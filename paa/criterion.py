@@ -5,6 +5,7 @@ B images, A anchors, C classes. The sums run over whole [B, A] grids under masks
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +13,18 @@ from torch import Tensor
 
 from paa.assign.matching import gather_targets, non_empty
 from paa.auxiliary import Auxiliary
-from paa.boxes import BoxCoder, giou_loss
+from paa.boxes import BoxCoder, giou_loss, iou_pairs
 from paa.checks import Checked, checked, choice, flag, number
-from paa.losses import focal_loss, quality_loss
+from paa.losses import focal_loss, matchability_loss, quality_focal_loss, quality_loss, varifocal_loss
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
-NORMALIZERS = ("modern", "official", "mmdet", "mmdet_atss")
+NORMALIZERS = ("modern", "official", "mmdet", "mmdet_atss", "quality", "quality_sum")
+CLASS_LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "qfl": quality_focal_loss,
+    "vfl": varifocal_loss,
+    "mal": matchability_loss,
+}
+"""{class_loss: it}, of those with a soft target; "focal" has a hard one."""
 ZERO_WEIGHTS = ("keep", "unweighted", "floor")
 
 _FLOOR = 1e-12  # of MMDetection's weights, paa_head.py
@@ -25,7 +32,10 @@ _FLOOR = 1e-12  # of MMDetection's weights, paa_head.py
 
 @dataclass(frozen=True)
 class _Matched:
-    """What the positives of a batch [B, A] train on; labels are -1 where not positive, the rest means nothing there."""
+    """What the positives of a batch [B, A] train on; labels are -1 where not positive, the rest means nothing there.
+
+    weight: of the localisation loss. quality: the class target, None with a hard one.
+    """
 
     positive: Tensor
     labels: Tensor
@@ -33,6 +43,7 @@ class _Matched:
     decoded: Tensor
     target: Tensor
     weight: Tensor
+    quality: Tensor | None
 
 
 @dataclass(eq=False)
@@ -41,14 +52,19 @@ class Criterion(Checked):
 
     coder        decodes the predicted deltas.
     auxiliary    the auxiliary task: its target, the weights of the localisation loss, lambda_1 and lambda_2.
+    class_loss   "focal": its target is 1 for the class of a positive; "qfl", "vfl", "mal" (see `paa.losses`): it is the
+                 assigner's quality, or else the IoU of the predicted box.
     alpha, gamma of the focal loss.
     giou         see `boxes.giou_loss`.
     roundtrip    GTs pass encode and decode before the GIoU loss and the auxiliary target (authors' code).
-    normalizer   of the three sums; P positives, W the sum of the localisation weights, N images:
+    normalizer   of the three sums; P positives, W the sum of the localisation weights, N images, Q the
+                 sum of the positives' class targets (P with the focal loss):
                  "modern"    L_cls, L_IoUP by max(P, 1); L_IoU by max(W, 1).
                  "official"  the same, but L_IoU by W without a floor. Without a head L_IoU by max(P, 1).
                  "mmdet"     L_cls by max(P, N), L_IoUP by P, L_IoU by W (MMDetection's PAAHead).
                  "mmdet_atss" as "modern", but an image without a positive adds 1 to P (MMDetection's ATSSHead).
+                 "quality"   L_cls by max(Q, 1), L_IoU by max(W, 1), L_IoUP by max(P, 1) (MMDetection: TOOD, RTMDet).
+                 "quality_sum" the same without floors: Q and W (TOOD's authors).
                  What would be divided by 0 is divided by max(P, 1).
     floor        in the place of the 1 in max(P, 1) and max(W, 1). The other codes take the floor on P and W averaged
                  over processes: 8 here, on the whole step, is theirs on 8 GPUs.
@@ -71,12 +87,14 @@ class Criterion(Checked):
     zero_weights: str = checked(choice, "keep", choices=ZERO_WEIGHTS)
     epsilon: float = checked(number, 0.0, low=0, high=1)
     floor: float = checked(number, 1, low=1)
+    class_loss: str = checked(choice, "focal", choices=("focal", *CLASS_LOSSES))
 
     @torch.no_grad()
     def statistics(
         self, predictions: Predictions, anchors: Anchors, targets: Targets, assignment: Assignment
     ) -> Tensor:
-        """Statistics [3] float32: positives (as the normalizer counts them), sum of the localisation weights, images.
+        """Statistics [4] float32: positives (as the normalizer counts them), sum of the localisation weights, images,
+        sum of the class targets.
 
         Summed over an optimizer step they normalize it. The sum is the caller's: over the micro-batches of gradient
         accumulation, and over processes (`normalizer_sync`).
@@ -98,15 +116,17 @@ class Criterion(Checked):
         """
         found = self._match(predictions, anchors, targets, assignment)
         counts = self._count(found) if statistics is None else statistics
-        weights = assignment.weights
         by_class, by_box, by_aux = self._normalizers(counts)
 
-        classification = focal_loss(predictions.logits, found.labels, self.alpha, self.gamma).sum(-1)
+        classification = self._class_loss(predictions.logits, found)
+        if assignment.class_weights is not None:
+            weights = assignment.class_weights
+            classification = classification * (weights if weights.dim() == 3 else weights.unsqueeze(-1))
         trained = assignment.gt_index != IGNORED
-        losses = {"cls": _masked_sum(classification, trained, weights) / by_class}
+        losses = {"cls": _masked_sum(classification.sum(-1), trained) / by_class}
 
         localisation = giou_loss(found.decoded, found.boxes, self.giou) * self._box_weights(found.weight, counts)
-        losses["box"] = self.auxiliary.lambda_1 * _masked_sum(localisation, found.positive, weights) / by_box
+        losses["box"] = self.auxiliary.lambda_1 * _masked_sum(localisation, found.positive) / by_box
 
         if self.auxiliary.has_head:
             if predictions.auxiliary is None:
@@ -114,7 +134,7 @@ class Criterion(Checked):
                     f"{type(self.auxiliary).__name__} trains the detector's auxiliary logit, and it has none"
                 )
             quality = quality_loss(predictions.auxiliary, found.target)
-            losses["aux"] = self.auxiliary.lambda_2 * _masked_sum(quality, found.positive, weights) / by_aux
+            losses["aux"] = self.auxiliary.lambda_2 * _masked_sum(quality, found.positive) / by_aux
         return losses
 
     def _match(self, predictions: Predictions, anchors: Anchors, targets: Targets, assignment: Assignment) -> _Matched:
@@ -125,7 +145,20 @@ class Criterion(Checked):
         decoded = self.coder.decode(predictions.deltas, anchors.boxes)
         target = self.auxiliary.target(decoded.detach(), boxes, anchors.boxes)
         weight = self.auxiliary.weight(target)
-        return _Matched(positive, labels.where(positive, -1), boxes, decoded, target, weight)
+        if assignment.box_weights is not None:
+            weight = weight * assignment.box_weights
+        quality = assignment.quality
+        if self.class_loss == "focal":
+            quality = None
+        elif quality is None:
+            quality = iou_pairs(decoded.detach(), boxes)
+        return _Matched(positive, labels.where(positive, -1), boxes, decoded, target, weight, quality)
+
+    def _class_loss(self, logits: Tensor, found: _Matched) -> Tensor:
+        """Element losses [B, A, C]."""
+        if found.quality is None:
+            return focal_loss(logits, found.labels, self.alpha, self.gamma)
+        return CLASS_LOSSES[self.class_loss](logits, found.labels, found.quality)
 
     def _count(self, found: _Matched) -> Tensor:
         positive = found.positive
@@ -134,16 +167,21 @@ class Criterion(Checked):
         of_image = positive.sum(1)
         if self.normalizer == "mmdet_atss":
             of_image = of_image.clamp(min=1)
-        return torch.stack((of_image.sum().to(weight.dtype), weight, images))
+        targets = positive if found.quality is None else found.quality.where(positive, 0)
+        return torch.stack((of_image.sum().to(weight.dtype), weight, images, targets.sum().to(weight.dtype)))
 
     def _normalizers(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Divisors of the class, box and auxiliary sums, from the statistics of the step."""
-        positives, weight, images = counts.unbind()
+        positives, weight, images, quality = counts.unbind()
         floored = positives.clamp(min=self.floor)
         if self.normalizer == "mmdet":
             by_class, by_box, by_aux = torch.maximum(positives, images), weight, positives
         elif self.normalizer == "official" and self.auxiliary.has_head:
             by_class, by_box, by_aux = floored, weight, floored
+        elif self.normalizer == "quality":
+            by_class, by_box, by_aux = quality.clamp(min=self.floor), weight.clamp(min=self.floor), floored
+        elif self.normalizer == "quality_sum":
+            by_class, by_box, by_aux = torch.where(quality > 0, quality, floored), weight, floored
         else:
             by_class, by_box, by_aux = floored, weight.clamp(min=self.floor), floored
         if self.epsilon:
@@ -162,8 +200,6 @@ class Criterion(Checked):
         return weight
 
 
-def _masked_sum(losses: Tensor, mask: Tensor, weights: Tensor | None) -> Tensor:
-    """Sum of element losses [B, A] under a mask, times per-anchor weights where given."""
-    if weights is not None:
-        losses = losses * weights
+def _masked_sum(losses: Tensor, mask: Tensor) -> Tensor:
+    """Sum of element losses [B, A] under a mask."""
     return losses.where(mask, 0).sum()

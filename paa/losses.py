@@ -24,6 +24,55 @@ def focal_loss(logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float
     return modulation * F.softplus(z) * weight
 
 
+def quality_focal_loss(logits: Tensor, labels: Tensor, quality: Tensor, gamma: float = 2.0) -> Tensor:
+    """Quality focal loss (GFL, Li et al. 2020): |t - p|^gamma * BCE(logit, t); arguments as `varifocal_loss`.
+
+    The target t is the quality for the labeled class and 0 for the others. The weight carries gradient.
+    """
+    logits = logits.float()
+    target, _ = _targets(logits, labels, quality)
+    return (target - logits.sigmoid()).abs().pow(gamma) * _cross_entropy(logits, target)
+
+
+def varifocal_loss(
+    logits: Tensor, labels: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0, own_weight: bool = True
+) -> Tensor:
+    """Varifocal loss (Zhang et al. 2021) of logits [..., C], labels [...] int64, quality [...] in [0, 1] -> [..., C].
+
+    t * BCE(logit, t) for the labeled class, with t the quality; alpha * p^gamma * BCE(logit, 0) for the others. A
+    quality of 0 counts as 1e-6. own_weight=False: the weight of the labeled class is 1 and not t.
+    """
+    logits = logits.float()
+    target, own = _targets(logits, labels, quality.clamp(min=1e-6))
+    weight = torch.where(own, target if own_weight else 1.0, alpha * (logits.sigmoid() - target).abs().pow(gamma))
+    return weight * _cross_entropy(logits, target)
+
+
+def matchability_loss(
+    logits: Tensor, labels: Tensor, quality: Tensor, alpha: float | None = None, gamma: float = 1.5
+) -> Tensor:
+    """Matchability-aware loss (DEIM, Huang et al. 2025); arguments as `varifocal_loss`; the weight has no gradient.
+
+    BCE(logit, t^gamma) for the labeled class, with t the quality; p^gamma * BCE(logit, 0) for the others, times alpha
+    if it is given.
+    """
+    logits = logits.float()
+    target, own = _targets(logits, labels, quality.pow(gamma))
+    weight = logits.detach().sigmoid().pow(gamma) * (1 if alpha is None else alpha)
+    return weight.masked_fill(own, 1) * _cross_entropy(logits, target)
+
+
+def _targets(logits: Tensor, labels: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    """Targets [..., C], quality [...] at the label and 0 elsewhere, and the mask [..., C] of the labels."""
+    classes = torch.arange(logits.shape[-1], device=logits.device)
+    own = classes == labels.unsqueeze(-1)
+    return quality.unsqueeze(-1).to(logits).where(own, 0), own
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
 def quality_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy of logits [...] with targets [...] in [0, 1] -> [...]: L_IoUP of the paper, section 3.2."""
     return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")

@@ -84,13 +84,20 @@ class Targets:
 class Assignment:
     """Assign anchors to ground truths.
 
-    gt_index [B, A] int64: index into the image's ground truths, or NEGATIVE (-1), or IGNORED (-2).
-    weights  [B, A] float or None: per-anchor factors of the loss, for soft schemes.
-    extras   whatever a figure wants: scores, candidates, mixture parameters. Never read by the loss.
+    A hard assigner returns gt_index only; a soft one also any of the three that follow it, float32 or None.
+
+    gt_index       [B, A] int64: index into the image's ground truths, or NEGATIVE (-1), or IGNORED (-2).
+    quality        [B, A] in [0, 1]: class target of the positives, for every class loss but "focal"; None: the IoU of
+                   the predicted box. What it says of other anchors means nothing.
+    box_weights    [B, A]: factors of the box loss of the positives. They may carry gradient.
+    class_weights  [B, A], or [B, A, C] where classes of an anchor differ: factors of the class loss.
+    extras         whatever a figure wants: scores, candidates, mixture parameters. Never read by the loss.
     """
 
     gt_index: Tensor
-    weights: Tensor | None = None
+    quality: Tensor | None = None
+    box_weights: Tensor | None = None
+    class_weights: Tensor | None = None
     extras: dict[str, Tensor] = field(default_factory=dict)
 
     @property

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_loss
 
 from paa.assign import PAA, C
+from paa.assign.matching import gather_targets
 from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary
-from paa.boxes import BoxCoder
-from paa.criterion import NORMALIZERS, ZERO_WEIGHTS, Criterion
+from paa.boxes import BoxCoder, iou_pairs
+from paa.criterion import CLASS_LOSSES, NORMALIZERS, ZERO_WEIGHTS, Criterion
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
 TASKS = (NoAuxiliary(), Centerness(), IoUPrediction())
@@ -65,7 +66,7 @@ def _literal(step: Step, task: Auxiliary, normalizer: str) -> dict[str, float]:
         cls += sigmoid_focal_loss(predictions.logits[b][kept], wanted[kept], 0.25, 2.0, "sum").item()
     weighted = sum(w * x for w, x in zip(weights, boxes, strict=True))
     by_class, by_box = max(positives, 1), max(sum(weights), 1)
-    if normalizer == "official":
+    if normalizer in ("official", "quality_sum"):
         by_box = sum(weights)
     by_aux = positives
     if normalizer == "mmdet":
@@ -118,7 +119,9 @@ def test_statistics_are_positives_weights_and_images() -> None:
         box_iou(decoded[b, a][None], targets.boxes[b, assignment.gt_index[b, a]][None]).item()
         for b, a in assignment.positive.nonzero().tolist()
     )
-    assert found.tolist() == pytest.approx([int(assignment.positive.sum()), total, 4], rel=1e-5)
+    assert found.tolist() == pytest.approx(
+        [int(assignment.positive.sum()), total, 4, int(assignment.positive.sum())], rel=1e-5
+    )
 
 
 def test_an_image_without_a_positive_counts_as_one_with_mmdet_atss() -> None:
@@ -152,12 +155,14 @@ def test_the_statistics_of_a_step_normalize_each_part_of_it() -> None:
         ("official", NoAuxiliary(), (1, 1, 1)),
         ("mmdet", IoUPrediction(), (0.75, 0.1, 0.5)),
         ("mmdet_atss", IoUPrediction(), (1, 1, 1)),
+        ("quality", IoUPrediction(), (1, 1, 1)),
+        ("quality_sum", IoUPrediction(), (0.25, 0.1, 1)),
     ],
 )
 def test_floors_of_the_normalizers(normalizer: str, task: Auxiliary, divisors: tuple[float, ...]) -> None:
     step = _step(4)
     criterion = Criterion(BoxCoder(), task, normalizer=normalizer)
-    few, many = torch.tensor([0.5, 0.1, 0.75]), torch.tensor([1024.0, 1024.0, 1024.0])
+    few, many = torch.tensor([0.5, 0.1, 0.75, 0.25]), torch.full((4,), 1024.0)
     ours, scale = criterion(*step, statistics=few), criterion(*step, statistics=many)
     for key, divisor in zip(ours, divisors, strict=False):
         assert (scale[key] * 1024 / ours[key]).item() == pytest.approx(divisor, rel=1e-5)
@@ -198,7 +203,7 @@ def test_what_becomes_of_weights_that_sum_to_0_is_a_choice_of_its_own(normalizer
     counted = Criterion(BoxCoder(), IoUPrediction(), normalizer=normalizer).statistics(*step)[0]
     assert box["keep"] == 0
     torch.testing.assert_close(box["unweighted"] * counted, unweighted * positives)
-    divisor = 1 + epsilon if normalizer in ("modern", "mmdet_atss") else epsilon or positives
+    divisor = 1 + epsilon if normalizer in ("modern", "mmdet_atss", "quality") else epsilon or positives
     assert box["floor"].item() == pytest.approx(unweighted.item() * positives * 1e-12 / divisor, rel=1e-4)
 
 
@@ -210,7 +215,7 @@ def test_a_floor_of_weights_leaves_a_sum_above_0() -> None:
 
 def test_epsilon_is_added_to_each_normalizer() -> None:
     step = _step(4)
-    counts = torch.tensor([8.0, 4.0, 2.0])
+    counts = torch.tensor([8.0, 4.0, 2.0, 8.0])
     without, within = (Criterion(BoxCoder(), IoUPrediction(), epsilon=e)(*step, statistics=counts) for e in (0.0, 0.5))
     for key, divisor in {"cls": 8, "box": 4, "aux": 8}.items():
         torch.testing.assert_close(within[key] * (divisor + 0.5), without[key] * divisor)
@@ -244,16 +249,43 @@ def test_ignored_anchors_train_nothing() -> None:
     assert (predictions.logits.grad[gt_index == -1] != 0).any()  # type: ignore[index]
 
 
-def test_weights_of_the_assignment_multiply_each_element() -> None:
+def test_weights_of_the_assignment_multiply_elements_of_their_own_part() -> None:
     predictions, anchors, targets, assignment = _step(7)
-    criterion = Criterion(BoxCoder(), IoUPrediction())
-    parts = []
-    for weights in (None, torch.full(assignment.gt_index.shape, 0.5), assignment.positive.float()):
-        parts.append(criterion(predictions, anchors, targets, replace(assignment, weights=weights)))
-    for key in parts[0]:
-        torch.testing.assert_close(parts[1][key], 0.5 * parts[0][key])
-    torch.testing.assert_close(parts[2]["box"], parts[0]["box"])
-    assert parts[2]["cls"] < parts[0]["cls"]
+    half, positive = torch.full(assignment.gt_index.shape, 0.5), assignment.positive.float()
+
+    def losses(**weights: torch.Tensor) -> dict[str, torch.Tensor]:
+        criterion = Criterion(BoxCoder(), IoUPrediction())
+        return criterion(predictions, anchors, targets, replace(assignment, **weights))
+
+    plain, by_class, by_box = losses(), losses(class_weights=half), losses(box_weights=half * positive)
+    torch.testing.assert_close(by_class["cls"], 0.5 * plain["cls"])
+    torch.testing.assert_close(by_box["box"], plain["box"])  # a weighted mean
+    assert losses(class_weights=positive)["cls"] < plain["cls"]
+    assert by_class["box"] == plain["box"]
+    assert by_box["cls"] == plain["cls"]
+    assert by_class["aux"] == by_box["aux"] == plain["aux"]
+    one_class = torch.zeros_like(predictions.logits).index_fill_(-1, torch.tensor(1), 1.0)
+    losses(class_weights=one_class)["cls"].backward()
+    assert predictions.logits.grad is not None
+    assert (predictions.logits.grad != 0).any(1).any(0).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("class_loss", list(CLASS_LOSSES))
+def test_a_soft_class_target_is_the_quality_or_else_the_iou(class_loss: str) -> None:
+    predictions, anchors, targets, assignment = step = _step(3)
+    criterion = Criterion(BoxCoder(), NoAuxiliary(), class_loss=class_loss, normalizer="quality")
+    decoded = BoxCoder().decode(predictions.deltas.detach(), anchors.boxes)
+    boxes, labels = gather_targets(targets, assignment.gt_index)
+    iou = iou_pairs(decoded, boxes)
+    found = criterion(*step)["cls"]
+    torch.testing.assert_close(criterion(*step[:3], replace(assignment, quality=iou))["cls"], found)
+    by_hand = CLASS_LOSSES[class_loss](predictions.logits, labels.where(assignment.positive, -1), iou)
+    total = iou[assignment.positive].sum()
+    torch.testing.assert_close(criterion.statistics(*step)[3], total)
+    torch.testing.assert_close(found, by_hand[assignment.gt_index != -2].sum() / total.clamp(min=1))
+    found.backward()
+    assert predictions.deltas.grad is None
+    assert criterion(*step[:3], replace(assignment, quality=iou / 2))["cls"] != found
 
 
 def test_iou_weights_and_targets_carry_no_gradient() -> None:

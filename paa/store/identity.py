@@ -5,7 +5,7 @@ once the weights exist. Both are pure functions of plain (resolved) configuratio
 count is declared in `paa.store.settings`, and for `data` in the classes of `paa.datasets`.
 
 IDs are stable: tests/store/frozen_ids.json holds some. A new key would change the ID of every run, so give its node's
-class an ONLY_IF or NOT_IN_TRAIN_ID, or raise `paa.NUMERICS` if the numbers change as well.
+class a NEUTRAL, ONLY_IF or NOT_IN_TRAIN_ID, or raise `paa.NUMERICS` if the numbers change as well.
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ def _payload(config: Mapping[str, Any], digests: Mapping[str, str], side: _Side,
         conditional = (
             key for key, (other, needed) in getattr(kind, "ONLY_IF", {}).items() if keys.get(config, other) != needed
         )
-        for key in (*left_out, *conditional):
+        neutral = (
+            key for key, value in getattr(kind, "NEUTRAL", {}).items() if keys.get(config, f"{name}.{key}") == value
+        )
+        for key in (*left_out, *conditional, *neutral):
             counted = keys.drop(counted, f"{name}.{key}")
     for key, digest in digests.items():
         if not key.startswith("data.") and keys.get(counted, key) is not None:

@@ -28,11 +28,13 @@ class Settings:
 
     NOT_IN_TRAIN_ID, NOT_IN_EVAL_ID  keys that do not count, dotted within the node; ALL for the whole node.
     ONLY_IF  {key: (dotted key of the configuration, value)}: the key counts only if that other key has this value.
+    NEUTRAL  {key: value}: with this value the key does not count: runs from before there was such a key keep their IDs.
     """
 
     NOT_IN_TRAIN_ID: ClassVar[tuple[str, ...]] = ()
     NOT_IN_EVAL_ID: ClassVar[tuple[str, ...]] = ALL
     ONLY_IF: ClassVar[Mapping[str, tuple[str, Any]]] = {}
+    NEUTRAL: ClassVar[Mapping[str, Any]] = {}
 
 
 class NotHashed(Settings):
@@ -116,11 +118,18 @@ class DebugSettings(Checked, Settings):
     NOT_IN_EVAL_ID = ("profile",)
 
 
+class CriterionSettings(Settings):
+    """`criterion`."""
+
+    NEUTRAL: ClassVar = {"class_loss": "focal"}
+
+
 class PostprocessSettings(Settings):
     """`postprocess`."""
 
     NOT_IN_TRAIN_ID = ALL
     NOT_IN_EVAL_ID = ()
+    NEUTRAL: ClassVar = {"nms": "standard"}
     ONLY_IF: ClassVar = dict.fromkeys(("voting_weight", "sigma_t", "voting_iou"), ("postprocess.voting", True))
 
 
@@ -174,7 +183,7 @@ class FinetuneSettings(Checked, Settings):
     from_: str | None = checked(_run_or_file, None)
 
 
-_OF_THE_METHOD = ("detector", "anchors", "assign", "auxiliary", "coder", "criterion", "optim", "schedule")
+_OF_THE_METHOD = ("detector", "anchors", "assign", "auxiliary", "coder", "optim", "schedule")
 
 NODES: dict[str, type[Settings]] = {
     "backbone": BackboneSettings,
@@ -182,6 +191,7 @@ NODES: dict[str, type[Settings]] = {
     "images": ImageSettings,
     "train": TrainSettings,
     "debug": DebugSettings,
+    "criterion": CriterionSettings,
     "postprocess": PostprocessSettings,
     "evaluate": EvaluateSettings,
     "checkpoint": CheckpointSettings,
