@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from paa.checks import OutOfRange
+from paa.checks import OutOfRange, choice
 from paa.config.errors import ConfigError
 from paa.config.hydra_internal import config_loader, get_args_parser, grid, override_dirname
 from paa.config.suggestions import explain_choice, explain_override, explain_unknown_key, listed
@@ -31,6 +31,10 @@ if not OmegaConf.has_resolver("paa.pid"):
     # The recipe's steps and milestones, as the preset counts them.
     OmegaConf.register_new_resolver("paa.steps", in_epochs)
     OmegaConf.register_new_resolver("paa.milestones", milestones_in_epochs)
+    # Of {choice: value} the value that another key of the node chooses: ${paa.by:_preset_,{authors:1,mmdet:2}}.
+    OmegaConf.register_new_resolver(
+        "paa.by", lambda key, of, _parent_: of[choice(_parent_._get_full_key(key), _parent_[key], list(of))]
+    )
 
 _DEFAULTS: dict[str, DictConfig] = {}
 

@@ -154,7 +154,7 @@ def test_same_answer_every_time_and_nothing_to_train() -> None:
     paa = PAA(C(), BoxCoder())
     first, second = (paa(anchors, predictions, targets) for _ in range(2))
     assert torch.equal(first.gt_index, second.gt_index)
-    assert first.weights is None
+    assert first.quality is first.box_weights is first.class_weights is None
     assert not any(t.requires_grad for t in (first.gt_index, *first.extras.values()))
 
 
