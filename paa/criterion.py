@@ -15,7 +15,7 @@ from paa.assign.matching import gather_targets, non_empty
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder, giou_loss, iou_pairs
 from paa.checks import Checked, checked, choice, flag, number
-from paa.losses import focal_loss, matchability_loss, quality_focal_loss, quality_loss, varifocal_loss
+from paa.losses import carl_weights, focal_loss, matchability_loss, quality_focal_loss, quality_loss, varifocal_loss
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
 NORMALIZERS = ("modern", "official", "mmdet", "mmdet_atss", "quality", "quality_sum")
@@ -54,6 +54,8 @@ class Criterion(Checked):
     auxiliary    the auxiliary task: its target, the weights of the localisation loss, lambda_1 and lambda_2.
     class_loss   "focal": its target is 1 for the class of a positive; "qfl", "vfl", "mal" (see `paa.losses`): it is the
                  assigner's quality, or else the IoU of the predicted box.
+    carl         weight of a second box loss, in which positives count by their score: see `losses.carl_weights`. Its
+                 weights have the mean 1 in each part of a batch, and its divisor is that of L_cls.
     alpha, gamma of the focal loss.
     giou         see `boxes.giou_loss`.
     roundtrip    GTs pass encode and decode before the GIoU loss and the auxiliary target (authors' code).
@@ -88,6 +90,7 @@ class Criterion(Checked):
     epsilon: float = checked(number, 0.0, low=0, high=1)
     floor: float = checked(number, 1, low=1)
     class_loss: str = checked(choice, "focal", choices=("focal", *CLASS_LOSSES))
+    carl: float = checked(number, 0.0, low=0)
 
     @torch.no_grad()
     def statistics(
@@ -127,6 +130,8 @@ class Criterion(Checked):
 
         localisation = giou_loss(found.decoded, found.boxes, self.giou) * self._box_weights(found.weight, counts)
         losses["box"] = self.auxiliary.lambda_1 * _masked_sum(localisation, found.positive) / by_box
+        if self.carl:
+            losses["box"] = losses["box"] + self.carl * self._carl(predictions.logits, found) / by_class
 
         if self.auxiliary.has_head:
             if predictions.auxiliary is None:
@@ -153,6 +158,12 @@ class Criterion(Checked):
         elif quality is None:
             quality = iou_pairs(decoded.detach(), boxes)
         return _Matched(positive, labels.where(positive, -1), boxes, decoded, target, weight, quality)
+
+    def _carl(self, logits: Tensor, found: _Matched) -> Tensor:
+        """Sum of the box losses of the positives, weighted by their scores."""
+        scores = logits.float().sigmoid().gather(-1, found.labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        loss = giou_loss(found.decoded, found.boxes, self.giou) * carl_weights(scores, found.positive)
+        return _masked_sum(loss, found.positive)
 
     def _class_loss(self, logits: Tensor, found: _Matched) -> Tensor:
         """Element losses [B, A, C]."""

@@ -62,6 +62,16 @@ def matchability_loss(
     return weight.masked_fill(own, 1) * _cross_entropy(logits, target)
 
 
+def carl_weights(scores: Tensor, positive: Tensor, k: float = 1.0, bias: float = 0.2) -> Tensor:
+    """Weights [...] of the box losses of positives with the scores [...] of their classes (PISA, Cao et al. 2020).
+
+    (bias + (1 - bias) p)^k over its mean over the positives. They carry gradient, so that a large box loss lowers the
+    score.
+    """
+    weights = (bias + (1 - bias) * scores).pow(k).where(positive, 0)
+    return weights * (positive.sum() / weights.sum().clamp(min=1e-12))
+
+
 def _targets(logits: Tensor, labels: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
     """Targets [..., C], quality [...] at the label and 0 elsewhere, and the mask [..., C] of the labels."""
     classes = torch.arange(logits.shape[-1], device=logits.device)

@@ -9,11 +9,16 @@ from collections.abc import Callable
 from paa.assign.atss import ATSS
 from paa.assign.boundary import B2020, FNP, FSR, A, B, C, D
 from paa.assign.contract import BoundaryError, check_boundary
+from paa.assign.ddod import DDOD
+from paa.assign.dynamic_soft_label import DynamicSoftLabel
 from paa.assign.fcos import FCOS
+from paa.assign.fsaf import FSAF
 from paa.assign.max_iou import MaxIoU
 from paa.assign.ota import OTA
 from paa.assign.paa import PAA
+from paa.assign.pisa import PISA
 from paa.assign.simota import SimOTA
+from paa.assign.tal import TAL
 from paa.structures import Anchors, Assignment, Predictions, Targets
 
 Assigner = Callable[[Anchors, Predictions, Targets, float], Assignment]
@@ -21,17 +26,22 @@ Assigner = Callable[[Anchors, Predictions, Targets, float], Assignment]
 __all__ = [
     "ATSS",
     "B2020",
+    "DDOD",
     "FCOS",
     "FNP",
+    "FSAF",
     "FSR",
     "OTA",
     "PAA",
+    "PISA",
+    "TAL",
     "A",
     "Assigner",
     "B",
     "BoundaryError",
     "C",
     "D",
+    "DynamicSoftLabel",
     "MaxIoU",
     "SimOTA",
     "check_boundary",

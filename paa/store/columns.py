@@ -11,6 +11,7 @@ from paa.store.record import EvaluationRecord, TrainingRecord
 
 _NAMES = {
     "paa.assign.MaxIoU": "max_iou",
+    "paa.assign.DynamicSoftLabel": "dynamic_soft_label",
     "paa.assign.boundary.B2020": "b_2020",
     "paa.assign.boundary.C": "paa",
     "paa.auxiliary.NoAuxiliary": "none",

@@ -121,7 +121,7 @@ class DebugSettings(Checked, Settings):
 class CriterionSettings(Settings):
     """`criterion`."""
 
-    NEUTRAL: ClassVar = {"class_loss": "focal"}
+    NEUTRAL: ClassVar = {"class_loss": "focal", "carl": 0}
 
 
 class PostprocessSettings(Settings):

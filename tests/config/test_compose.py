@@ -253,7 +253,7 @@ MESSAGES = {
     "tracking.images=[1]": "tracking.images: is a node; set one of its keys: count, steps",
     "tracking=wandb tracking.images=2": "tracking.images=2: is a node; set one of its keys: steps, count",
     "criterion=null": "criterion: is a node; set one of its keys: "
-    "alpha, epsilon, floor, gamma, giou, normalizer, normalizer_sync, roundtrip, zero_weights",
+    "alpha, carl, class_loss, epsilon, floor, gamma, giou, normalizer, normalizer_sync, roundtrip, zero_weights",
     "detector.fpn=3": "detector.fpn: is a node; set one of its keys: channels, init, p7_relu",
     "assign._target_=paa.assign.Nope": "assign._target_=paa.assign.Nope: cannot be imported "
     "(module 'paa.assign' has no attribute 'Nope')",

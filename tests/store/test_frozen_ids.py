@@ -11,8 +11,8 @@ FROZEN_IDS = json.loads(FROZEN.read_text())
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_line_keeps_its_ids(command):
     assert ids(command) == FROZEN_IDS[command], (
-        "people would lose their runs: give a new key a NEUTRAL or an ONLY_IF in its class of paa/store/settings.py, or, "
-        "if trained numbers change, raise paa.NUMERICS and run tests/store/freeze_ids.py"
+        "people would lose their runs: give a new key a NEUTRAL or an ONLY_IF in its class of paa/store/settings.py, "
+        "or, if trained numbers change, raise paa.NUMERICS and run tests/store/freeze_ids.py"
     )
 
 

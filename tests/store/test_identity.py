@@ -197,7 +197,7 @@ def test_raised_numerics_rename_everything(config, monkeypatch):
 def test_the_keys_that_do_not_count():
     """The full list, to be reviewed as a whole: what is not here changes IDs."""
     neutral = {node: dict(kind.NEUTRAL) for node, kind in NODES.items() if kind.NEUTRAL}
-    assert neutral == {"criterion": {"class_loss": "focal"}, "postprocess": {"nms": "standard"}}
+    assert neutral == {"criterion": {"class_loss": "focal", "carl": 0}, "postprocess": {"nms": "standard"}}
     left_out = {node: (kind.NOT_IN_TRAIN_ID, kind.NOT_IN_EVAL_ID, dict(kind.ONLY_IF)) for node, kind in NODES.items()}
     trains, neither = ((), ALL, {}), (ALL, ALL, {})
     voting = ("postprocess.voting", True)
