@@ -6,7 +6,26 @@ import pytest
 import torch
 from scenes import scene
 
-from paa.assign import ATSS, FCOS, FNP, FSR, OTA, PAA, A, Assigner, B, C, D, MaxIoU, SimOTA
+from paa.assign import (
+    ATSS,
+    DDOD,
+    FCOS,
+    FNP,
+    FSAF,
+    FSR,
+    OTA,
+    PAA,
+    PISA,
+    TAL,
+    A,
+    Assigner,
+    B,
+    C,
+    D,
+    DynamicSoftLabel,
+    MaxIoU,
+    SimOTA,
+)
 from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary
 from paa.boxes import BoxCoder
 from paa.criterion import Criterion
@@ -14,7 +33,8 @@ from paa.structures import Anchors, Predictions, Targets
 
 ASSIGNERS = [PAA(boundary, BoxCoder(), roundtrip=True) for boundary in (A(), B(), C(), D(), FNP(3), FSR(0.2))]
 ASSIGNERS += [PAA(C(), BoxCoder(), low_quality="claimed"), MaxIoU(center_inside=True), ATSS()]
-ASSIGNERS += [FCOS(), SimOTA(BoxCoder(), soft=True), OTA(BoxCoder())]
+ASSIGNERS += [FCOS(), SimOTA(BoxCoder(), soft=True), OTA(BoxCoder()), TAL(BoxCoder()), TAL(BoxCoder(), warmup=1.0)]
+ASSIGNERS += [DynamicSoftLabel(BoxCoder()), DDOD(BoxCoder()), PISA(MaxIoU(), BoxCoder(), merge=True), FSAF(BoxCoder())]
 
 
 def _meta(kind: str) -> tuple[Anchors, Predictions, Targets]:
