@@ -12,18 +12,23 @@ import torch
 from torch import Tensor
 
 from paa import checks
-from paa.boxes import centers, iou_pairs
+from paa.boxes import centerness, centers, iou_pairs
+from paa.losses import quality_loss
 
 
 class Auxiliary(ABC):
     """What the tasks share.
 
     has_head   whether the detector has an extra output per anchor.
+    predicts_iou  whether that output is an IoU.
+    on_negatives  whether negatives train the head as well; then the task has a `negative_loss`.
     lambda_1   weight of the GIoU loss in training (section 4.1).
     lambda_2   weight of the auxiliary loss in training (section 4.1).
     """
 
     has_head = True
+    predicts_iou = False
+    on_negatives = False
 
     def __init__(self, lambda_1: float, lambda_2: float) -> None:
         self.lambda_1 = checks.number("lambda_1", lambda_1, low=0)
@@ -36,6 +41,14 @@ class Auxiliary(ABC):
     def weight(self, target: Tensor) -> Tensor:
         """Weight [...] of the localisation loss of positives with these targets [...]."""
         return target
+
+    def loss(self, logit: Tensor, target: Tensor) -> Tensor:
+        """Loss [...] of the head's logits [...] of positives with these targets [...]."""
+        return quality_loss(logit, target)
+
+    def negative_loss(self, logit: Tensor, best_iou: Tensor) -> Tensor:
+        """Loss [...] of negatives; best_iou [...] is the highest IoU of the decoded box with any GT."""
+        return torch.zeros_like(best_iou)
 
     def score(self, class_prob: Tensor, logit: Tensor | None, unified: str = "sqrt") -> Tensor:
         """Unified score [..., C] of class probabilities [..., C] and the head's logit [...] (paper, section 3.2).
@@ -70,6 +83,8 @@ class NoAuxiliary(Auxiliary):
 class IoUPrediction(Auxiliary):
     """Predicts the IoU of the decoded box with its GT (paper, section 3.2). legacy: inclusive-pixel IoU."""
 
+    predicts_iou = True
+
     def __init__(self, lambda_1: float = 1.3, lambda_2: float = 0.5, legacy: bool = False) -> None:
         super().__init__(lambda_1, lambda_2)
         self.legacy = checks.flag("legacy", legacy)
@@ -87,7 +102,53 @@ class Centerness(Auxiliary):
 
     def target(self, decoded: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Centerness [...] of the centers of anchors [..., 4] in GTs [..., 4]; 0 on the edge and outside."""
-        points = centers(anchors)
-        near, far = points - boxes[..., :2], boxes[..., 2:] - points
-        ratio = torch.minimum(near, far).clamp(min=0) / torch.maximum(near, far).clamp(min=1e-6)
-        return ratio.prod(-1).sqrt()
+        return centerness(centers(anchors), boxes)
+
+
+class Objectness(Auxiliary):
+    """Predicts the IoU of the decoded box with its GT on all anchors, which is 0 for negatives (YOLOv2).
+
+    ignore_iou       a negative whose box has a higher IoU with any GT trains nothing.
+    positive_weight, negative_weight  of the losses.
+    loss             "squared", of the probability, halved as in the authors' gradients, or "bce".
+    """
+
+    predicts_iou = True
+    on_negatives = True
+
+    def __init__(
+        self,
+        lambda_1: float = 1.3,
+        lambda_2: float = 0.5,
+        ignore_iou: float = 0.6,
+        positive_weight: float = 5.0,
+        negative_weight: float = 1.0,
+        loss: str = "squared",
+    ) -> None:
+        super().__init__(lambda_1, lambda_2)
+        self.ignore_iou = checks.number("ignore_iou", ignore_iou, low=0, high=1)
+        self.positive_weight = checks.number("positive_weight", positive_weight, low=0)
+        self.negative_weight = checks.number("negative_weight", negative_weight, low=0)
+        self.form = checks.choice("loss", loss, ("squared", "bce"))
+
+    def target(self, decoded: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
+        """IoU [...] of decoded boxes [..., 4] with their GTs [..., 4]."""
+        return iou_pairs(decoded, boxes)
+
+    def weight(self, target: Tensor) -> Tensor:
+        """Ones [...]: every positive's localisation loss counts the same."""
+        return torch.ones_like(target)
+
+    def loss(self, logit: Tensor, target: Tensor) -> Tensor:
+        """Losses [...] of positives."""
+        return self.positive_weight * self._element(logit, target)
+
+    def negative_loss(self, logit: Tensor, best_iou: Tensor) -> Tensor:
+        """Losses [...] of negatives, whose boxes have at most these IoUs [...] with any GT."""
+        loss = self.negative_weight * self._element(logit, torch.zeros_like(best_iou))
+        return loss.where(best_iou <= self.ignore_iou, 0)
+
+    def _element(self, logit: Tensor, target: Tensor) -> Tensor:
+        if self.form == "bce":
+            return quality_loss(logit, target)
+        return (logit.float().sigmoid() - target).square() / 2

@@ -37,6 +37,13 @@ def center_inside(points: Tensor, boxes: Tensor, margin: float = 0.01) -> Tensor
     return torch.cat((points - boxes[..., :2], boxes[..., 2:] - points), -1).amin(-1) > margin
 
 
+def centerness(points: Tensor, boxes: Tensor) -> Tensor:
+    """Centerness [...] of points [..., 2] in boxes [..., 4] (FCOS): 1 in the center, 0 on the edge and outside."""
+    near, far = points - boxes[..., :2], boxes[..., 2:] - points
+    ratio = torch.minimum(near, far).clamp(min=0) / torch.maximum(near, far).clamp(min=1e-6)
+    return ratio.prod(-1).sqrt()
+
+
 def iou_matrix(a: Tensor, b: Tensor, legacy: bool = False) -> Tensor:
     """IoU of every box of a [..., N, 4] with every box of b [..., M, 4] -> [..., N, M]; leading dimensions broadcast.
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from paa.assign.matching import gather_targets, non_empty
+from paa.assign.pairs import best_iou
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder, giou_loss, iou_pairs
 from paa.checks import Checked, checked, choice, flag, number
-from paa.losses import carl_weights, focal_loss, matchability_loss, quality_focal_loss, quality_loss, varifocal_loss
-from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
+from paa.losses import carl_weights, focal_loss, matchability_loss, quality_focal_loss, varifocal_loss
+from paa.structures import IGNORED, NEGATIVE, Anchors, Assignment, Predictions, Targets
 
 NORMALIZERS = ("modern", "official", "mmdet", "mmdet_atss", "quality", "quality_sum")
 CLASS_LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -138,8 +139,11 @@ class Criterion(Checked):
                 raise ValueError(
                     f"{type(self.auxiliary).__name__} trains the detector's auxiliary logit, and it has none"
                 )
-            quality = quality_loss(predictions.auxiliary, found.target)
-            losses["aux"] = self.auxiliary.lambda_2 * _masked_sum(quality, found.positive) / by_aux
+            quality = _masked_sum(self.auxiliary.loss(predictions.auxiliary, found.target), found.positive)
+            if self.auxiliary.on_negatives:
+                loss = self.auxiliary.negative_loss(predictions.auxiliary, best_iou(found.decoded.detach(), targets))
+                quality = quality + _masked_sum(loss, assignment.gt_index == NEGATIVE)
+            losses["aux"] = self.auxiliary.lambda_2 * quality / by_aux
         return losses
 
     def _match(self, predictions: Predictions, anchors: Anchors, targets: Targets, assignment: Assignment) -> _Matched:

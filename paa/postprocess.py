@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from paa.auxiliary import Auxiliary
-from paa.boxes import BoxCoder, clip
+from paa.boxes import BoxCoder, clip, iou_matrix
 from paa.checks import Checked, checked, choice, flag, integer, number
 from paa.structures import Anchors, Detections, Predictions
 from paa.voting import WEIGHTS, score_voting
@@ -54,6 +54,8 @@ class PostProcess(Checked):
                      train them, as negatives); "drop": they have no detection. Which these are is the grid's to say
                      (`Anchors.inside`): those that training leaves out, and whose outputs mean nothing then.
     drop_empty       boxes without width or height never reach NMS (MMDetection's heads but for PAA's).
+    nms              "standard": the best score first; "iou_guided" (IoU-Net): the best predicted IoU first, and a box
+                     takes the best score of those that it drops, for which the detector must predict IoUs.
     nms_iou          NMS drops a box whose IoU with a better one of its class is above this.
     max_detections   of an image.
     keep_ties        keeps all detections that tie the last of `max_detections` (authors' code).
@@ -82,6 +84,7 @@ class PostProcess(Checked):
     ranked_by: str = checked(choice, "unified", choices=("unified", "class"))
     drop_empty: bool = checked(flag, False)
     padding: str = checked(choice, "keep", choices=("keep", "drop"))
+    nms: str = checked(choice, "standard", choices=("standard", "iou_guided"))
 
     @torch.no_grad()
     def select(
@@ -117,13 +120,15 @@ class PostProcess(Checked):
             some = (boxes[:, 2:] - boxes[:, :2] + (1 if self.legacy else 0) > 0).all(1)
             boxes, image, anchor, label, scores = (x[some] for x in (boxes, image, anchor, label, scores))
         offsets = torch.searchsorted(image, torch.arange(len(logits) + 1, device=image.device)).tolist()
+        of_box = torch.full_like(scores, torch.nan) if quality is None else quality[image, anchor].sigmoid()
+        scores, kept = self._suppress(boxes, scores, of_box, label, offsets, sizes)
         return Selection(
             boxes=boxes,
             scores=scores,
             labels=label,
-            quality=torch.full_like(scores, torch.nan) if quality is None else quality[image, anchor].sigmoid(),
+            quality=of_box,
             offsets=tuple(offsets),
-            kept=self._suppress(boxes, scores, label, offsets, sizes),
+            kept=kept,
             factors=factors,
         )
 
@@ -192,9 +197,11 @@ class PostProcess(Checked):
         return image, anchor, label, unified[image, anchor, label]
 
     def _suppress(
-        self, boxes: Tensor, scores: Tensor, labels: Tensor, offsets: list[int], sizes: Tensor
-    ) -> tuple[Tensor, ...]:
-        """NMS of each image, class by class, then its best `max_detections` -> per image positions [D], best first.
+        self, boxes: Tensor, scores: Tensor, quality: Tensor, labels: Tensor, offsets: list[int], sizes: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """NMS of each image, class by class, then its best `max_detections`.
+
+        Returns the scores [N], those of the kept changed by nms="iou_guided", and per image positions [D], best first.
 
         One call of NMS does all classes of an image, each class moved to a strip of its own. `batched_nms` does so in
         float32, where a move by tens of thousands of pixels changes IoUs in the fourth digit; in float64 it does not.
@@ -204,15 +211,28 @@ class PostProcess(Checked):
             moved[:, 2:] += 1
         moved[:, 0::2] += (labels * (sizes.max() + 1)).unsqueeze(1)
         kept = []
+        rank = scores if self.nms == "standard" else quality
+        scores = scores.clone()
         for start, end in pairwise(offsets):
-            order = nms(moved[start:end], scores[start:end].double(), self.nms_iou) + start
+            order = nms(moved[start:end], rank[start:end].double(), self.nms_iou) + start
+            if self.nms == "iou_guided":
+                scores[order] = _best_of_cluster(moved[start:end], scores[start:end], order - start, self.nms_iou)
+                order = order[scores[order].argsort(descending=True, stable=True)]
             if self.keep_ties and len(order) > self.max_detections:
                 last = scores[order[self.max_detections - 1]]
                 order = order[scores[order] >= last]
             else:
                 order = order[: self.max_detections]
             kept.append(order)
-        return tuple(kept)
+        return scores, tuple(kept)
+
+
+def _best_of_cluster(boxes: Tensor, scores: Tensor, kept: Tensor, nms_iou: float) -> Tensor:
+    """Best score [K] of each kept box and of those [N] that it drops; the first kept that overlaps a box drops it."""
+    overlaps = iou_matrix(boxes, boxes[kept])
+    by = (overlaps > nms_iou).to(torch.int8).argmax(1)
+    by[kept] = torch.arange(len(kept), device=kept.device)
+    return scores[kept].scatter_reduce(0, by, scores, "amax")
 
 
 def within_top(values: Tensor, groups: Tensor, k: int) -> Tensor:

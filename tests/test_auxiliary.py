@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
+from scenes import scene
 
-from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary
+from paa.assign import ATSS
+from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary, Objectness
+from paa.boxes import BoxCoder, iou_pairs
+from paa.criterion import Criterion
 
 BOX = torch.tensor([[0.0, 0, 10, 20]])
 
@@ -60,3 +67,32 @@ def test_lambdas_of_each_task() -> None:
     assert (Centerness().lambda_1, Centerness().lambda_2) == (2.0, 1.0)
     with pytest.raises(ValueError, match="lambda_2=-1 is out of range"):
         IoUPrediction(lambda_2=-1)
+
+
+@pytest.mark.parametrize("form", ["squared", "bce"])
+def test_objectness_is_the_literal_one(form: str) -> None:
+    """Anchor by anchor, as YOLOv2 has it: all anchors train, but those near a ground truth that is not theirs."""
+    task = Objectness(lambda_2=1.0, loss=form)
+    anchors, predictions, targets = scene("crowded", 4, counts=(5, 0))
+    assert predictions.auxiliary is not None
+    predictions.auxiliary.requires_grad_()
+    assignment = ATSS()(anchors, predictions, targets)
+    near = torch.where(assignment.positive.unsqueeze(-1), 0.0, predictions.deltas)  # some negatives near a ground truth
+    near[0, :40] = BoxCoder().encode(targets.boxes[0, 0].expand(40, 4), anchors.boxes[:40])
+    loss = Criterion(BoxCoder(), task)(replace(predictions, deltas=near), anchors, targets, assignment)["aux"]
+    decoded = BoxCoder().decode(near, anchors.boxes)
+    total = ignored = 0.0
+    for b in range(2):
+        for a, g in enumerate(assignment.gt_index[b].tolist()):
+            truths = targets.boxes[b][targets.valid[b]]
+            overlaps = [iou_pairs(decoded[b, a], truth).item() for truth in truths]
+            p = predictions.auxiliary[b, a].sigmoid().item()
+            target, weight = (overlaps[g], 5) if g >= 0 else (0.0, float(max(overlaps, default=0) <= 0.6 and g == -1))
+            ignored += g == -1 and not weight
+            entropy = -target * math.log(p) - (1 - target) * math.log(1 - p)
+            total += weight * (entropy if form == "bce" else (p - target) ** 2 / 2)
+    assert ignored
+    assert loss.item() == pytest.approx(total / int(assignment.positive.sum()), rel=1e-5)
+    loss.backward()
+    assert predictions.auxiliary.grad is not None
+    assert (predictions.auxiliary.grad[assignment.gt_index == -1] != 0).any()

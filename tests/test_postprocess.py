@@ -318,3 +318,28 @@ def test_half_precision_logits() -> None:
 def test_refusals(argument: str, value: Any, message: str) -> None:
     with pytest.raises(OutOfRange, match=message.replace(".", r"\.")):
         PostProcess(**{argument: value})
+
+
+def test_iou_guided_nms_is_the_literal_one() -> None:
+    """Box by box: the best predicted IoU first, which takes the best score of what it drops."""
+    predictions, anchors = inputs(3, ties=False)
+    options = {"voting": False, "max_detections": 10_000, "score_threshold": 0.2}
+    every = PostProcess(**options, nms_iou=1.0).select(predictions, anchors, SIZES, IoUPrediction())  # type: ignore[arg-type]
+    guided = PostProcess(**options, nms="iou_guided", nms_iou=0.4)  # type: ignore[arg-type]
+    for b, found in enumerate(detect(guided, predictions, anchors, SIZES, IoUPrediction())):
+        own = range(every.offsets[b], every.offsets[b + 1])
+        left, wanted = sorted(own, key=lambda i: -float(every.quality[i])), []
+        while left:
+            first = left[0]
+            cluster = [
+                i
+                for i in left
+                if every.labels[i] == every.labels[first]
+                and (i == first or literal_iou(every.boxes[i].tolist(), every.boxes[first].tolist(), 0) > 0.4)
+            ]
+            wanted.append((max(float(every.scores[i]) for i in cluster), first))
+            left = [i for i in left if i not in cluster]
+        wanted.sort(key=lambda pair: -pair[0])
+        assert 10 < len(wanted) < len(own)
+        assert found.scores.tolist() == pytest.approx([score for score, _ in wanted])
+        assert torch.equal(found.quality, every.quality[[i for _, i in wanted]])

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from paa.assign.candidates import order_key
-from paa.boxes import centers
+from paa.assign.matching import non_empty
+from paa.boxes import centers, iou_matrix
 from paa.structures import NEGATIVE, Anchors, Targets
 
 PAIRS = 2**24
@@ -114,6 +115,17 @@ def dynamic_k(ious: Tensor, topk: int) -> Tensor:
     """Positives of a ground truth [B, g], from 1: the sum of its `topk` largest IoUs [B, g, A], rounded down."""
     largest = ious.topk(min(topk, ious.shape[-1])).values
     return largest.double().sum(-1).long().clamp(min=1)
+
+
+@torch.no_grad()
+def best_iou(boxes: Tensor, targets: Targets) -> Tensor:
+    """Highest IoU [B, A] of boxes [B, A, 4] with any ground truth; 0 without any."""
+
+    def best(part: Targets, first: int) -> tuple[Tensor]:
+        return (iou_matrix(part.boxes, boxes).masked_fill_(~part.valid.unsqueeze(-1), 0).amax(1, keepdim=True),)
+
+    (ious,) = by_parts(best, non_empty(targets), boxes.shape[1])
+    return ious.amax(1)
 
 
 def cheapest_pairs(costs: Costs, targets: Targets, num_anchors: int, topk: int) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from paa.assign.atss import ATSS
 from paa.assign.matching import gather_targets, non_empty
 from paa.assign.pairs import by_parts, highest, lowest, margin, most_of_gt, of_labels
-from paa.auxiliary import Centerness
-from paa.boxes import BoxCoder, centers, iou_matrix, iou_pairs
+from paa.boxes import BoxCoder, centerness, centers, iou_matrix, iou_pairs
 from paa.checks import Checked, checked, choice, integer, number
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
 
@@ -82,7 +81,11 @@ class TAL(Checked):
     def _warm_up(self, anchors: Anchors, predictions: Predictions, targets: Targets) -> Assignment:
         found = ATSS(self.warmup_topk)(anchors, predictions, targets)
         boxes, labels = gather_targets(targets, found.gt_index)
-        centerness = Centerness().target(boxes, boxes, anchors.boxes)
         own = F.one_hot(labels, predictions.logits.shape[-1]).bool() & found.positive.unsqueeze(-1)
         balance = torch.where(own, self.warmup_alpha, 1 - self.warmup_alpha)
-        return replace(found, quality=found.positive.float(), box_weights=centerness, class_weights=balance)
+        return replace(
+            found,
+            quality=found.positive.float(),
+            box_weights=centerness(centers(anchors.boxes), boxes),
+            class_weights=balance,
+        )

@@ -168,6 +168,8 @@ def _components(config: Mapping[str, Any], memo: Memo) -> Components:
         test_transform=lambda backbone: _transform(images, "test", backbone),
     )
     try_boundary(parts.assigner)
+    if parts.postprocess.nms == "iou_guided" and not parts.auxiliary.predicts_iou:
+        raise ConfigError("postprocess.nms=iou_guided: the detector must predict IoUs; use auxiliary=iou")
     for split in config["evaluate"]["splits"]:
         if split not in parts.source.names:  # if it is known but missing, the source says which file
             raise ConfigError(f"evaluate.splits=[{split}]: must be of {', '.join(parts.source.splits)}")
