@@ -21,7 +21,7 @@ import yaml
 
 GLOBAL = "# @package _global_"
 
-_REFERENCE = re.compile(r"\$\{(?:oc\.select:)?([a-z_][\w.]*)(?=[},])")
+_REFERENCE = re.compile(r"\$\{(?:oc\.select:|paa\.by:)?([a-z_][\w.]*)(?=[},])")
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ if not OmegaConf.has_resolver("paa.pid"):
     # The recipe's steps and milestones, as the preset counts them.
     OmegaConf.register_new_resolver("paa.steps", in_epochs)
     OmegaConf.register_new_resolver("paa.milestones", milestones_in_epochs)
-    # Of {choice: value} the value that another key of the node chooses: ${paa.by:_preset_,{authors:1,mmdet:2}}.
+    # The value that another key chooses: ${paa.by:assign._preset_,{authors:1,mmdet:2}}.
     OmegaConf.register_new_resolver(
-        "paa.by", lambda key, of, _parent_: of[choice(_parent_._get_full_key(key), _parent_[key], list(of))]
+        "paa.by", lambda key, of, _root_: of[choice(key, OmegaConf.select(_root_, key), list(of))]
     )
 
 _DEFAULTS: dict[str, DictConfig] = {}
