@@ -215,7 +215,7 @@ class PostProcess(Checked):
         scores = scores.clone()
         for start, end in pairwise(offsets):
             order = nms(moved[start:end], rank[start:end].double(), self.nms_iou) + start
-            if self.nms == "iou_guided":
+            if self.nms == "iou_guided" and len(order):
                 scores[order] = _best_of_cluster(moved[start:end], scores[start:end], order - start, self.nms_iou)
                 order = order[scores[order].argsort(descending=True, stable=True)]
             if self.keep_ties and len(order) > self.max_detections:
@@ -229,8 +229,8 @@ class PostProcess(Checked):
 
 def _best_of_cluster(boxes: Tensor, scores: Tensor, kept: Tensor, nms_iou: float) -> Tensor:
     """Best score [K] of each kept box and of those [N] that it drops; the first kept that overlaps a box drops it."""
-    overlaps = iou_matrix(boxes, boxes[kept])
-    by = (overlaps > nms_iou).to(torch.int8).argmax(1)
+    rows = max(1, 2**20 // len(kept))
+    by = torch.cat([(iou_matrix(some, boxes[kept]) > nms_iou).to(torch.int8).argmax(1) for some in boxes.split(rows)])
     by[kept] = torch.arange(len(kept), device=kept.device)
     return scores[kept].scatter_reduce(0, by, scores, "amax")
 

@@ -162,6 +162,8 @@ def test_an_image_does_not_hang_on_its_neighbors() -> None:
 def test_nothing_above_the_threshold(threshold_on: str) -> None:
     predictions, anchors = inputs(1, ties=False)
     empty = Predictions(torch.full_like(predictions.logits, -20), predictions.deltas, predictions.auxiliary)
+    guided = PostProcess(threshold_on=threshold_on, nms="iou_guided")
+    assert [len(image) for image in detect(guided, empty, anchors, SIZES, IoUPrediction())] == [0, 0, 0]
     found = detect(PostProcess(threshold_on=threshold_on), empty, anchors, SIZES, IoUPrediction())
     assert [len(d) for d in found] == [0, 0, 0]
     assert found[0].boxes.shape == (0, 4)

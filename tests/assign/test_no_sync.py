@@ -26,7 +26,7 @@ from paa.assign import (
     MaxIoU,
     SimOTA,
 )
-from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary
+from paa.auxiliary import Auxiliary, Centerness, IoUPrediction, NoAuxiliary, Objectness
 from paa.boxes import BoxCoder
 from paa.criterion import Criterion
 from paa.structures import Anchors, Predictions, Targets
@@ -70,12 +70,15 @@ def test_assigners_read_no_value(assigner: Assigner) -> None:
     assert assigner(anchors, predictions, targets, 0.5).gt_index.shape == (2, 341)
 
 
-@pytest.mark.parametrize("task", [NoAuxiliary(), Centerness(), IoUPrediction()], ids=lambda t: type(t).__name__)
-@pytest.mark.parametrize("normalizer", ["modern", "official", "mmdet"])
-def test_the_criterion_reads_no_value_forward_or_backward(task: Auxiliary, normalizer: str) -> None:
+@pytest.mark.parametrize(
+    "task", [NoAuxiliary(), Centerness(), IoUPrediction(), Objectness()], ids=lambda t: type(t).__name__
+)
+@pytest.mark.parametrize("class_loss", ["focal", "qfl", "vfl", "mal"])
+@pytest.mark.parametrize("normalizer", ["modern", "official", "mmdet", "quality"])
+def test_the_criterion_reads_no_value_forward_or_backward(task: Auxiliary, normalizer: str, class_loss: str) -> None:
     anchors, predictions, targets = _meta("random")
     assignment = MaxIoU()(anchors, predictions, targets)
-    criterion = Criterion(BoxCoder(), task, normalizer=normalizer, roundtrip=True)
+    criterion = Criterion(BoxCoder(), task, normalizer=normalizer, roundtrip=True, class_loss=class_loss, carl=1.0)
     statistics = criterion.statistics(predictions, anchors, targets, assignment)
     losses = criterion(predictions, anchors, targets, assignment, statistics)
     sum(losses.values()).backward()  # type: ignore[union-attr]
