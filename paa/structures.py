@@ -89,7 +89,7 @@ class Assignment:
     gt_index       [B, A] int64: index into the image's ground truths, or NEGATIVE (-1), or IGNORED (-2).
     quality        [B, A] in [0, 1]: class target of the positives, for every class loss but "focal"; None: the IoU of
                    the predicted box. What it says of other anchors means nothing.
-    box_weights    [B, A]: factors of the box loss of the positives. They may carry gradient.
+    box_weights    [B, A]: factors of the box loss of the positives.
     class_weights  [B, A], or [B, A, C] where classes of an anchor differ: factors of the class loss.
     extras         whatever a figure wants: scores, candidates, mixture parameters. Never read by the loss.
     """

@@ -44,7 +44,7 @@ class TAL(Checked):
     def __call__(
         self, anchors: Anchors, predictions: Predictions, targets: Targets, progress: float = 0.0
     ) -> Assignment:
-        """Assigns the anchors of a batch. extras, after the warm-up: candidates [B, G, topk]."""
+        """Assigns the anchors of a batch. extras: candidates and candidate_valid [B, G, M]."""
         targets = non_empty(targets)
         if progress < self.warmup:
             return self._warm_up(anchors, predictions, targets)
@@ -60,14 +60,15 @@ class TAL(Checked):
             if self.candidates == "inside":
                 metric = metric.where(inside, 0)
             index = lowest(-metric, self.topk)
-            chosen = (metric.gather(-1, index) > 0) & inside.gather(-1, index) & part.valid.unsqueeze(-1)
-            return index, ious.gather(-1, index), chosen
+            candidate = (metric.gather(-1, index) > 0) & part.valid.unsqueeze(-1)
+            return index, ious.gather(-1, index), candidate, candidate & inside.gather(-1, index)
 
-        index, ious, chosen = by_parts(best, targets, len(points))
+        index, ious, candidate, chosen = by_parts(best, targets, len(points))
         gt_index = highest(index, ious, chosen, len(points))
         quality = self._aligned(gt_index, decoded, score, targets)
         gt_index = gt_index.where(anchors.inside, IGNORED)
-        return Assignment(gt_index, quality, box_weights=quality, extras={"candidates": index})
+        extras = {"candidates": index, "candidate_valid": candidate}
+        return Assignment(gt_index, quality, box_weights=quality, extras=extras)
 
     def _aligned(self, gt_index: Tensor, decoded: Tensor, score: Tensor, targets: Targets) -> Tensor:
         """Class targets [B, A] of the positives."""

@@ -94,7 +94,9 @@ def test_a_permutation_of_ground_truths_or_images_permutes_the_answer(name: str)
 def test_padding_and_other_images_change_nothing(name: str) -> None:
     assign = ASSIGNERS[name]
     anchors, predictions, targets = scene("mixed", 7, counts=(4, 6, 0))
-    answer = assign(anchors, predictions, targets).gt_index
+    found = assign(anchors, predictions, targets)
+    answer = found.gt_index
+    assert ("candidates" in found.extras) == ("candidate_valid" in found.extras)  # pictures read both
     # rubbish where nothing is valid
     wide = Targets(
         torch.cat((targets.boxes, torch.full((3, 5, 4), 50.0)), 1),
