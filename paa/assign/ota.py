@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from paa.assign import pairs
 from paa.assign.matching import non_empty
@@ -83,12 +85,21 @@ class OTA(Checked):
         cost = cost / self.regularization
         supply = torch.cat((k, (inside.sum(1, keepdim=True) - k.sum(1, keepdim=True)).clamp(min=0)), 1).to(cost.dtype)
         log_supply = (supply + _EMPTY).log().unsqueeze(2)
-        some = torch.nn.functional.pad(valid, (0, 1), value=True).unsqueeze(2)
+        some = F.pad(valid, (0, 1), value=True).unsqueeze(2)
         taken = inside.unsqueeze(1)
-        u, v = torch.zeros_like(log_supply), torch.zeros_like(cost[:, :1])
-        u, v = u + 1 / self.regularization, v + 1 / self.regularization  # both in units of the regularization
+        u, v = torch.full_like(log_supply, 1 / self.regularization), torch.zeros_like(cost[:, :1])
         for _ in range(self.iterations):
-            v = (torch.log1p(v.new_tensor(_EMPTY)) - (u - cost).logsumexp(1, keepdim=True)).where(taken, 0)
-            u = (log_supply - (v - cost).logsumexp(2, keepdim=True)).where(some, 0)
+            v = (math.log1p(_EMPTY) - _log_sum_exp(u - cost, 1)).where(taken, 0)
+            u = (log_supply - _log_sum_exp(v - cost, 2)).where(some, 0)
         log_plan = u + v - cost
         return (log_plan - log_plan.amax(2, keepdim=True)).where(some & taken, -torch.inf)
+
+
+def _log_sum_exp(values: Tensor, dim: int) -> Tensor:
+    """Log of the sum of exponentials along dim, kept as 1; it changes `values`. Meaningless where all are -inf.
+
+    What is e^-100 of the largest adds nothing in either precision: the bound keeps exp away from underflow, where it
+    is five times slower.
+    """
+    most = values.amax(dim, keepdim=True)
+    return values.sub_(most).clamp_(min=-100).exp_().sum(dim, keepdim=True).log_().add_(most)
