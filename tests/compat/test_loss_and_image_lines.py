@@ -41,7 +41,7 @@ def test_giou(build):
 def test_normalizer(build, value, divisors):
     """Half a positive, weights of 0.1, three quarters of an image: every floor gives another loss."""
     parts = build("paa", normalizer=value)
-    few, many = losses(parts, NEAR, [0.5, 0.1, 0.75]), losses(parts, NEAR, [1024.0, 1024, 1024])
+    few, many = losses(parts, NEAR, [0.5, 0.1, 0.75, 0.5]), losses(parts, NEAR, [1024.0] * 4)
     for name, divisor in zip(("cls", "box", "aux"), divisors, strict=True):
         assert many[name] * 1024 / few[name] == pytest.approx(divisor, rel=1e-4)
 
@@ -50,7 +50,7 @@ def test_normalizer(build, value, divisors):
 def test_the_floor_of_eight_devices(build, normalizer, divisors):
     """Theirs: max(P / 8, 1) on each of 8 devices, whose gradients are averaged, is max(P, 8) of the whole step."""
     parts = build("eight", normalizer=normalizer)
-    few, many = losses(parts, NEAR, [7.0, 0.1, 16]), losses(parts, NEAR, [1024.0, 1024, 1024])
+    few, many = losses(parts, NEAR, [7.0, 0.1, 16, 7]), losses(parts, NEAR, [1024.0] * 4)
     for name, divisor in zip(("cls", "box", "aux"), divisors, strict=True):
         assert many[name] * 1024 / few[name] == pytest.approx(divisor, rel=1e-4)
 
@@ -58,7 +58,7 @@ def test_the_floor_of_eight_devices(build, normalizer, divisors):
 @pytest.mark.parametrize("value", [0.0, 1.1920929e-07])
 def test_epsilon(build, value):
     """Beside weights that sum to 1e-7 the second more than halves the box loss."""
-    found, plain = (losses(build("paa", epsilon=e), NEAR, [1, 1e-7, 1])["box"] for e in (value, 0.0))
+    found, plain = (losses(build("paa", epsilon=e), NEAR, [1, 1e-7, 1, 1])["box"] for e in (value, 0.0))
     assert found / plain == pytest.approx(1e-7 / (1e-7 + value), rel=1e-4)
 
 
