@@ -20,7 +20,7 @@ class _Launcher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what `launch` needs."""
-        self._config, self._jobs = config, task_function.jobs  # type: ignore[attr-defined]
+        self._config, self._jobs = config, task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; what became of each is noted in the command's jobs."""

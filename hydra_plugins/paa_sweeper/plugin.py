@@ -23,7 +23,7 @@ class PaaSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what `sweep` needs."""
-        self.config, self._jobs = config, task_function.jobs  # type: ignore[attr-defined]
+        self.config, self._jobs = config, task_function
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

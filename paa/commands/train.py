@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from paa.commands.report import table
-from paa.config.app import App
-from paa.config.compose import Command, JobConfig
-from paa.config.errors import USER_ERRORS, format_error
+from paa.config.compose import App, Command, JobConfig
+from paa.config.errors import USER_ERRORS, ConfigError, format_error
+from paa.config.suggestions import with_preset
 from paa.config.user_code import add_cwd_to_path
 from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
-from paa.experiment.experiment import Experiment, JobFailed, run_config, run_experiment
+from paa.experiment.experiment import Experiment, JobFailed, reported
 from paa.experiment.memo import Memo
 from paa.launch.sweep import check as check_launcher
 from paa.launch.sweep import settings_of
 from paa.log import print_line
-from paa.planning.dry_run import plan, without_plan
+from paa.planning.dry_run import plan
 
 REFUSED = 2
 """Exit code of a command line that was refused before anything ran."""
@@ -32,49 +32,48 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
 
 
 class Jobs:
-    """The jobs of one command line, and what became of them.
+    """The jobs of one command line, and what became of them. Hydra calls it to run one: it is its task function.
 
-    command     the words that resume them; printed when they are interrupted.
-    in_process  whether they run in this process.
-    all         in order; jobs of equal overrides (seed=0,0) are there twice.
-    detached    set by a launcher that does not wait: nothing can be reported yet.
+    command   the words that resume them; printed when they are interrupted.
+    all       in order; jobs of equal overrides (seed=0,0) are there twice.
+    detached  set by a launcher that does not wait: nothing can be reported yet.
     """
 
-    def __init__(self, command: Sequence[str], in_process: bool) -> None:
-        self.command, self.in_process = command, in_process
+    def __init__(self, command: Sequence[str] = (), app: App | None = None) -> None:
+        self.command, self.app, self.memo = command, app, Memo()
         self.all: list[Experiment] = []
-        self.dry_run = self.detached = False
+        self.detached = False
         self._prepared: dict[tuple[str, ...], Experiment] = {}
         self._failed: dict[tuple[str, ...], str] = {}
         self._ended: dict[tuple[str, ...], tuple[str, bool]] = {}
-        self.memo = Memo()
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process prepares its job itself."""
-        return Jobs((), True).__dict__
+        return Jobs().__dict__
 
-    def prepare(self, job: JobConfig) -> None:
-        """Build, identify and check a job; its data are looked at unless it is a dry run. Raises what is wrong."""
+    def prepare(self, job: JobConfig) -> Experiment:
+        """Build, identify and check a job, once. Raises what is wrong; of a preset's value the preset's key, too."""
         if job.overrides not in self._prepared:
-            config, dry_run = without_plan(job.config)
-            self.dry_run |= dry_run
-            self._prepared[job.overrides] = Experiment.of(
-                config,
-                list(job.overrides),
-                job.choices,
-                here=self.in_process and not dry_run,
-                memo=self.memo,
-                check_images=not dry_run,
-            )
-        self.all.append(self._prepared[job.overrides])
+            here = (self.app is None or self.app.in_process) and not job.dry_run
+            try:
+                made = Experiment.of(job.config, job.overrides, job.choices, here, self.memo, not job.dry_run)
+            except ConfigError as error:
+                if self.app is not None:
+                    error.args = (with_preset(str(error), self.app.compose.compose(job.overrides)),)
+                raise
+            self._prepared[job.overrides] = made
+            self.all.append(made)
+        return self._prepared[job.overrides]
 
-    def run(self, job: JobConfig) -> float | None:
+    def __call__(self, cfg: Any) -> float | None:
         """Run a job and return its objective. JobFailed after the reason was printed; SystemExit if interrupted."""
-        known = self._prepared.get(job.overrides)
+        job, resume = JobConfig.launched(cfg), shlex.join(self.command)
         try:
-            if known is not None:
-                return run_experiment(known, shlex.join(self.command))
-            return run_config(without_plan(job.config)[0], job.overrides, job.choices)
+            with reported("paa.train", job.overrides, resume), process_group().main_process_first():
+                experiment = self.prepare(job)
+            with reported(experiment.train_id, job.overrides, resume):
+                experiment.run()
+            return experiment.objective
         except Interrupted as stop:
             raise SystemExit(stop.code) from None
         except KeyboardInterrupt:
@@ -113,8 +112,9 @@ class Jobs:
             else:
                 first.setdefault(_request(job), job)
         left, returned = list(first.values()), list[Any]()
-        for start in range(0, len(left), batch_size or max(len(left), 1)):
-            batch = left[start : start + (batch_size or len(left))]
+        size = batch_size or max(len(left), 1)
+        for start in range(0, len(left), size):
+            batch = left[start : start + size]
             results = launch([job.overrides for job in batch], start)
             for job, result in zip(batch, results, strict=False):
                 if getattr(getattr(result, "status", None), "name", "") == "FAILED":
@@ -148,47 +148,40 @@ def main(command: Command, argv: Sequence[str]) -> int:
     Return the exit code: 0, 1 if a job failed, 2 if one is wrong.
     """
     add_cwd_to_path()
-    new_folders: set[Path] = set()
-    problem = app = jobs = None
-    group = process_group()
+    group, new_folders, problem, planned = process_group(), set[Path](), None, False
     with group.main_process_first():
         try:
             app = App(command)
-            jobs = Jobs([*_program(), *argv], app.in_process)
-            _prepare(app, jobs, new_folders)
+            jobs, every = Jobs([*_program(), *argv], app), app.jobs()
+            folders = {Path(str(job.config["runs_dir"])) for job in every}
+            new_folders = {folder for folder in folders if not folder.exists()}
+            jobs.all = [jobs.prepare(job) for job in every]
+            planned = any(job.dry_run for job in every)
+            if not planned:
+                check_launcher(settings_of(app.launcher), jobs.all, command.multirun)
         except USER_ERRORS as error:
             problem = format_error("paa.train", error)
     problem = group.first_error(problem)
-    if problem is not None or app is None or jobs is None or jobs.dry_run:
+    if problem is None and not planned:
+        try:
+            app.run(jobs)
+        except JobFailed:  # noted; a third party's sweeper has ended on it
+            pass
+        except USER_ERRORS as error:  # of a job that a sweeper proposed
+            print_line(format_error("paa.train", error), sys.stderr)
+            return REFUSED
+        code = jobs.report()
+    else:
+        code = 0 if problem is None else REFUSED
         if group.is_main:
             for folder in new_folders:
                 _remove_cache(folder)
-            if problem is not None:
-                print_line(problem, sys.stderr)
-            elif jobs is not None:
+            if problem is None:
                 print(plan(jobs.all, jobs.memo), end="")
-        destroy_process_group()
-        return REFUSED if problem is not None else 0
-    try:
-        app.run(jobs)
-    except JobFailed:  # noted; a third party's sweeper has ended on it
-        pass
-    except USER_ERRORS as error:  # of a job that a sweeper proposed
-        print_line(format_error("paa.train", error), sys.stderr)
-        return REFUSED
-    code = jobs.report()
+            else:
+                print_line(problem, sys.stderr)
     destroy_process_group()
     return code
-
-
-def _prepare(app: App, jobs: Jobs, new_folders: set[Path]) -> None:
-    for job in app.jobs():
-        folder = Path(str(job.config["runs_dir"]))
-        if not folder.exists():
-            new_folders.add(folder)
-        app.prepare(jobs, job)
-    if not jobs.dry_run:
-        check_launcher(settings_of(app.launcher), jobs.all, app.command.multirun)
 
 
 def _request(job: Experiment) -> tuple[str, ...]:

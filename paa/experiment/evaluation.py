@@ -22,36 +22,13 @@ from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
 from paa.evaluation.iou_error import PositiveErrors, mean_error
 from paa.evaluation.upload import write_upload
-from paa.experiment.parts import Components, votings
+from paa.experiment.identify import Wanted
+from paa.experiment.parts import Components
 from paa.experiment.run_context import RunContext
 from paa.inference import Inference
-from paa.store.identity import eval_id
 from paa.store.paths import RunPaths
 from paa.store.provenance import origin
 from paa.store.record import EvaluationRecord
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One evaluation: a split, with voting or without, and its ID."""
-
-    split: str
-    voting: bool
-    eval_id: str
-
-
-def wanted(config: Mapping[str, Any], digests: Mapping[str, str]) -> list[Wanted]:
-    """Return all evaluations that the configuration asks for."""
-    return [
-        Wanted(split, voting, eval_id(config, digests, split, voting))
-        for split in dict.fromkeys(config["evaluate"]["splits"])
-        for voting in votings(config)
-    ]
-
-
-def missing(paths: RunPaths, every: Sequence[Wanted]) -> list[Wanted]:
-    """Return those without a record."""
-    return [one for one in every if not paths.evaluation(one.eval_id).exists()]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from paa.config.errors import ConfigError
 from paa.config.merge import merge
 from paa.experiment.device import device_of
 from paa.experiment.experiment import Experiment
-from paa.experiment.parts import Identity, assemble
+from paa.experiment.identify import Identity
+from paa.experiment.parts import assemble
 from paa.store.code_digest import refuse_untrusted
 from paa.store.paths import RunPaths, find
 from paa.store.record import TrainingRecord
@@ -37,7 +38,7 @@ def reopen(
     digests = dict(record.digests)
     for split in config["evaluate"]["splits"] if measured else ():
         digests[f"data.{split}"] = parts.source.digest(split)
-    identity = Identity(digests, record.train_id, RunPaths(runs_dir, record.train_id))
+    identity = Identity(parts.config, digests, RunPaths(runs_dir, record.train_id))
     lines = [o.input_line or "" for o in overrides]
     return Experiment(parts, identity, lines, record.choices), replace(record, config=config)
 

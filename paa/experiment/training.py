@@ -30,8 +30,9 @@ from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
 from paa.experiment.device import device_of
 from paa.experiment.evaluation import Evaluator
+from paa.experiment.identify import votings
 from paa.experiment.init_weights import InitWeights
-from paa.experiment.parts import Components, votings
+from paa.experiment.parts import Components
 from paa.experiment.run_context import RunContext
 from paa.store.paths import RunPaths
 from paa.store.provenance import origin, resumed
@@ -46,6 +47,7 @@ class Trained:
     final       the last logged numbers.
     categories  [id, name] of each class.
     origin      code, libraries and machine at the start of training, and of resumes with other code.
+    checkpoints of which none is needed once there is a record.
     """
 
     detector: nn.Module
@@ -55,6 +57,7 @@ class Trained:
     final: dict[str, Any]
     categories: list[list[Any]]
     origin: dict[str, Any]
+    checkpoints: checkpoint.Checkpoints
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class Training:
                 loop.restore(state)
             loop.run(self._batches(data, detector.backbone, start))
         final = [line for line in read(run.paths.metrics) if "loss" in line][-1:]
-        return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {}, categories, made_by)
+        last = final[0] if final else {}
+        return Trained(detector, device, clock.started, clock.elapsed, last, categories, made_by, self.checkpoints)
 
     def _data(self) -> _Data:
         images, limit = self.parts.config["images"], self.parts.config["debug"]["images"]
