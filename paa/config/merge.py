@@ -11,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from paa.config.compose import Composer, resolved
 from paa.config.errors import ConfigError
 from paa.config.suggestions import explain_choice, explain_override, listed
-from paa.config.test_time_keys import OPEN
+
+OPEN = ("postprocess", "images.test", "evaluate", "data.root", "data.split", "device", "threads", "workers", "lock")
+"""The keys that may change after training: every other key made the weights what they are."""
 
 
 def split_keys(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[str, Any], list[Override]]:

@@ -26,7 +26,6 @@ from paa.experiment.identify import Wanted
 from paa.experiment.parts import Components
 from paa.experiment.run_context import RunContext
 from paa.inference import Inference
-from paa.store.paths import RunPaths
 from paa.store.provenance import origin
 from paa.store.record import EvaluationRecord
 
@@ -107,11 +106,13 @@ class Evaluator:
 
         For a split without annotations, write the file for the server that has them, and a record without numbers.
         """
+        parts = self.parts
         for split in dict.fromkeys(one.split for one in every):
             of_split = [one for one in every if one.split == split]
             began = time.monotonic()
-            index, labeled = self.index(split), self.parts.source.labeled(split)
-            positives = self._positives() if labeled else None
+            index, labeled, positives = self.index(split), parts.source.labeled(split), None
+            if labeled and isinstance(parts.auxiliary, IoUPrediction) and parts.scales is None:
+                positives = PositiveErrors(parts.assigner, parts.coder, parts.auxiliary)
             detections = self.results(index, [one.voting for one in of_split], positives)
             shown = [] if positives is None else self.group.gather(positives.rows)
             if self.group.is_main:
@@ -124,7 +125,7 @@ class Evaluator:
                         "train_id": run.paths.train_id,
                         "split": split,
                         "voting": one.voting,
-                        "postprocess": {**self.parts.config["postprocess"], "voting": one.voting},
+                        "postprocess": {**parts.config["postprocess"], "voting": one.voting},
                         "digests": dict(digests),
                         "wall_s": round(took, 2),
                         "weights_sha256": weights_sha256,
@@ -136,38 +137,27 @@ class Evaluator:
                         record = EvaluationRecord.of(measured[one.voting], **rest)
                         measured[one.voting].matches.save(run.paths.matches(one.eval_id))
                     else:
-                        record = EvaluationRecord(**self._upload(one, index, detections[one.voting], run.paths), **rest)
+                        name, found = parts.source.public_name(split), detections[one.voting]
+                        path = run.paths.upload(one.eval_id)
+                        upload = write_upload(path, name, f"paa-{run.paths.train_id}", index, found)
+                        record = EvaluationRecord(
+                            numbers=dict.fromkeys(NUMBERS),
+                            per_class=dict.fromkeys(index.category_names),
+                            iou_error=None,
+                            images=len(index),
+                            detections=len(found),
+                            matched=0,
+                            upload=upload.relative_to(run.paths.folder).as_posix(),
+                            **rest,
+                        )
                     run.ensure_lock_held()
                     record.write(run.paths.evaluation(one.eval_id))
                     run.say(describe(record))
             self.group.barrier()
 
-    def _positives(self) -> PositiveErrors | None:
-        """Return what collects errors of the predicted IoU; None without one, and at several scales, which training
-        does not have.
-        """
-        parts = self.parts
-        if not isinstance(parts.auxiliary, IoUPrediction) or parts.scales is not None:
-            return None
-        return PositiveErrors(parts.assigner, parts.coder, parts.auxiliary)
-
     def _evaluations(self, index: CocoIndex, found: Mapping[bool, Results]) -> dict[bool, Evaluation]:
         predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
         return {voting: evaluate(index, one, predicts_iou=predicts_iou) for voting, one in found.items()}
-
-    def _upload(self, one: Wanted, index: CocoIndex, found: Results, paths: RunPaths) -> dict[str, Any]:
-        """Write the server's file; return what the record has instead of numbers."""
-        name = self.parts.source.public_name(one.split)
-        upload = write_upload(paths.upload(one.eval_id), name, f"paa-{paths.train_id}", index, found)
-        return {
-            "numbers": dict.fromkeys(NUMBERS),
-            "per_class": dict.fromkeys(index.category_names),
-            "iou_error": None,
-            "images": len(index),
-            "detections": len(found),
-            "matched": 0,
-            "upload": upload.relative_to(paths.folder).as_posix(),
-        }
 
 
 def describe(record: EvaluationRecord) -> str:

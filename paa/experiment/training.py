@@ -195,11 +195,11 @@ class Training:
     def _measured_split(self) -> str:
         """Return the first split of evaluate.splits that has annotations; ConfigError if none has."""
         node = self.parts.config["evaluate"]
-        for split in node["splits"]:
-            if self.parts.source.labeled(split):
-                return str(split)
-        none = f"no split of evaluate.splits=[{','.join(node['splits'])}] has annotations"
-        raise ConfigError(f"evaluate.every={node['every']}: {none}; set evaluate.every=0, or add one")
+        found = next(filter(self.parts.source.labeled, node["splits"]), None)
+        if found is None:
+            none = f"no split of evaluate.splits=[{','.join(node['splits'])}] has annotations"
+            raise ConfigError(f"evaluate.every={node['every']}: {none}; set evaluate.every=0, or add one")
+        return str(found)
 
     def _evaluate(
         self, detector: nn.Module, device: torch.device, categories: list[list[Any]]
@@ -256,14 +256,13 @@ class _Clock:
     """Seconds of work, over all parts of an interrupted training."""
 
     def __init__(self, state: dict[str, Any] | None, origin: dict[str, Any]) -> None:
-        self.origin = origin
         before = state["extra"] if state else {"elapsed": 0.0, "started": time.time()}
-        self.started: float = before["started"]
-        self._before, self._began = before["elapsed"], time.monotonic()
+        self.origin, self.started = origin, float(before["started"])
+        self._offset = before["elapsed"] - time.monotonic()
 
     @property
     def elapsed(self) -> float:
-        return self._before + time.monotonic() - self._began
+        return float(self._offset + time.monotonic())
 
     def state(self) -> dict[str, Any]:
         return {"elapsed": self.elapsed, "started": self.started, "origin": self.origin}
