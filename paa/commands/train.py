@@ -6,10 +6,11 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paa.checks import UserError
 from paa.commands.report import table
 from paa.config.compose import App, Command, JobConfig
 from paa.config.errors import USER_ERRORS, ConfigError, format_error
@@ -19,8 +20,7 @@ from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
 from paa.experiment.experiment import Experiment, JobFailed, reported
 from paa.experiment.memo import Memo
-from paa.launch.sweep import check as check_launcher
-from paa.launch.sweep import settings_of
+from paa.launch import sweep
 from paa.log import print_line
 from paa.planning.dry_run import plan
 
@@ -80,22 +80,36 @@ class Jobs:
             print_line("stopped immediately; the last checkpoint is kept")
             raise SystemExit(130) from None
         except JobFailed as error:
-            self.note_failure(job.overrides, str(error))
+            self._note_failure(job.overrides, str(error))
             if process_group().size > 1:  # the processes are out of step
                 raise SystemExit(1) from None
             raise
 
-    def named(self, overrides: Sequence[str]) -> Experiment:
-        """Return the prepared job with these overrides."""
-        return self._prepared[tuple(overrides)]
+    def submit(self, node: Mapping[str, Any], folder: Path, every: Sequence[Sequence[str]]) -> None:
+        """Run the jobs with these overrides as the `node` of hydra/launcher=slurm or local says.
 
-    def note_failure(self, overrides: Sequence[str], reason: str) -> None:
-        """Keep why a job failed."""
+        folder  of the sweep. A request that SLURM refuses ends the process with one line and exit code 2.
+        """
+        settings, launched = sweep.settings_of(node), [self._prepared[tuple(overrides)] for overrides in every]
+        if settings is None or not launched:
+            return
+        try:
+            found = sweep.run(folder.name, self.command, settings, launched, print_line)
+        except UserError as error:
+            print_line(f"paa.train: {error}", sys.stderr)
+            raise SystemExit(REFUSED) from None
+        self.detached = found is None
+        for job, row in zip(launched, found or (), strict=False):
+            log = f"; log: {row.log}" if row.log is not None else ""
+            if row.kind == "failed":
+                self._note_failure(job.overrides, f"{row.status.detail}{log}")
+            elif row.kind != "done":
+                # A job without an error and records left the run to another process: fine if it was told to skip.
+                expected = row.kind == "interrupted" and job.config["lock"]["if_locked"] == "skip"
+                self._ended[tuple(job.overrides)] = f"{row.status}{log}", expected
+
+    def _note_failure(self, overrides: Sequence[str], reason: str) -> None:
         self._failed.setdefault(tuple(overrides), reason)
-
-    def note_end(self, overrides: Sequence[str], text: str, expected: bool) -> None:
-        """Keep what to print for a job that ended without failure and without records."""
-        self._ended[tuple(overrides)] = text, expected
 
     def launch(self, launch: Launch, batch_size: int | None = None) -> list[Any]:
         """Give `launch` the jobs that are not finished, `batch_size` at a time, and note which failed.
@@ -118,14 +132,14 @@ class Jobs:
             results = launch([job.overrides for job in batch], start)
             for job, result in zip(batch, results, strict=False):
                 if getattr(getattr(result, "status", None), "name", "") == "FAILED":
-                    self.note_failure(job.overrides, _one_line(result._return_value))
+                    self._note_failure(job.overrides, _one_line(result._return_value))
             returned += results
         for job, done in zip(self.all, finished, strict=True):
             before = job if done else first[_request(job)]
             if before is not job:
                 reason = self._failed.get(tuple(before.overrides))
                 if reason is not None:
-                    self.note_failure(job.overrides, reason)
+                    self._note_failure(job.overrides, reason)
                 elif group.run_on_main(lambda job=job: job.finished):  # type: ignore[misc]
                     job.run()
         return returned
@@ -158,7 +172,7 @@ def main(command: Command, argv: Sequence[str]) -> int:
             jobs.all = [jobs.prepare(job) for job in every]
             planned = any(job.dry_run for job in every)
             if not planned:
-                check_launcher(settings_of(app.launcher), jobs.all, command.multirun)
+                sweep.check(sweep.settings_of(app.launcher), jobs.all, command.multirun)
         except USER_ERRORS as error:
             problem = format_error("paa.train", error)
     problem = group.first_error(problem)
