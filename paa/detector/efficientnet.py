@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paa import checks
-from paa.conventions import CONVENTIONS, EXPECTS, LITE
 from paa.detector import weights as files
+from paa.detector.conventions import CONVENTIONS, EXPECTS, LITE
 from paa.detector.norm import norm_layer
 from paa.detector.pretrained import Pretrained
 

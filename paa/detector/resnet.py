@@ -10,8 +10,8 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
 from paa import checks
-from paa.conventions import AUTO, CONVENTIONS, resnet_defaults, resnet_name
 from paa.detector import weights as files
+from paa.detector.conventions import AUTO, CONVENTIONS, resnet_defaults, resnet_name
 from paa.detector.deform import STARTS, deformable
 from paa.detector.norm import norm_layer
 from paa.detector.pretrained import Pretrained

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from paa import checks
-from paa.conventions import CONVENTIONS
+from paa.detector.conventions import CONVENTIONS
 
 
 class Weights(NamedTuple):

@@ -15,8 +15,8 @@ from typing import Any
 
 from paa.config.errors import ConfigError, keys_below
 from paa.config.instantiate import build
-from paa.conventions import resnet_defaults
 from paa.datasets.formats.sources import Coco, Custom, Shapes, Voc
+from paa.detector.conventions import resnet_defaults
 from paa.experiment.init_weights import InitWeights
 from paa.experiment.memo import Memo
 from paa.store.identity import eval_id, file_digest, train_id

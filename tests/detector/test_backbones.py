@@ -11,8 +11,8 @@ import torchvision
 from torch import Tensor, nn
 
 from paa.checks import OutOfRange
-from paa.conventions import CONVENTIONS
 from paa.detector import FPN, Detector, Head, ResNet
+from paa.detector.conventions import CONVENTIONS
 from paa.detector.deform import DeformConv2d
 from paa.detector.resnet import LAYERS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paa.checks import OutOfRange
-from paa.conventions import agreed
+from paa.detector.conventions import agreed
 
 
 @pytest.mark.parametrize(
