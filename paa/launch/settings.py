@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class SlurmSettings(checks.Checked):
     max_requeues_after_kill: int = checked(integer, 10, low=0)
     array_parallelism: int = checked(integer, 256, low=1)
     max_array: int | None = checked(integer, None, low=1)
-    setup: Sequence[str] = checked(_commands, ())
+    setup: list[str] = field(default_factory=list, metadata={"check": _commands})
     additional_parameters: Mapping[str, Any] = field(default_factory=dict)
     snapshot: bool = checked(flag, False)
     wait: bool = checked(flag, True)
