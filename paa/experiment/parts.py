@@ -168,21 +168,15 @@ def assemble(config: Mapping[str, Any], memo: Memo | None = None) -> Components:
 
 
 def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None) -> Transform:
-    node, own = images[phase], dict[str, Any]()
+    common = {name: images[name] for name in ("resize", "interpolation", "legacy")}
+    node = images[phase]
+    own = {"short": node["short"], "longest": node["longest"], "flip": node.get("flip", 0.0)}
     if backbone is not None:
-        own = {"mean": backbone.mean, "std": backbone.std, "scale": backbone.scale, "channels": backbone.order}
+        own |= {"mean": backbone.mean, "std": backbone.std, "scale": backbone.scale, "channels": backbone.order}
     try:
-        return Transform(
-            short=node["short"],
-            longest=node["longest"],
-            resize=images["resize"],
-            interpolation=images["interpolation"],
-            flip=node.get("flip", 0.0),
-            legacy=images["legacy"],
-            **own,
-        )
+        return Transform(**common, **own)
     except checks.OutOfRange as error:
-        where = "images" if error.name in ("resize", "interpolation", "legacy") else f"images.{phase}"
+        where = "images" if error.name in common else f"images.{phase}"
         raise ConfigError(f"{where}.{error.name}{error.problem}") from error
 
 

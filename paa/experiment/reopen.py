@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,10 @@ def reopen(
         raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows its state")
     record = TrainingRecord.read(paths.record)
     refuse_untrusted(record.config, record.code, record.train_id)
-    config = merge(_moved(record.config, runs_dir), overrides, composer)
+    was, data = Path(record.config["runs_dir"]), dict(record.config["data"])
+    if isinstance(data.get("root"), str) and Path(data["root"]).is_relative_to(was):  # it moved with the runs
+        data["root"] = str(runs_dir / Path(data["root"]).relative_to(was))
+    config = merge({**record.config, "runs_dir": str(runs_dir), "data": data}, overrides, composer)
     parts = assemble(config)
     device_of(config)
     digests = dict(record.digests)
@@ -46,12 +49,3 @@ def reopen(
 def not_trained(record: TrainingRecord) -> str:
     """Return what to print for a run whose weights were imported."""
     return f"{record.train_id}  was imported from {record.source}; not trained here"
-
-
-def _moved(config: Mapping[str, Any], runs_dir: Path) -> dict[str, Any]:
-    """Return a recorded configuration with `runs_dir` as it is now; data below the old one moved with it."""
-    was, root = Path(config["runs_dir"]), config["data"].get("root")
-    data = dict(config["data"])
-    if isinstance(root, str) and Path(root).is_relative_to(was):
-        data["root"] = str(runs_dir / Path(root).relative_to(was))
-    return {**config, "runs_dir": str(runs_dir), "data": data}
