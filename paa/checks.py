@@ -40,7 +40,13 @@ def number(
     right = f" to {high}" if high is not None else (f" below {below}" if below is not None else "")
     typed = isinstance(value, kind) and not isinstance(value, bool)
     if not typed or not math.isfinite(value):
-        raise OutOfRange(name, f"={value}: must be {what}{left}{right}")
+        text = isinstance(value, str) and value.lstrip("-").replace(".", "", 1).isdecimal()
+        hint = (
+            f"; it is text here; of a variable, with these quotes: {name}='${{oc.decode:${{oc.env:NAME}}}}'"
+            if text
+            else ""
+        )
+        raise OutOfRange(name, f"={value}: must be {what}{left}{right}{hint}")
     inside = (low is None or value >= low) and (high is None or value <= high)
     if not inside or (above is not None and value <= above) or (below is not None and value >= below):
         raise OutOfRange(name, f"={value} is out of range: must be {what}{left}{right}")

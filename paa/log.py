@@ -9,6 +9,7 @@ full disk or a closed terminal loses a line, and not a training.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -19,6 +20,24 @@ from typing import TextIO
 
 log = logging.getLogger("paa")
 """The logger of the package."""
+
+
+def open_streams() -> None:
+    """Make stdin, stdout and stderr usable where the parent closed them, and able to print any text.
+
+    A closed one would be None, and its number would go to the next file that is opened. What a terminal's encoding
+    lacks is printed as an escape.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:

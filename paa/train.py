@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from paa.log import open_streams
+
 
 def main() -> None:
     """Exit codes: 0, 1 a job failed, 2 refused before anything ran, 130 and 143 interrupted."""
+    open_streams()
     try:
         from paa.config.compose import read
 
@@ -16,7 +19,10 @@ def main() -> None:
 
             sys.exit(train(command, sys.argv[1:]))
     except KeyboardInterrupt:  # before the first job or between two
+        print("paa.train: interrupted", file=sys.stderr)
         sys.exit(130)
+    except MemoryError:
+        sys.exit("paa.train: out of memory before the first job began")
 
 
 if __name__ == "__main__":

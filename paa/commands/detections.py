@@ -30,7 +30,7 @@ def predict(
 ) -> None:
     """Write out/detections.json and, unless `score` is None, out/pictures/ with detections of at least that score."""
     parts, paths = experiment.parts, experiment.identity.paths
-    index = folder_index(images, record.categories)
+    index = folder_index(images, record.categories, without=out / "pictures")
     apply_process(parts.config)
     device = device_of(parts.config)
     detector = final_detector(parts, paths, record).to(device)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from paa.checks import UserError
+from paa.log import open_streams
 
 
 def parser(module: str, usage: str, text: str | None, multirun: bool = False) -> argparse.ArgumentParser:
@@ -42,6 +43,7 @@ def add_config_dir(out: argparse.ArgumentParser) -> None:
 
 def parsed(out: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse a command line whose words and options may be mixed; without any word, print the help and exit with 2."""
+    open_streams()
     words = sys.argv[1:] if argv is None else list(argv)
     if not words:
         out.print_help(sys.stderr)

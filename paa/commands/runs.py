@@ -16,6 +16,7 @@ from paa.commands.options import add_config_dir, warnings_on_stderr
 from paa.launch.actions import KINDS, cancel, resubmit, watch
 from paa.launch.status import HEADER, lines, summary
 from paa.launch.status import rows as submitted_rows
+from paa.log import open_streams
 from paa.store import keys
 from paa.store.columns import name_of, values
 from paa.store.errors import BadRecord
@@ -28,6 +29,7 @@ from paa.store.text_table import cell, show
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 1 if a run is not found or not readable, 2 for a wrong command line."""
+    open_streams()
     options = _parsed(sys.argv[1:] if arguments is None else arguments)
     with warnings_on_stderr():
         try:
@@ -199,12 +201,15 @@ def _title(evaluation: EvaluationRecord) -> str:
 
 
 def _titles(found: Sequence[EvaluationRecord]) -> list[str]:
-    """Return a title for each evaluation; equal ones get the settings of postprocess that differ."""
+    """Return a title for each evaluation; equal ones get the settings of postprocess that differ, and the data."""
     titles = []
     for one in found:
-        alike = [other.postprocess for other in found if _title(other) == _title(one)]
-        differing = [k for k in one.postprocess if len({repr(other.get(k)) for other in alike}) > 1]
-        titles.append(" ".join([_title(one), *(f"{k}={one.postprocess[k]}" for k in differing)]))
+        alike = [other for other in found if _title(other) == _title(one)]
+        differing = [k for k in one.postprocess if len({repr(other.postprocess.get(k)) for other in alike}) > 1]
+        own = [f"{k}={one.postprocess[k]}" for k in differing]
+        if len({other.content for other in alike}) > 1:
+            own.append(f"(data {one.content[:6]})")
+        titles.append(" ".join([_title(one), *own]))
     return titles
 
 

@@ -9,7 +9,7 @@ from paa.datasets.contact_sheet import write_contact_sheet
 from paa.datasets.errors import DataError
 from paa.datasets.image_scan import scan_images
 from paa.datasets.survey import survey
-from paa.datasets.targets import training_boxes
+from paa.datasets.targets import trained_on
 from paa.experiment.parts import Components
 
 _FLOOR = 0.1  # for assigners without an iou_floor: what most detectors require of an anchor
@@ -42,14 +42,13 @@ def check_data(parts: Components, out: Path | None, say: Callable[[str], None]) 
         fine &= not index.invalid
     train = read.get("train")
     for split, index in read.items():
-        use, some = "measure with", not index.crowd.all()
-        if split == "train":
-            use, some = "train on", len(training_boxes(index).boxes) > 0
-        if not some and source.labeled(split):
-            say(f"\n{index.path}: has no box to {use}")
+        if split != "train" and index.crowd.all() and source.labeled(split):
+            say(f"\n{index.path}: has no box to measure with")
             fine = False
     for index in read.values() if train is not None else ():
         try:
+            if index is train:
+                trained_on(index, config["images"])
             index.require_classes(train.categories)  # type: ignore[union-attr]
         except DataError as error:
             say(f"\n{error}")

@@ -172,6 +172,8 @@ def main(command: Command, argv: Sequence[str]) -> int:
             jobs.all = [jobs.prepare(job) for job in every]
             planned = any(job.dry_run for job in every)
             if not planned:
+                for folder in folders:
+                    _require_writable(folder)
                 sweep.check(sweep.settings_of(app.launcher), jobs.all, command.multirun)
         except USER_ERRORS as error:
             problem = format_error("paa.train", error)
@@ -196,6 +198,16 @@ def main(command: Command, argv: Sequence[str]) -> int:
                 print_line(problem, sys.stderr)
     destroy_process_group()
     return code
+
+
+def _require_writable(runs_dir: Path) -> None:
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        problem = "" if os.access(runs_dir, os.W_OK | os.X_OK) else "permission denied"
+    except OSError as error:
+        problem = str(error.strerror)
+    if problem:
+        raise ConfigError(f"runs_dir={runs_dir}: {problem}; must be a folder that can be written")
 
 
 def _request(job: Experiment) -> tuple[str, ...]:

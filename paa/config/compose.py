@@ -41,6 +41,7 @@ from paa.config.hydra_internal import (
 from paa.config.paths import HYDRA_VERSION, conf_dir
 from paa.config.suggestions import explain_failure, explain_unknown_key, is_hydras, refuse
 from paa.engine.schedule import in_epochs, milestones_in_epochs
+from paa.store import keys
 
 if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.pid", os.getpid)
@@ -66,13 +67,30 @@ class Command:
 
 def parse(argv: Sequence[str]) -> Command:
     """Parse a command line as Hydra does; ConfigError for flags that name another primary configuration."""
-    args = get_args_parser().parse_intermixed_args(list(argv))
+    args, unknown = get_args_parser().parse_known_intermixed_args(list(argv))
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: no such flag; a key is set without dashes: {unknown[0].lstrip('-')}")
     for flag in ("config_name", "config_path", "experimental_rerun"):
         if getattr(args, flag) is not None:
             name = flag.replace("_", "-")
             raise ConfigError(f"--{name}: not supported; --config-dir DIR adds groups and choices of your own")
     shows = bool(args.help or args.hydra_help or args.cfg or args.info)
-    return Command(tuple(args.overrides), bool(args.multirun), args.config_dir, shows, bool(args.shell_completion))
+    return Command(
+        tuple(map(quoted, args.overrides)), bool(args.multirun), args.config_dir, shows, bool(args.shell_completion)
+    )
+
+
+def quoted(override: str) -> str:
+    """Quote a value that is a path with letters beyond ASCII or a ~, which Hydra's grammar wants in quotes.
+
+    ConfigError for bytes that are no text: what a run writes (its record, its logs) is UTF-8.
+    """
+    key, sign, value = override.partition("=")
+    if any("\udc80" <= letter <= "\udcff" for letter in override):
+        shown = os.fsencode(value).decode("utf-8", "backslashreplace")
+        raise ConfigError(f"{key}={shown}: is not UTF-8; must be a path in UTF-8, e.g. a link to this one")
+    plain = value.isascii() and not value.startswith("~")
+    return override if plain or re.search(r"['\"\\\[\]{}(),=]", value) or not sign else f"{key}='{value}'"
 
 
 def read(argv: Sequence[str]) -> Command | None:
@@ -124,8 +142,12 @@ class JobConfig:
 
     @classmethod
     def launched(cls, cfg: DictConfig) -> JobConfig:
-        """Return the job that Hydra calls its task function for, in whatever process."""
+        """Return the job that Hydra calls its task function for, in whatever process.
+
+        It leaves the folder that Hydra has changed to (hydra.job.chdir=true): the command's paths are relative to its own.
+        """
         own = HydraConfig.get()
+        os.chdir(own.runtime.cwd)
         return cls.of(list(own.overrides.task), cfg, own)
 
 
@@ -206,7 +228,8 @@ class Composer:
         """
         if overrides not in self._jobs:
             seeds = [one for one in self.parse(overrides) if one.input_line == f"seed={one.value()}"]
-            found = self._seeded(overrides, seeds[0].value()) if len(seeds) == 1 else None
+            shared = len(seeds) == 1 and isinstance(seeds[0].value(), int)
+            found = self._seeded(overrides, seeds[0].value()) if shared else None
             if found is None:
                 cfg = self.load(overrides)
                 found = JobConfig.of(overrides, cfg, cfg.hydra), cfg.hydra
@@ -287,9 +310,14 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         return cast("dict[str, Any]", OmegaConf.to_container(own, resolve=True))
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
-        refused = text.partition(f"{checks.OutOfRange.__name__} raised while resolving interpolation: ")[
-            2
-        ]  # by a resolver
+        variable = re.search(r"Environment variable '(.+)' not found", text)
+        if variable:  # the error names a key that refers to the one with the variable
+            unresolved = keys.flatten(cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False)))
+            key = next(key for key, value in unresolved.items() if f"oc.env:{variable[1]}" in str(value))
+            hint = f"set it, or say what to use instead: {key}=${{oc.env:{variable[1]},VALUE}}"
+            raise ConfigError(f"{key}: {variable[0]}; {hint}") from error
+        by_resolver = f"{checks.OutOfRange.__name__} raised while resolving interpolation: "
+        refused = text.partition(by_resolver)[2]
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
 
 

@@ -1,4 +1,4 @@
-"""Check image files before training: size, orientation, colors, and whether they decode at all.
+"""Check image files before training: size, orientation, colors, content, and whether they decode at all.
 
 What is known of a file is remembered by its path, size and time of change, so that it is read once for a data set and
 not once for a run.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from paa.files import write_bytes
 VERIFY = ("decode", "size", "none")
 """data.verify: all of every image file is read, or its header, or nothing."""
 
-_FORMAT = 2
+_FORMAT = 3
 _SAVE_EVERY = 20_000
 
 
@@ -42,20 +43,24 @@ def inspect(path: Path, level: str) -> ImageInfo:
     """
     if not path.is_file():
         return ImageInfo("not a file" if path.exists() else MISSING, "")
+    length, content = 0, ""
     try:
-        with Image.open(path) as image:
+        length = path.stat().st_size
+        data = path.read_bytes() if level == "decode" else None
+        content = "" if data is None else hashlib.blake2b(data, digest_size=16).hexdigest()
+        with Image.open(path if data is None else io.BytesIO(data)) as image:
             size, colors = image.size, image.mode
-            if image.format == "PNG":
-                level = "decode"
+            if image.format == "PNG" and data is None:
+                return inspect(path, "decode")
             if level == "decode":
                 if isinstance(image, JpegImagePlugin.JpegImageFile):
                     image.draft(None, (max(size[0] // 8, 1), max(size[1] // 8, 1)))
                 image.load()
                 to_rgb(image)
-            return ImageInfo("", level, size, orientation_of(image), colors)
+            return ImageInfo("", level, size, orientation_of(image), colors, length, content)
     except BROKEN as error:
         unread = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
-        return ImageInfo(reason(error), "" if unread else level)
+        return ImageInfo(reason(error), "" if unread else level, length=length, content=content)
 
 
 def scan_images(index: CocoIndex, level: str, cache_dir: str | Path | None = None) -> list[ImageInfo]:
@@ -88,6 +93,15 @@ def scan_images(index: CocoIndex, level: str, cache_dir: str | Path | None = Non
         pool.shutdown(cancel_futures=True)
         _add(memory, new)
     return [info for info in found if info is not None]
+
+
+def content_digest(index: CocoIndex, known: Sequence[ImageInfo], level: str) -> str:
+    """Return the SHA-256 of the names of image files with their bytes (level "decode") or their lengths ("size")."""
+    digest = hashlib.sha256(level.encode())
+    for name, info in zip(index.file_names.tolist(), known, strict=True):
+        seen = info.content if level == "decode" else info.length
+        digest.update(f"{name}\0{seen}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def require_usable(index: CocoIndex, known: Sequence[ImageInfo]) -> None:

@@ -48,6 +48,8 @@ class ImageInfo:
     size         (width, height) of its pixels as they are stored; (0, 0) where they cannot be read.
     orientation  that EXIF states, 1 to 8.
     colors       PIL's mode: RGB, L, P, CMYK, ...
+    length       bytes of the file.
+    content      128-bit BLAKE2b of its bytes, in hex; "" unless all of it was read (level "decode").
     """
 
     problem: str = ""
@@ -55,6 +57,8 @@ class ImageInfo:
     size: tuple[int, int] = (0, 0)
     orientation: int = 1
     colors: str = ""
+    length: int = 0
+    content: str = ""
 
 
 def decode(index: CocoIndex, i: int) -> Image.Image:

@@ -14,6 +14,7 @@ import atexit
 import multiprocessing
 import signal
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from paa import checks
+from paa.checks import UserError
 from paa.datasets.errors import DataError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
@@ -210,6 +212,16 @@ def _by_form(index: CocoIndex) -> tuple[np.ndarray, np.ndarray]:
 test_batches.__test__ = test_order.__test__ = False  # type: ignore[attr-defined]  # pytest takes the names for tests'
 
 
+class WorkerDied(UserError):  # noqa: N818
+    """A process that prepares batches was killed from outside."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a data loader worker was killed, as Linux does when memory runs out (fewer `workers` or a smaller"
+            " images.train.longest need less)"
+        )
+
+
 def _run(data: _Images, batches: Iterable[list[Sample]], workers: int, pin_memory: bool = False) -> Iterator[Batch]:
     checks.integer("workers", workers, low=0)
     loader = DataLoader(
@@ -225,6 +237,9 @@ def _run(data: _Images, batches: Iterable[list[Sample]], workers: int, pin_memor
     before = set(multiprocessing.active_children())
     with _signals_held():
         arriving = iter(loader)
+    if workers and hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        # torch's handler would raise at once, in the middle of a step; without it the next batch does, in seconds.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _WORKERS.update(set(multiprocessing.active_children()) - before)
     return _unpacked(arriving)
 
@@ -276,5 +291,9 @@ def _unpacked(arriving: Iterator[Any]) -> Iterator[Batch]:
             images, arrays, ids = content
             sizes, original, *targets = map(torch.from_numpy, arrays)
             yield Batch(images, sizes, original, Targets(*targets), ids)
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise WorkerDied from error
+        raise
     finally:
         del arriving  # ends the workers now: the traceback of an error would keep them for as long as it lives

@@ -85,9 +85,9 @@ def best_iou(boxes: Tensor, image: np.ndarray, sizes: np.ndarray, grid: AnchorGr
     kind_of = of_kind.reshape(-1)[image]
     for kind, (height, width) in enumerate(track(kinds.tolist(), "comparing boxes with anchors", len(kinds))):
         rows = np.flatnonzero(kind_of == kind)
-        if not len(rows):
-            continue
         anchors = _anchors(grid, height, width)
+        if not len(rows) or not len(anchors):  # an image of few pixels may hold no center of an anchor
+            continue
         for part in np.array_split(rows, -(-len(rows) * len(anchors) // _PAIRS)):
             best[part] = iou_matrix(boxes[torch.from_numpy(part)], anchors, grid.legacy).amax(-1).numpy()
     return best

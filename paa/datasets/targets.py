@@ -5,13 +5,16 @@ Legend: I images, M boxes kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from paa import checks
+from paa.datasets.errors import DataError
 from paa.datasets.formats.coco_clean import offsets_of
 from paa.datasets.formats.coco_index import CocoIndex
 
@@ -108,6 +111,33 @@ def training_images(
         thin = _each(index, index.boxes[:, 2:].min(axis=1) <= 1)
         keep &= (annotated == 0) | (thin < annotated)
     return np.flatnonzero(keep)
+
+
+def trained_on(index: CocoIndex, images: Mapping[str, Any]) -> tuple[TrainingBoxes, np.ndarray]:
+    """Return the boxes of every image, and the positions of the images to train on, by the keys of the node `images`.
+
+    DataError where no image or no box is left to train on; it names the key that leaves none.
+    """
+    truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
+    chosen = training_images(
+        index,
+        truths,
+        empty_images=images["empty"],
+        degenerate_boxes=images["degenerate_boxes"],
+        min_side=images["min_side"],
+    )
+    if truths.counts[chosen].any():
+        return truths, chosen
+    if not len(training_boxes(index).boxes):
+        raise DataError(f"{index.path}: has no box to train on; must list boxes of some width and height")
+    if not len(truths.boxes):
+        keys = f"images.boxes={images['boxes']}, images.legacy={str(images['legacy']).lower()}"
+        raise DataError(f"{index.path}: has no box to train on under {keys}: all {truths.dropped} are dropped")
+    if np.minimum(index.widths, index.heights).max() < images["min_side"]:
+        problem = f"leaves no image to train on: every one has a side below {images['min_side']} pixels"
+        raise DataError(f"{index.path}: images.min_side={images['min_side']} {problem}")
+    keys = ", ".join(f"images.{key}={images[key]}" for key in ("min_side", "empty", "degenerate_boxes"))
+    raise DataError(f"{index.path}: has no image with a box to train on under {keys}")
 
 
 def _each(index: CocoIndex, chosen: np.ndarray) -> np.ndarray:

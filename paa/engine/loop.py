@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from paa.checks import Checked, UserError, checked, integer, number
+from paa.datasets.loader import WorkerDied
 from paa.engine.checkpoint import Checkpoints, random_states, restore_random_states
 from paa.engine.core import NUMBERS, TrainingCore
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
@@ -36,6 +38,22 @@ class NonFiniteLoss(UserError):  # noqa: N818
             "The last good checkpoint is kept; a lower optim.lr or train.clip_norm=10 usually helps"
         )
         self.step, self.image_ids, self.parts = step, image_ids, parts
+
+
+class OutOfMemory(UserError):  # noqa: N818
+    """A step does not fit into memory. `saved` says what is kept."""
+
+    def __init__(self, saved: str, error: BaseException) -> None:
+        super().__init__(
+            f"out of memory ({str(error).splitlines()[0] if str(error) else 'MemoryError'}): {saved}. "
+            "train.accumulate=2 halves what a step needs, with equal results; images.train.longest bounds large images"
+        )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that no memory was left, on the CPU or a GPU."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "not enough memory" in str(error) or "annot allocate memory" in str(error)
 
 
 @dataclass(frozen=True)
@@ -87,6 +105,7 @@ class Loop:
     random: dict[str, Any] | None = None
     _pending: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
     pending_evaluation: bool = False
+    _updating: bool = False
 
     def state(self, step: int, others: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """Return all that the steps from `step` on depend on; `others` are the other processes' random states."""
@@ -128,13 +147,18 @@ class Loop:
             self.observe(self.start)
         saved_at, logged_at, logged_step = time.monotonic(), time.monotonic(), self.start
         for step in range(self.start, steps):
-            batch = next(stream).to(self.device, non_blocking=True)
+            batch = self._next(stream, step).to(self.device, non_blocking=True)
             if self.random is not None:
                 # Starting the workers drew from the generators: restore the states of the checkpoint.
                 restore_random_states(self.random)
                 self.random = None
-            with self.step_context():
-                self._step(step, batch)
+            try:
+                with self.step_context():
+                    self._step(step, batch)
+            except (MemoryError, RuntimeError) as error:
+                if out_of_memory(error):
+                    raise OutOfMemory(self._saved(step), error) from error
+                raise
             done = step + 1
             if self.progress is not None:
                 self.progress.advance(done)
@@ -162,6 +186,25 @@ class Loop:
             if stopping and done < steps:
                 self.group.barrier()  # none leaves before the checkpoint is on the disk
                 raise Interrupted(stopping, done)
+
+    def _next(self, stream: Iterator[Batch], step: int) -> Batch:
+        """The batch of a step; where its loader has died, save and end as a kill does, so that a scheduler requeues."""
+        try:
+            return next(stream)
+        except WorkerDied as error:
+            if self.group.size > 1:  # the others are within a step, and cannot save
+                raise
+            self._saved(step)
+            raise Interrupted(signal.SIGKILL, step, str(error)) from error
+
+    def _saved(self, step: int) -> str:
+        """Save what stands before `step`, if this process can do so by itself; say what is kept."""
+        if self.group.size == 1 and step > self.start and not self._updating:
+            self._pending = [numbers for numbers in self._pending if numbers[0] < step]
+            with suppress(MemoryError, RuntimeError):
+                self._save(step, ())
+                return f"step {step + 1} was not done; the {step} before it are saved"
+        return f"step {step + 1} was not done; the last checkpoint is kept"
 
     def _save(self, done: int, image_ids: tuple[int, ...]) -> None:
         self._check_finite()
@@ -195,7 +238,9 @@ class Loop:
             self.precision.unscale(self.optimizer)
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm, foreach=True)
+        self._updating = True
         self.precision.step(self.optimizer)
+        self._updating = False
 
     def _check_finite(self) -> None:
         if not self._pending:

@@ -9,10 +9,14 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Training was stopped after a checkpoint. `code` is the process's exit code: 130, 143, or 140 for SIGUSR2."""
+    """Training was stopped after a checkpoint. `code` is the process's exit code: 130, 143, or 140 for SIGUSR2.
 
-    def __init__(self, signum: int, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}; everything is saved")
+    cause  what to say instead of the signal. With SIGKILL (137) a scheduler requeues the job, as after any kill.
+    """
+
+    def __init__(self, signum: int, step: int, cause: str = "") -> None:
+        where = f" after step {step}" if step or not cause else ""
+        super().__init__(f"{cause or f'stopped by {signal.Signals(signum).name}'}{where}; everything is saved")
         self.signum, self.step, self.code = signum, step, 128 + signum
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from torch import nn
 
 from paa.auxiliary import IoUPrediction
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.loader import scaled_batches, test_batches, test_order
+from paa.datasets.loader import WorkerDied, scaled_batches, test_batches, test_order
 from paa.datasets.targets import training_boxes
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.signals import Interrupted
@@ -61,11 +62,14 @@ class Evaluator:
 
         positives  is shown this process's batches of a single-scale test, with the ground truth of training.
         """
-        stopped, own = None, {}
+        stopped: Interrupted | None = None
+        own: dict[bool, Results] = {}
         try:
             own = self._own_results(index, votings, positives)
         except Interrupted as stop:
             stopped = stop
+        except WorkerDied as error:  # what is left of the evaluations is repeated
+            stopped = Interrupted(signal.SIGKILL, 0, str(error))
         self.group.barrier()  # parts that take hours end many minutes apart
         if self.group.size > 1:  # a process that is told to stop would leave the others waiting for its part
             signum, step = self.group.all_reduce_max(*((stopped.signum, stopped.step) if stopped else (0, 0)))

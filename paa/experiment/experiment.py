@@ -33,6 +33,7 @@ from paa.experiment.run_context import RunContext
 from paa.experiment.training import Trained, Training
 from paa.log import console, log, print_line
 from paa.store.code_digest import code_digests
+from paa.store.errors import BadRecord
 from paa.store.lock import LockOwner, RunLock, acquire
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord, TrainingRecord
@@ -106,7 +107,9 @@ class Experiment:
         if not self.finished:
             training = [] if self.paths.finished else ["train"]
             splits = list(dict.fromkeys([*training, *self.config["evaluate"]["splits"]]))
-            (memo or Memo())("data", [*data_key(self.config), splits], lambda: self.parts.source.check(splits))
+            images = self.config["images"]
+            key = [*data_key(self.config), splits, images]
+            (memo or Memo())("data", key, lambda: self.parts.source.check(splits, images))
 
     @property
     def finished(self) -> bool:
@@ -160,6 +163,11 @@ class Experiment:
         """Take the run's lock if there is something to do and nobody else does it."""
         node = self.config["lock"]
         if self.finished:
+            try:
+                TrainingRecord.read(self.paths.record)
+            except BadRecord as error:
+                again = f"restore it, or remove {self.paths.folder} to train again"
+                raise BadRecord(f"{error}; it is damaged: {again}") from error
             left = self.paths.checkpoints.exists()  # by a process that was killed right after it wrote the record
             if left and (free := acquire(self.paths.lock, if_locked="skip")):
                 with free:

@@ -18,7 +18,7 @@ from paa.config.errors import ConfigError
 from paa.datasets.findings import summarize
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.loader import train_batches
-from paa.datasets.targets import TrainingBoxes, training_boxes, training_images
+from paa.datasets.targets import TrainingBoxes, trained_on
 from paa.detector import Detector
 from paa.engine import checkpoint
 from paa.engine.core import TrainingCore
@@ -135,20 +135,11 @@ class Training:
         return Trained(detector, device, clock.started, clock.elapsed, last, categories, made_by, self.checkpoints)
 
     def _data(self) -> _Data:
-        images, limit = self.parts.config["images"], self.parts.config["debug"]["images"]
+        limit = self.parts.config["debug"]["images"]
         index = self.parts.source.index("train")
         if limit is not None:
             index = index.subset(np.arange(min(limit, len(index))))
-        truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
-        chosen = training_images(
-            index,
-            truths,
-            empty_images=images["empty"],
-            degenerate_boxes=images["degenerate_boxes"],
-            min_side=images["min_side"],
-        )
-        if not len(chosen):
-            raise ConfigError(f"{index.path}: no image to train on; images.empty={images['empty']} leaves none")
+        truths, chosen = trained_on(index, self.parts.config["images"])
         left_out = f", {len(index) - len(chosen)} left out" if len(chosen) < len(index) else ""
         crowds = f", {truths.crowds} crowds" if truths.crowds else ""
         dropped = f", {truths.dropped} boxes without area" if truths.dropped else ""
@@ -211,7 +202,8 @@ class Training:
             split, voting = self._measured_split(), votings(parts.config)[-1]
             measured = evaluator.within(self.context, step).split(split, [voting])
             numbers = self.context.group.run_on_main(lambda: measured[voting].numbers)
-            self.context.say(f"step {step}  {split}: AP {numbers['AP'] or 0:.1f}")
+            found = "-" if numbers["AP"] is None else f"{numbers['AP']:.1f}"
+            self.context.say(f"step {step}  {split}: AP {found}")
             return {"split": split, "voting": voting, **numbers}
 
         return evaluate

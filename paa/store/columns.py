@@ -75,7 +75,7 @@ class Column(NamedTuple):
 
 def values(training: TrainingRecord, evaluation: EvaluationRecord | None) -> dict[str, Any]:
     """Return {column: value}; None if there is no value of the column's kind, as a record may come from anywhere."""
-    evaluated = vars(evaluation) | {"multiscale": evaluation.multiscale} if evaluation else {}
+    evaluated = vars(evaluation) | {n: getattr(evaluation, n) for n in ("multiscale", "content")} if evaluation else {}
     vote = evaluation.postprocess if evaluation and evaluation.voting else {}
     own = {"source": training.source, "own": own_keys(training.config)}
     tree = vars(training) | own | {"evaluation": evaluated, "vote": vote}
@@ -117,6 +117,8 @@ COLUMNS = (
     Column("steps", int, "steps", "optimizer steps"),
     Column("seed", int, "seed", "seed of the training"),
     Column("split", str, "evaluation.split", "split that was evaluated"),
+    Column("content", str, "evaluation.content", "digest of that split: never average over different ones"),
+    Column("numerics", int, "evaluation.numerics", "version of what the numbers depend on in the code: likewise"),
     Column("voting", bool, "evaluation.voting", "whether score voting was on"),
     Column("multiscale", bool, "evaluation.multiscale", "whether it was a multi-scale test"),
     Column("sigma_t", float, "vote.sigma_t", "width of score voting, where it is on"),

@@ -157,6 +157,11 @@ class EvaluationRecord(_Record):
         """Whether it was a multi-scale test."""
         return bool(self.postprocess.get("multiscale"))
 
+    @property
+    def content(self) -> str:
+        """The digest of the evaluated split: annotations and images."""
+        return self.digests.get(f"data.{self.split}", "")
+
     @classmethod
     def of(cls, evaluation: Evaluation, **rest: Any) -> EvaluationRecord:
         """The record of `evaluation`; `rest` are the fields that it does not know."""

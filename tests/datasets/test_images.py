@@ -148,6 +148,11 @@ def test_predict_sees_images_as_a_viewer_does(tmp_path):
     index = folder_index(tmp_path, [[1, "disc"]])
     assert (index.widths[0], index.heights[0]) == SIZE[::-1]
     assert decode(index, 0).size == SIZE[::-1]
+    assert len(folder_index(tmp_path, [[1, "disc"]], without=tmp_path / "pictures")) == len(index)
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "pictures" / "1.png")
+    assert len(folder_index(tmp_path, [[1, "disc"]])) == len(index) + 1
+    assert len(folder_index(tmp_path, [[1, "disc"]], without=tmp_path / "pictures")) == len(index)
 
 
 def test_a_draft_of_a_jpeg_finds_what_a_whole_decode_finds(tmp_path):

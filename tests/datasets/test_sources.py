@@ -25,7 +25,7 @@ sys.exit("torch" in sys.modules)
 def test_custom(tmp_path):
     write(tmp_path, content(), "train")
     write(tmp_path, content(), "val")
-    source = Custom(tmp_path, cache_dir=tmp_path / "cache")
+    source = Custom(tmp_path, cache_dir=tmp_path / "cache", verify="none")
     source.prepare()
     assert source.splits == ("train", "val")
     index = source.index("val")
@@ -57,7 +57,7 @@ def test_coco_layout(tmp_path):
     for name, folder in (("instances_train2017", "train2017"), ("instances_val2017", "val2017")):
         write(tmp_path, content(), name, pictures=False)
         (tmp_path / folder).mkdir()
-    source = Coco(tmp_path, cache_dir=tmp_path / "cache")
+    source = Coco(tmp_path, cache_dir=tmp_path / "cache", verify="none")
     assert source.splits == ("train", "val")
     assert source.index("val").image_path(0) == tmp_path / "val2017" / "a.png"
     with pytest.raises(DataError, match=r"has no annotations/image_info_test-dev2017\.json"):

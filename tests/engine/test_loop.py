@@ -15,10 +15,11 @@ import torch
 from running import TINY, configuration
 
 from paa.checks import OutOfRange
+from paa.datasets.loader import WorkerDied
 from paa.engine import checkpoint
 from paa.engine.checkpoint import Checkpoints, weights_digest
 from paa.engine.core import NUMBERS, split, without_positive
-from paa.engine.loop import Loop, LoopSettings, NonFiniteLoss
+from paa.engine.loop import Loop, LoopSettings, NonFiniteLoss, OutOfMemory
 from paa.engine.metrics import Metrics, read
 from paa.engine.progress import TrainProgress
 from paa.engine.signals import Interrupted, StopRequest
@@ -212,6 +213,39 @@ def test_a_stop_finishes_the_step_saves_and_goes_on_bit_for_bit(tmp_path, parts,
     second.run(batches(stop_after))
     assert weights_digest(second.core.detector) == weights_digest(whole.core.detector)
     assert (tmp_path / "cut/metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("error", [WorkerDied(), MemoryError("DefaultCPUAllocator: not enough memory")], ids=str)
+def test_a_killed_worker_or_a_full_memory_leaves_a_checkpoint_to_resume_from(tmp_path, parts, error):
+    whole = loop(tmp_path / "whole", parts())
+    whole.run(batches())
+    first = loop(tmp_path / "cut", parts())
+    if isinstance(error, WorkerDied):
+
+        def until():
+            yield from itertools.islice(batches(), 5)
+            raise error
+
+        with pytest.raises(Interrupted, match=r"worker was killed.* after step 5; everything is saved") as stopped:
+            first.run(until())
+        assert stopped.value.code == 137
+    else:
+        losses, count = first.core.losses, itertools.count()
+
+        def full(batch, progress):
+            if next(count) == 5:
+                raise error
+            return losses(batch, progress)
+
+        first.core.losses = full
+        with pytest.raises(OutOfMemory, match=r"step 6 was not done; the 5 before it are saved.*train\.accumulate=2"):
+            first.run(batches())
+    state = checkpoint.load(first.checkpoints.latest)
+    assert state["step"] == 5
+    first.metrics.close()
+    second = loop(tmp_path / "cut", parts(), start=5, state=state)
+    second.run(batches(5))
+    assert weights_digest(second.core.detector) == weights_digest(whole.core.detector)
 
 
 def test_a_stop_in_the_last_step_is_left_to_the_caller(tmp_path, parts):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from paa import checks
 from paa.datasets.cache import cached_digest, file_state
@@ -15,8 +15,15 @@ from paa.datasets.errors import DataError
 from paa.datasets.findings import ON_INVALID
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.formats.coco_json import Lists, load
-from paa.datasets.image_scan import VERIFY, applied_orientations, drop_unusable, require_usable, scan_images
-from paa.datasets.images import EXIF
+from paa.datasets.image_scan import (
+    VERIFY,
+    applied_orientations,
+    content_digest,
+    drop_unusable,
+    require_usable,
+    scan_images,
+)
+from paa.datasets.images import EXIF, ImageInfo
 
 _PARSED: dict[tuple[str, ...], CocoIndex] = {}
 """Indices that this process has read, by digest and place: the jobs of a sweep share one."""
@@ -73,12 +80,13 @@ class FolderSource(Source):
     cache_dir   where digests of annotations and what is known of image files are kept; None: the user's cache folder.
     split       the split that is evaluated.
     on_invalid  "error": an image or box that cannot be used is refused; "drop": all such are left out and counted.
-    verify      how image files are checked before training: "decode", all of each; "size", their headers; "none".
+    verify      how image files are checked before training and enter the digest: "decode", all of each; "size", their
+                headers and lengths; "none", their names only.
     exif        what is done about the orientation in image files: "auto", "apply" or "ignore", see
                 `images.orientation_for`.
     """
 
-    # The content digest of a split replaces where it lies, which images were dropped and which are turned.
+    # The content digest of a split replaces where it lies, which images were dropped, how they were read and turned.
     NOT_IN_TRAIN_ID: ClassVar[tuple[str, ...]] = ("root", "split", "on_invalid", "verify", "exif")
     NOT_IN_EVAL_ID: ClassVar[tuple[str, ...]] = NOT_IN_TRAIN_ID
 
@@ -89,6 +97,7 @@ class FolderSource(Source):
     verify: str = "decode"
     exif: str = "auto"
     _indices: dict[str, CocoIndex] = field(default_factory=dict, init=False, repr=False)
+    _scanned: dict[str, list[ImageInfo]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,20 +133,21 @@ class FolderSource(Source):
         """Return the number of images of the split. Raises as `index`."""
         return len(self.index(split))
 
-    def check(self, splits: Sequence[str]) -> None:
+    def check(self, splits: Sequence[str], images: Mapping[str, Any]) -> None:
         """Raise DataError for all that would stop a training on "train", if that is among `splits`, or work on others.
 
-        Image files are checked as `verify` says; splits must have the classes of the first of them.
+        Image files are checked as `verify` says; splits must have the classes of the first of them; something must be
+        left to train on under the keys of the node `images`.
         """
-        from paa.datasets.targets import training_boxes  # needs torch, which an identity of data does without
+        from paa.datasets.targets import trained_on  # needs torch, which an identity of data does without
 
         for split in splits:
             index = self.index(split)
             if self.on_invalid == "error" and self.verify != "none":
-                require_usable(index, scan_images(index, self.verify, self.cache_dir))
+                require_usable(index, self._scan(split))
             index.require_classes(self.index(splits[0]).categories)
-            if split == "train" and not len(training_boxes(index).boxes):
-                raise DataError(f"{index.path}: has no box to train on; must list boxes of some width and height")
+            if split == "train":
+                trained_on(index, images)
 
     def labeled(self, split: str) -> bool:
         """Return whether detections can be measured: the split must have annotations, or has some. Raises as `index`.
@@ -147,22 +157,41 @@ class FolderSource(Source):
         return self.files[split][2] or len(self.index(split).annotation_ids) > 0
 
     def digest(self, split: str) -> str:
-        """Return the SHA-256 of the split's image list and annotations, wherever they lie. Raises as `index`.
+        """Return the SHA-256 of the split's annotations and images, wherever they lie. Raises as `index`.
 
         What is dropped does not count; that an image is turned as its EXIF orientation says does.
         """
-        digest = self._annotation_digest(split)
-        if self.on_invalid == "drop" and len(self.index(split)) < len(self._parsed(split)):
-            digest = self.index(split).digest()
-        if self.exif != "ignore":
-            index = self.index(split)
-            turned = applied_orientations(index, scan_images(index, "size", self.cache_dir))
-            digest = hashlib.sha256(f"{digest} turned {turned}".encode()).hexdigest() if turned else digest
+        digest, index = self._annotation_digest(split), self.index(split)
+        if self.on_invalid == "drop" and len(index) < len(self._parsed(split)):
+            digest = index.digest()
+        if self.exif != "ignore" and (turned := applied_orientations(index, self._scan(split))):
+            digest = hashlib.sha256(f"{digest} turned {turned}".encode()).hexdigest()
+        if self.verify != "none":
+            content = content_digest(index, self._scan(split), self.verify)
+            digest = hashlib.sha256(f"{digest} images {content}".encode()).hexdigest()
         return digest
+
+    def _scan(self, split: str) -> list[ImageInfo]:
+        """What is known of the split's image files; looked at once by this source."""
+        if split not in self._scanned:
+            level = "size" if self.verify == "none" else self.verify
+            self._scanned[split] = scan_images(self.index(split), level, self.cache_dir)
+        return self._scanned[split]
 
     def _annotation_digest(self, split: str) -> str:
         key = json.dumps([3, type(self).__qualname__, str(self.root.resolve()), self.on_invalid, self._state(split)])
-        return cached_digest(key, lambda: self._load(split).digest(), self.cache_dir)
+        return cached_digest(key, lambda: self._remember(split, self._load(split)), self.cache_dir)
+
+    def _remember(self, split: str, index: CocoIndex) -> str:
+        """Keep an index that was read; return its digest."""
+        while len(_PARSED) >= 8:
+            del _PARSED[next(iter(_PARSED))]
+        digest = index.digest()
+        _PARSED[self._place(split, digest)] = index
+        return digest
+
+    def _place(self, split: str, digest: str) -> tuple[str, ...]:
+        return (digest, *map(str, self._paths(split)), self.on_invalid)
 
     def _state(self, split: str) -> list[object]:
         """What changes whenever the annotations do, known without reading them."""
@@ -171,11 +200,9 @@ class FolderSource(Source):
 
     def _parsed(self, split: str) -> CocoIndex:
         """The split as the annotations state it, whatever its image files are like."""
-        key = (self._annotation_digest(split), *map(str, self._paths(split)), self.on_invalid)
+        key = self._place(split, self._annotation_digest(split))
         if key not in _PARSED:
-            while len(_PARSED) >= 8:
-                del _PARSED[next(iter(_PARSED))]
-            _PARSED[key] = self._load(split)
+            self._remember(split, self._load(split))
         return replace(_PARSED[key], exif=self.exif)
 
     def _load(self, split: str) -> CocoIndex:

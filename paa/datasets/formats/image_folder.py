@@ -14,12 +14,13 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 """Endings of the files that are taken for images."""
 
 
-def folder_index(path: str | Path, categories: Sequence[Sequence[object]]) -> CocoIndex:
+def folder_index(path: str | Path, categories: Sequence[Sequence[object]], without: Path | None = None) -> CocoIndex:
     """Index every image below `path` (a folder, or one image file), with ids from 1 in the order of their names.
 
     Images are turned as their EXIF orientation says.
 
     categories  [id, name] of each class, in the order of the labels.
+    without     a folder whose files are left out: where pictures of an earlier call lie.
     DataError where there is no such folder or no image in it; ImageError naming a file that is none.
     """
     root = Path(path)
@@ -27,6 +28,8 @@ def folder_index(path: str | Path, categories: Sequence[Sequence[object]]) -> Co
         files, root = [root], root.parent
     elif root.is_dir():
         files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if without is not None:
+            files = [p for p in files if not p.resolve().is_relative_to(without.resolve())]
     else:
         raise DataError(f"images={path}: no such folder or file")
     if not files:

@@ -7,10 +7,10 @@ Nothing here imports torch, so that run IDs are computed without it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from paa import checks
 from paa.datasets.cache import file_state
@@ -195,7 +195,7 @@ class Shapes(Source):
         self.require(split)
         return self.spec.count(split)
 
-    def check(self, splits: Sequence[str]) -> None:
+    def check(self, splits: Sequence[str], images: Mapping[str, Any]) -> None:
         """Do nothing: `prepare` checks the files."""
 
     def labeled(self, split: str) -> bool:
