@@ -39,7 +39,7 @@ from paa.config.hydra_internal import (
     override_dirname,
 )
 from paa.config.paths import HYDRA_VERSION, conf_dir
-from paa.config.suggestions import explain_failure, explain_unknown_key, is_hydras, refuse
+from paa.config.suggestions import explain_failure, explain_unknown_key, is_hydras, quoted, refuse
 from paa.engine.schedule import in_epochs, milestones_in_epochs
 from paa.store import keys
 
@@ -78,19 +78,6 @@ def parse(argv: Sequence[str]) -> Command:
     return Command(
         tuple(map(quoted, args.overrides)), bool(args.multirun), args.config_dir, shows, bool(args.shell_completion)
     )
-
-
-def quoted(override: str) -> str:
-    """Quote a value that is a path with letters beyond ASCII or a ~, which Hydra's grammar wants in quotes.
-
-    ConfigError for bytes that are no text: what a run writes (its record, its logs) is UTF-8.
-    """
-    key, sign, value = override.partition("=")
-    if any("\udc80" <= letter <= "\udcff" for letter in override):
-        shown = os.fsencode(value).decode("utf-8", "backslashreplace")
-        raise ConfigError(f"{key}={shown}: is not UTF-8; must be a path in UTF-8, e.g. a link to this one")
-    plain = value.isascii() and not value.startswith("~")
-    return override if plain or re.search(r"['\"\\\[\]{}(),=]", value) or not sign else f"{key}='{value}'"
 
 
 def read(argv: Sequence[str]) -> Command | None:
@@ -144,7 +131,7 @@ class JobConfig:
     def launched(cls, cfg: DictConfig) -> JobConfig:
         """Return the job that Hydra calls its task function for, in whatever process.
 
-        It leaves the folder that Hydra has changed to (hydra.job.chdir=true): the command's paths are relative to its own.
+        It leaves the folder that Hydra may have changed to: the command's paths are relative to where it was started.
         """
         own = HydraConfig.get()
         os.chdir(own.runtime.cwd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -194,3 +195,16 @@ def _explain_group(composer: Composer, override: Override, choices: Sequence[Ove
     nodes = {option: composer.unchecked([f"{parent}={option}"]) for option in composer.options(parent)}
     owners = [option for option, node in nodes.items() if OmegaConf.select(node, key) is not None]
     return f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
+
+
+def quoted(override: str) -> str:
+    """Quote a value that is a path with letters beyond ASCII or a ~, which Hydra's grammar wants in quotes.
+
+    ConfigError for bytes that are no text: what a run writes (its record, its logs) is UTF-8.
+    """
+    key, sign, value = override.partition("=")
+    if any("\udc80" <= letter <= "\udcff" for letter in override):
+        shown = os.fsencode(value).decode("utf-8", "backslashreplace")
+        raise ConfigError(f"{key}={shown}: is not UTF-8; must be a path in UTF-8, e.g. a link to this one")
+    plain = value.isascii() and not value.startswith("~")
+    return override if plain or re.search(r"['\"\\\[\]{}(),=]", value) or not sign else f"{key}='{value}'"
