@@ -72,6 +72,13 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
+def text(name: str, value: Any, what: str = "a text or null") -> str:
+    """`value` if it is a text that is not blank; `what` tells what it must be."""
+    if not isinstance(value, str) or not value.strip():
+        raise OutOfRange(name, f"={value}: must be {what}")
+    return value
+
+
 def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     """`value` if it is one of `choices`."""
     if value not in choices:

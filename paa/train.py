@@ -11,7 +11,7 @@ def main() -> None:
     """Exit codes: 0, 1 a job failed, 2 refused before anything ran, 130 and 143 interrupted."""
     open_streams()
     try:
-        from paa.config.app import read
+        from paa.config.compose import read
 
         command = read(sys.argv[1:])
         if command is not None:

@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 
 from paa.commands.train import Jobs
-from paa.config.app import App
-from paa.config.compose import Composer, parse, resolved
+from paa.config.compose import App, Composer, parse, resolved
 from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector
 from paa.evaluation.coco import NUMBERS
-from paa.experiment.evaluation import Wanted
 from paa.experiment.experiment import Experiment, final_detector
+from paa.experiment.identify import Wanted
 from paa.experiment.parts import assemble
 from paa.store.paths import RunPaths, runs
 from paa.store.provenance import hardware
@@ -92,9 +91,8 @@ def experiment(runs_dir: Path, *overrides: str, here: bool = False) -> Experimen
 def checked(*words: str) -> Jobs:
     """The jobs of `python -m paa.train WORDS`, checked and not run."""
     app = App(parse(words))
-    jobs = Jobs(["paa-train"], app.in_process)
-    for job in app.jobs():
-        app.prepare(jobs, job)
+    jobs = Jobs(["paa-train"], app)
+    jobs.all = [jobs.prepare(job) for job in app.jobs()]
     return jobs
 
 

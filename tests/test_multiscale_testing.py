@@ -16,7 +16,7 @@ from running import TINY, call, configuration, only_run, rows, train
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
 from paa.datasets.transforms import Transform, pad
-from paa.experiment.evaluation import Evaluator, wanted
+from paa.experiment.evaluation import Evaluator
 from paa.experiment.experiment import Experiment, final_detector
 from paa.store.record import TrainingRecord
 from paa.structures import Detections
@@ -122,9 +122,7 @@ def test_its_training_is_that_of_one_scale_and_batches_change_no_number(trained)
     plain = Experiment.of(configuration(*(word for word in made.overrides if word not in SCALES)))
     assert plain.parts.scales is None
     assert plain.identity.train_id == made.identity.train_id
-    assert [e.eval_id for e in wanted(plain.parts.config, plain.identity.digests)] != [
-        e.eval_id for e in wanted(made.parts.config, made.identity.digests)
-    ]
+    assert [e.eval_id for e in plain.evaluations] != [e.eval_id for e in made.evaluations]
     detector = final_detector(made.parts, made.identity.paths, record)
     whole = made.parts.source.index("train")
     _, kind, counts = np.unique([whole.heights, whole.widths], axis=1, return_inverse=True, return_counts=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -20,15 +20,13 @@ class _Launcher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what `launch` needs."""
-        self._config, self._jobs = config, task_function.jobs  # type: ignore[attr-defined]
+        self._config, self._jobs = config, cast("Any", task_function)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; what became of each is noted in the command's jobs."""
-        from paa.commands.launching import launch
-
         target = f"{type(self).__module__}.{type(self).__name__}"
         folder = Path(str(self._config.hydra.sweep.dir))
-        launch(self._jobs, {"_target_": target, **self._settings}, folder, job_overrides)
+        self._jobs.submit({"_target_": target, **self._settings}, folder, job_overrides)
         return [JobReturn(overrides=list(one), status=JobStatus.COMPLETED) for one in job_overrides]
 
 

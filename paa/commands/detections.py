@@ -16,7 +16,7 @@ from paa.evaluation import Results
 from paa.experiment.device import apply_process, device_of
 from paa.experiment.evaluation import Evaluator
 from paa.experiment.experiment import Experiment, final_detector
-from paa.experiment.parts import votings
+from paa.experiment.identify import votings
 from paa.store.record import TrainingRecord
 
 

@@ -6,23 +6,23 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paa.checks import UserError
 from paa.commands.report import table
-from paa.config.app import App
-from paa.config.compose import Command, JobConfig
+from paa.config.compose import App, Command, JobConfig
 from paa.config.errors import USER_ERRORS, ConfigError, format_error
+from paa.config.suggestions import with_preset
 from paa.config.user_code import add_cwd_to_path
 from paa.engine.distributed import destroy_process_group, process_group
 from paa.engine.signals import Interrupted
-from paa.experiment.experiment import Experiment, JobFailed, run_config, run_experiment
+from paa.experiment.experiment import Experiment, JobFailed, reported
 from paa.experiment.memo import Memo
-from paa.launch.sweep import check as check_launcher
-from paa.launch.sweep import settings_of
+from paa.launch import sweep
 from paa.log import print_line
-from paa.planning.dry_run import plan, without_plan
+from paa.planning.dry_run import plan
 
 REFUSED = 2
 """Exit code of a command line that was refused before anything ran."""
@@ -32,71 +32,84 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
 
 
 class Jobs:
-    """The jobs of one command line, and what became of them.
+    """The jobs of one command line, and what became of them. Hydra calls it to run one: it is its task function.
 
-    command     the words that resume them; printed when they are interrupted.
-    in_process  whether they run in this process.
-    all         in order; jobs of equal overrides (seed=0,0) are there twice.
-    detached    set by a launcher that does not wait: nothing can be reported yet.
+    command   the words that resume them; printed when they are interrupted.
+    all       in order; jobs of equal overrides (seed=0,0) are there twice.
+    detached  set by a launcher that does not wait: nothing can be reported yet.
     """
 
-    def __init__(self, command: Sequence[str], in_process: bool) -> None:
-        self.command, self.in_process = command, in_process
+    def __init__(self, command: Sequence[str] = (), app: App | None = None) -> None:
+        self.command, self.app, self.memo = command, app, Memo()
         self.all: list[Experiment] = []
-        self.dry_run = self.detached = False
+        self.detached = False
         self._prepared: dict[tuple[str, ...], Experiment] = {}
         self._failed: dict[tuple[str, ...], str] = {}
         self._ended: dict[tuple[str, ...], tuple[str, bool]] = {}
-        self.memo = Memo()
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process prepares its job itself."""
-        return Jobs((), True).__dict__
+        return Jobs().__dict__
 
-    def prepare(self, job: JobConfig) -> None:
-        """Build, identify and check a job; its data are looked at unless it is a dry run. Raises what is wrong."""
+    def prepare(self, job: JobConfig) -> Experiment:
+        """Build, identify and check a job, once. Raises what is wrong; of a preset's value the preset's key, too."""
         if job.overrides not in self._prepared:
-            config, dry_run = without_plan(job.config)
-            self.dry_run |= dry_run
-            self._prepared[job.overrides] = Experiment.of(
-                config,
-                list(job.overrides),
-                job.choices,
-                here=self.in_process and not dry_run,
-                memo=self.memo,
-                check_images=not dry_run,
-            )
-        self.all.append(self._prepared[job.overrides])
+            here = (self.app is None or self.app.in_process) and not job.dry_run
+            try:
+                made = Experiment.of(job.config, job.overrides, job.choices, here, self.memo, not job.dry_run)
+            except ConfigError as error:
+                if self.app is not None:
+                    error.args = (with_preset(str(error), self.app.compose.compose(job.overrides)),)
+                raise
+            self._prepared[job.overrides] = made
+            self.all.append(made)
+        return self._prepared[job.overrides]
 
-    def run(self, job: JobConfig) -> float | None:
+    def __call__(self, cfg: Any) -> float | None:
         """Run a job and return its objective. JobFailed after the reason was printed; SystemExit if interrupted."""
-        known = self._prepared.get(job.overrides)
+        job, resume = JobConfig.launched(cfg), shlex.join(self.command)
         try:
-            if known is not None:
-                return run_experiment(known, shlex.join(self.command))
-            return run_config(without_plan(job.config)[0], job.overrides, job.choices)
+            with reported("paa.train", job.overrides, resume), process_group().main_process_first():
+                experiment = self.prepare(job)
+            with reported(experiment.train_id, job.overrides, resume):
+                experiment.run()
+            return experiment.objective
         except Interrupted as stop:
             raise SystemExit(stop.code) from None
         except KeyboardInterrupt:
             print_line("stopped immediately; the last checkpoint is kept")
             raise SystemExit(130) from None
         except JobFailed as error:
-            self.note_failure(job.overrides, str(error))
+            self._note_failure(job.overrides, str(error))
             if process_group().size > 1:  # the processes are out of step
                 raise SystemExit(1) from None
             raise
 
-    def named(self, overrides: Sequence[str]) -> Experiment:
-        """Return the prepared job with these overrides."""
-        return self._prepared[tuple(overrides)]
+    def submit(self, node: Mapping[str, Any], folder: Path, every: Sequence[Sequence[str]]) -> None:
+        """Run the jobs with these overrides as the `node` of hydra/launcher=slurm or local says.
 
-    def note_failure(self, overrides: Sequence[str], reason: str) -> None:
-        """Keep why a job failed."""
+        folder  of the sweep. A request that SLURM refuses ends the process with one line and exit code 2.
+        """
+        settings, launched = sweep.settings_of(node), [self._prepared[tuple(overrides)] for overrides in every]
+        if settings is None or not launched:
+            return
+        try:
+            found = sweep.run(folder.name, self.command, settings, launched, print_line)
+        except UserError as error:
+            print_line(f"paa.train: {error}", sys.stderr)
+            raise SystemExit(REFUSED) from None
+        self.detached = found is None
+        for job, row in zip(launched, found or (), strict=False):
+            log = f"; log: {row.log}" if row.log is not None else ""
+            if row.kind == "failed":
+                self._note_failure(job.overrides, f"{row.status.detail}{log}")
+            elif row.kind != "done":
+                # A job without an error and records left the run to another process: fine if it was told to skip.
+                expected = row.kind == "interrupted" and job.config["lock"]["if_locked"] == "skip"
+                self._ended[tuple(job.overrides)] = f"{row.status}{log}", expected
+
+    def _note_failure(self, overrides: Sequence[str], reason: str) -> None:
         self._failed.setdefault(tuple(overrides), reason)
-
-    def note_end(self, overrides: Sequence[str], text: str, expected: bool) -> None:
-        """Keep what to print for a job that ended without failure and without records."""
-        self._ended[tuple(overrides)] = text, expected
 
     def launch(self, launch: Launch, batch_size: int | None = None) -> list[Any]:
         """Give `launch` the jobs that are not finished, `batch_size` at a time, and note which failed.
@@ -113,19 +126,20 @@ class Jobs:
             else:
                 first.setdefault(_request(job), job)
         left, returned = list(first.values()), list[Any]()
-        for start in range(0, len(left), batch_size or max(len(left), 1)):
-            batch = left[start : start + (batch_size or len(left))]
+        size = batch_size or max(len(left), 1)
+        for start in range(0, len(left), size):
+            batch = left[start : start + size]
             results = launch([job.overrides for job in batch], start)
             for job, result in zip(batch, results, strict=False):
                 if getattr(getattr(result, "status", None), "name", "") == "FAILED":
-                    self.note_failure(job.overrides, _one_line(result._return_value))
+                    self._note_failure(job.overrides, _one_line(result._return_value))
             returned += results
         for job, done in zip(self.all, finished, strict=True):
             before = job if done else first[_request(job)]
             if before is not job:
                 reason = self._failed.get(tuple(before.overrides))
                 if reason is not None:
-                    self.note_failure(job.overrides, reason)
+                    self._note_failure(job.overrides, reason)
                 elif group.run_on_main(lambda job=job: job.finished):  # type: ignore[misc]
                     job.run()
         return returned
@@ -148,56 +162,48 @@ def main(command: Command, argv: Sequence[str]) -> int:
     Return the exit code: 0, 1 if a job failed, 2 if one is wrong.
     """
     add_cwd_to_path()
-    new_folders: set[Path] = set()
-    problem = app = jobs = None
-    group = process_group()
+    group, new_folders, problem, planned = process_group(), set[Path](), None, False
     with group.main_process_first():
         try:
             app = App(command)
-            jobs = Jobs([*_program(), *argv], app.in_process)
-            _prepare(app, jobs, new_folders)
+            jobs, every = Jobs([*_program(), *argv], app), app.jobs()
+            folders = {Path(str(job.config["runs_dir"])) for job in every}
+            new_folders = {folder for folder in folders if not folder.exists()}
+            jobs.all = [jobs.prepare(job) for job in every]
+            planned = any(job.dry_run for job in every)
+            if not planned:
+                for folder in folders:
+                    _require_writable(folder)
+                sweep.check(sweep.settings_of(app.launcher), jobs.all, command.multirun)
         except USER_ERRORS as error:
             problem = format_error("paa.train", error)
     problem = group.first_error(problem)
-    if problem is not None or app is None or jobs is None or jobs.dry_run:
+    if problem is None and not planned:
+        try:
+            app.run(jobs)
+        except JobFailed:  # noted; a third party's sweeper has ended on it
+            pass
+        except USER_ERRORS as error:  # of a job that a sweeper proposed
+            print_line(format_error("paa.train", error), sys.stderr)
+            return REFUSED
+        code = jobs.report()
+    else:
+        code = 0 if problem is None else REFUSED
         if group.is_main:
             for folder in new_folders:
                 _remove_cache(folder)
-            if problem is not None:
-                print_line(problem, sys.stderr)
-            elif jobs is not None:
+            if problem is None:
                 print(plan(jobs.all, jobs.memo), end="")
-        destroy_process_group()
-        return REFUSED if problem is not None else 0
-    try:
-        app.run(jobs)
-    except JobFailed:  # noted; a third party's sweeper has ended on it
-        pass
-    except USER_ERRORS as error:  # of a job that a sweeper proposed
-        print_line(format_error("paa.train", error), sys.stderr)
-        return REFUSED
-    code = jobs.report()
+            else:
+                print_line(problem, sys.stderr)
     destroy_process_group()
     return code
-
-
-def _prepare(app: App, jobs: Jobs, new_folders: set[Path]) -> None:
-    for job in app.jobs():
-        folder = Path(str(job.config["runs_dir"]))
-        if not folder.exists():
-            new_folders.add(folder)
-        app.prepare(jobs, job)
-    if not jobs.dry_run:
-        for folder in {Path(str(job.config["runs_dir"])) for job in jobs.all}:
-            _require_writable(folder)
-        check_launcher(settings_of(app.launcher), jobs.all, app.command.multirun)
 
 
 def _require_writable(runs_dir: Path) -> None:
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        writable = os.access(runs_dir, os.W_OK | os.X_OK)
-        problem = "" if writable else "permission denied"
+        problem = "" if os.access(runs_dir, os.W_OK | os.X_OK) else "permission denied"
     except OSError as error:
         problem = str(error.strerror)
     if problem:

@@ -1,26 +1,45 @@
-"""Compose the configurations of a command line's jobs, or say in one line what is wrong with it."""
+"""From a command line to the configurations of its jobs, and to Hydra, which runs them.
+
+Each job is composed once, by `Composer.load`, and checked before any of them runs. Then Hydra's sweeper, launcher, job
+folders, logging and callbacks do their work: its own and third parties' (hydra/launcher=joblib, submitit_slurm,
+hydra/sweeper=optuna) work as they document, since they see nothing but Hydra's interfaces. A launcher that starts other
+processes composes the job again there.
+"""
 
 from __future__ import annotations
 
 import copy
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
+import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import run_job
 from hydra.errors import HydraException, OverrideParseException
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from paa.checks import OutOfRange, choice
-from paa.config.errors import ConfigError
-from paa.config.hydra_internal import config_loader, get_args_parser, grid, override_dirname
-from paa.config.suggestions import explain_choice, explain_override, explain_unknown_key, listed
+from paa import checks
+from paa.config.errors import ConfigError, keys_below
+from paa.config.hydra_internal import (
+    BASIC_LAUNCHER,
+    Callbacks,
+    config_loader,
+    get_args_parser,
+    grid,
+    override_dirname,
+)
+from paa.config.paths import HYDRA_VERSION, conf_dir
+from paa.config.suggestions import explain_failure, explain_unknown_key, is_hydras, quoted, refuse
 from paa.engine.schedule import in_epochs, milestones_in_epochs
 from paa.store import keys
 
@@ -33,7 +52,7 @@ if not OmegaConf.has_resolver("paa.pid"):
     OmegaConf.register_new_resolver("paa.milestones", milestones_in_epochs)
     # The value that another key chooses: ${paa.by:assign._preset_,{authors:1,mmdet:2}}.
     OmegaConf.register_new_resolver(
-        "paa.by", lambda key, of, _root_: of[choice(key, OmegaConf.select(_root_, key), list(of))]
+        "paa.by", lambda key, of, _root_: of[checks.choice(key, OmegaConf.select(_root_, key), list(of))]
     )
 
 _DEFAULTS: dict[str, DictConfig] = {}
@@ -41,18 +60,13 @@ _DEFAULTS: dict[str, DictConfig] = {}
 
 @dataclass(frozen=True)
 class Command:
-    """A parsed command line of paa.train.
-
-    overrides   as typed.
-    passive     --help, --cfg, --info or shell completion: something is shown, nothing runs.
-    checked     of these, the overrides must be right: all but shell completion.
-    """
+    """A parsed command line of paa.train: `overrides` as typed, and whether it only shows something or completes."""
 
     overrides: tuple[str, ...]
     multirun: bool
     config_dir: str | None
-    passive: bool
-    checked: bool
+    shows: bool
+    completes: bool
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -64,23 +78,33 @@ def parse(argv: Sequence[str]) -> Command:
         if getattr(args, flag) is not None:
             name = flag.replace("_", "-")
             raise ConfigError(f"--{name}: not supported; --config-dir DIR adds groups and choices of your own")
-    shown = bool(args.help or args.hydra_help or args.cfg or args.info)
-    completes = bool(args.shell_completion)
-    overrides = tuple(quoted(text) for text in args.overrides)
-    return Command(overrides, bool(args.multirun), args.config_dir, shown or completes, shown)
+    shows = bool(args.help or args.hydra_help or args.cfg or args.info)
+    return Command(
+        tuple(map(quoted, args.overrides)), bool(args.multirun), args.config_dir, shows, bool(args.shell_completion)
+    )
 
 
-def quoted(override: str) -> str:
-    """Quote a value that is a path with letters beyond ASCII or a ~, which Hydra's grammar wants in quotes.
+def read(argv: Sequence[str]) -> Command | None:
+    """Parse a command line; None where it only shows something or completes a word, which is done.
 
-    ConfigError for bytes that are no text: what a run writes (its record, its logs) is UTF-8.
+    A wrong flag or override ends the process with 2.
     """
-    key, sign, value = override.partition("=")
-    if any("\udc80" <= letter <= "\udcff" for letter in override):
-        shown = os.fsencode(value).decode("utf-8", "backslashreplace")
-        raise ConfigError(f"{key}={shown}: is not UTF-8; must be a path in UTF-8, e.g. a link to this one")
-    plain = value.isascii() and not value.startswith("~")
-    return override if plain or re.search(r"['\"\\\[\]{}(),=]", value) or not sign else f"{key}='{value}'"
+
+    @hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION)
+    def _nothing(cfg: DictConfig) -> None:
+        """Never called: each of these flags only prints."""
+
+    try:
+        command = parse(argv)
+        if command.shows:
+            App(command).jobs()
+    except ConfigError as error:
+        print(f"paa.train: {error}", file=sys.stderr)
+        sys.exit(2)
+    if not command.shows and not command.completes:
+        return command
+    _nothing()
+    return None
 
 
 @dataclass(frozen=True)
@@ -89,22 +113,33 @@ class JobConfig:
 
     overrides  as Hydra's sweeper splits them, without those of Hydra's own configuration.
     choices    {group: choice}, without Hydra's groups.
+    dry_run    the key `plan`, which is no part of `config`.
     """
 
     overrides: tuple[str, ...]
     config: dict[str, Any]
     choices: dict[str, str]
-
-
-@dataclass(frozen=True)
-class _Composed:
-    job: JobConfig
-    hydra: DictConfig
+    dry_run: bool
 
     @classmethod
-    def of(cls, overrides: Sequence[str], cfg: DictConfig) -> _Composed:
-        job = JobConfig(tuple(overrides), resolved(cfg), choices_of(cfg.hydra.runtime.choices))
-        return cls(job, cfg.hydra)
+    def of(cls, overrides: Sequence[str], cfg: DictConfig, hydra_node: Any) -> JobConfig:
+        """Return the job of a composed configuration; `hydra_node` is Hydra's own. ConfigError as `resolved`."""
+        chosen = {group: str(name) for group, name in hydra_node.runtime.choices.items() if name is not None}
+        choices = {group: name for group, name in chosen.items() if not is_hydras(group)}
+        config = resolved(cfg)
+        with keys_below(""):
+            dry_run = checks.flag("plan", config.pop("plan", False))
+        return cls(tuple(overrides), config, choices, dry_run)
+
+    @classmethod
+    def launched(cls, cfg: DictConfig) -> JobConfig:
+        """Return the job that Hydra calls its task function for, in whatever process.
+
+        It leaves the folder that Hydra may have changed to: the command's paths are relative to where it was started.
+        """
+        own = HydraConfig.get()
+        os.chdir(own.runtime.cwd)
+        return cls.of(list(own.overrides.task), cfg, own)
 
 
 class Composer:
@@ -121,7 +156,7 @@ class Composer:
         self._hydra = list(hydra)
         self._parser = OverridesParser.create(config_loader=self.loader)
         self._parsed: dict[str, Override] = {}
-        self._jobs: dict[tuple[str, ...], _Composed] = {}
+        self._jobs: dict[tuple[str, ...], tuple[JobConfig, DictConfig]] = {}
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """Split a command line's overrides into those of each job."""
@@ -149,11 +184,11 @@ class Composer:
         """
         overrides = [*self._hydra, *overrides]
         if mode is RunMode.RUN:
-            self.refuse(self.parse(overrides))
+            refuse(self, self.parse(overrides))
         try:
             cfg = self.loader.load_configuration("config", overrides, mode)
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(self._explain(overrides, error)) from error
+            raise ConfigError(explain_failure(self, self.parse(overrides), error)) from error
         if mode is RunMode.RUN:
             problem = explain_unknown_key(cfg, self._default())
             if problem:
@@ -166,28 +201,33 @@ class Composer:
 
     def job(self, overrides: Sequence[str]) -> JobConfig:
         """Compose one job, once, as plain values. Raises as `load` and `resolved`."""
-        return self._composed(overrides).job
+        return self._composed(tuple(overrides))[0]
 
     def launched(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration of a job as launchers take it: resolved, with Hydra's own node."""
-        found = self._composed(overrides)
-        cfg = OmegaConf.create(found.job.config)
-        cfg.hydra = copy.deepcopy(found.hydra)
+        job, own = self._composed(tuple(overrides))
+        cfg = OmegaConf.create(job.config)
+        cfg.hydra = copy.deepcopy(own)
         cfg.hydra.overrides.task = list(overrides)
         cfg.hydra.job.override_dirname = override_dirname(self.parse(overrides), cfg.hydra.job.config.override_dirname)
         return cfg
 
-    def _composed(self, overrides: Sequence[str]) -> _Composed:
-        """Compose a job. Jobs that differ only in their seed share a composition, unless a key refers to the seed."""
-        key = tuple(overrides)
-        if key not in self._jobs:
-            seeds = [one for one in self.parse(key) if one.input_line == f"seed={one.value()}"]
-            shared = len(seeds) == 1 and isinstance(seeds[0].value(), int)
-            found = self._seeded(key, seeds[0].value()) if shared else None
-            self._jobs[key] = found or _Composed.of(key, self.load(key))
-        return self._jobs[key]
+    def _composed(self, overrides: tuple[str, ...]) -> tuple[JobConfig, DictConfig]:
+        """Compose a job, and Hydra's own node for it.
 
-    def _seeded(self, overrides: tuple[str, ...], seed: Any) -> _Composed | None:
+        Jobs that differ only in their seed share a composition, unless a key refers to the seed.
+        """
+        if overrides not in self._jobs:
+            seeds = [one for one in self.parse(overrides) if one.input_line == f"seed={one.value()}"]
+            shared = len(seeds) == 1 and isinstance(seeds[0].value(), int)
+            found = self._seeded(overrides, seeds[0].value()) if shared else None
+            if found is None:
+                cfg = self.load(overrides)
+                found = JobConfig.of(overrides, cfg, cfg.hydra), cfg.hydra
+            self._jobs[overrides] = found
+        return self._jobs[overrides]
+
+    def _seeded(self, overrides: tuple[str, ...], seed: Any) -> tuple[JobConfig, DictConfig] | None:
         rest = tuple(text for text in overrides if text != f"seed={seed}")
         shared = (*rest, "seed=")
         if shared not in self._jobs:
@@ -195,19 +235,19 @@ class Composer:
             unresolved = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
             if re.search(r"\$\{[^}]*seed", str({**unresolved, "hydra": None})):
                 return None
-            self._jobs[shared] = _Composed.of(rest, cfg)
-        found = self._jobs[shared]
-        job = replace(found.job, overrides=overrides, config={**found.job.config, "seed": seed})
-        return replace(found, job=job)
+            self._jobs[shared] = JobConfig.of(rest, cfg, cfg.hydra), cfg.hydra
+        job, own = self._jobs[shared]
+        return replace(job, overrides=overrides, config={**job.config, "seed": seed}), own
 
     def _default(self) -> DictConfig:
         """Compose the configuration without overrides, once in a process for each search path."""
         path = str(self.loader.get_search_path())
         if path not in _DEFAULTS:
-            _DEFAULTS[path] = self._select([])
+            _DEFAULTS[path] = self.unchecked([])
         return _DEFAULTS[path]
 
-    def _select(self, overrides: Sequence[str]) -> DictConfig:
+    def unchecked(self, overrides: Sequence[str]) -> DictConfig:
+        """Compose one configuration without Hydra's own node, as Hydra does: its errors, no explanations."""
         return _without_hydra(self.loader.load_configuration("config", list(overrides), RunMode.RUN))
 
     def group(self, group: str, choice: str) -> DictConfig:
@@ -241,60 +281,6 @@ class Composer:
                 f"{error.override}: cannot be read as key=value ({reason}); values with brackets or spaces want quotes"
             ) from error
 
-    def refuse(self, overrides: Sequence[Override]) -> None:
-        """ConfigError for what Hydra accepts and an experiment has no use for."""
-        for override in overrides:
-            key = override.key_or_group
-            if is_hydras(key):
-                continue
-            if not key:
-                raise ConfigError(f"{override.input_line}: cannot be read as key=value")
-            if override.is_delete():
-                raise ConfigError(f"{override.input_line}: deleting keys is not supported; set {key}=VALUE")
-            if not isinstance(override.value(), str | list) and self.is_group(key):
-                raise ConfigError(explain_choice(key, override.value(), self.options(key)))
-            if isinstance(override.value(), list) and self.is_group(key):
-                raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
-
-    def _explain(self, overrides: Sequence[str], error: Exception) -> str:
-        parsed, groups = self.parse(overrides), self.groups()
-        choices = [o for o in parsed if self.is_group(o.key_or_group) and not o.is_sweep_override()]
-        for override in choices:
-            problem = explain_choice(override.key_or_group, override.value(), self.options(override.key_or_group))
-            if problem:
-                return problem
-        try:
-            cfg = self._select([o.input_line or "" for o in choices])
-        except (HydraException, OmegaConfBaseException):
-            return self._explain_groups(choices) or _first_lines(error)
-        for override in parsed:
-            if override not in choices and not is_hydras(override.key_or_group):
-                problem = explain_override(override, cfg, groups)
-                if problem:
-                    return problem
-        return _first_lines(error)
-
-    def _explain_groups(self, choices: list[Override]) -> str | None:
-        for override in choices:
-            key = override.key_or_group
-            rest = [o.input_line or "" for o in choices if o is not override]
-            try:
-                cfg = self._select(rest)
-            except (HydraException, OmegaConfBaseException):
-                continue
-            if "." in key and OmegaConf.select(cfg, key) is None:
-                parent = key.split(".")[0]
-                chosen = next((o.value() for o in choices if o.key_or_group == parent), "the chosen one")
-                owners = [
-                    option
-                    for option in self.options(parent)
-                    if OmegaConf.select(self._select([f"{parent}={option}"]), key) is not None
-                ]
-                return (
-                    f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
-                )
-        return None
-
 
 def _without_hydra(cfg: DictConfig) -> DictConfig:
     with open_dict(cfg):
@@ -315,13 +301,14 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         return cast("dict[str, Any]", OmegaConf.to_container(own, resolve=True))
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
-        refused = text.partition(f"{OutOfRange.__name__} raised while resolving interpolation: ")[2]  # by a resolver
         variable = re.search(r"Environment variable '(.+)' not found", text)
         if variable:  # the error names a key that refers to the one with the variable
             unresolved = keys.flatten(cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False)))
             key = next(key for key, value in unresolved.items() if f"oc.env:{variable[1]}" in str(value))
             hint = f"set it, or say what to use instead: {key}=${{oc.env:{variable[1]},VALUE}}"
             raise ConfigError(f"{key}: {variable[0]}; {hint}") from error
+        by_resolver = f"{checks.OutOfRange.__name__} raised while resolving interpolation: "
+        refused = text.partition(by_resolver)[2]
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
 
 
@@ -337,16 +324,70 @@ def _missing(node: Any, path: str) -> Iterator[str]:
         yield path
 
 
-def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
-    """{group: choice} of what Hydra calls `runtime.choices`, without its own groups and those without a choice."""
-    return {group: str(choice) for group, choice in chosen.items() if not is_hydras(group) and choice is not None}
+GRID_SWEEPER = "hydra_plugins.paa_sweeper.plugin.PaaSweeper"
+"""`_target_` of the default sweeper, whose jobs are known before the first one starts."""
 
 
-def is_hydras(key: str) -> bool:
-    """Whether a key or group is Hydra's own: hydra.sweep.dir, hydra/launcher."""
-    return re.split(r"[./]", key)[0] == "hydra"
+class Jobs(Protocol):
+    """What runs jobs: Hydra's task function. Launchers pickle it; paa's own sweeper and launchers use all of it."""
+
+    def prepare(self, job: JobConfig) -> Any:
+        """Check a job and keep it, before any of its launch runs. ConfigError refuses it."""
+
+    def __call__(self, cfg: DictConfig) -> float | None:
+        """Run a job and return its objective."""
 
 
-def _first_lines(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])
+class App:
+    """One command line of paa.train."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        bare = Composer(command.config_dir)
+        own, self._task = bare.split(command.overrides)
+        self.compose = Composer(command.config_dir, own) if own else bare
+        self._master: DictConfig | None = None
+        if command.multirun:
+            self._master = self.compose.load(self._task, RunMode.MULTIRUN)
+
+    @property
+    def launcher(self) -> dict[str, Any]:
+        """The `_target_` and settings of hydra/launcher. A single run is not launched, whatever they say."""
+        cfg = self.compose.launched(self._task) if self._master is None else self._master
+        return cast("dict[str, Any]", OmegaConf.to_container(cfg.hydra.launcher))
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the jobs run in this process."""
+        return self._master is None or self.launcher["_target_"] == BASIC_LAUNCHER
+
+    def jobs(self) -> list[JobConfig]:
+        """Compose the jobs that are known before anything runs; none where a third party's sweeper proposes them."""
+        if self._master is not None and self._master.hydra.sweeper._target_ != GRID_SWEEPER:
+            return []
+        return [self.compose.job(overrides) for overrides in self.compose.jobs(self._task, self.command.multirun)]
+
+    def run(self, jobs: Jobs) -> None:
+        """Hand the jobs to Hydra. What `jobs` raises in this process reaches Hydra, which knows it as a failure."""
+
+        def config(overrides: Sequence[str]) -> DictConfig:
+            jobs.prepare(self.compose.job(overrides))
+            cfg = self.compose.launched(overrides)
+            if self._master is not None:
+                OmegaConf.copy_cache(from_config=self._master, to_config=cfg)  # one time stamp for the whole sweep
+            return cfg
+
+        self.compose.loader.job_config = config
+        cfg = config(self._task) if self._master is None else self._master
+        cfg.hydra.mode = RunMode.RUN if self._master is None else RunMode.MULTIRUN
+        callbacks = Callbacks(cfg)
+        context = HydraContext(config_loader=self.compose.loader, callbacks=callbacks)
+        if self._master is None:
+            callbacks.on_run_start(config=cfg, config_name="config")
+            done = run_job(jobs, cfg, "hydra.run.dir", None, hydra_context=context)
+            callbacks.on_run_end(config=cfg, config_name="config", job_return=done)
+        else:
+            callbacks.on_multirun_start(config=cfg, config_name="config")
+            sweeper = Plugins.instance().instantiate_sweeper(config=cfg, hydra_context=context, task_function=jobs)
+            sweeper.sweep(arguments=self._task)
+            callbacks.on_multirun_end(config=cfg, config_name="config")

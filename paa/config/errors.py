@@ -13,12 +13,15 @@ class ConfigError(UserError):
 
 
 @contextmanager
-def keys_below(path: str) -> Iterator[None]:
-    """Turn an OutOfRange of the block into a ConfigError whose key lies below `path` ("tracking.")."""
+def keys_below(path: str, name: str | None = None) -> Iterator[None]:
+    """Turn an OutOfRange of the block into a ConfigError whose key lies below `path` ("tracking.").
+
+    name  of the key, where it is not what the block calls it.
+    """
     try:
         yield
     except OutOfRange as error:
-        raise ConfigError(f"{path}{error.name}{error.problem}") from error
+        raise ConfigError(f"{path}{name or error.name}{error.problem}") from error
 
 
 USER_ERRORS = (UserError, OSError)

@@ -11,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from paa.config.compose import Composer, resolved
 from paa.config.errors import ConfigError
 from paa.config.suggestions import explain_choice, explain_override, listed
-from paa.config.test_time_keys import OPEN
+
+OPEN = ("postprocess", "images.test", "evaluate", "data.root", "data.split", "device", "threads", "workers", "lock")
+"""The keys that may change after training: every other key made the weights what they are."""
 
 
 def split_keys(overrides: Sequence[Override], names: Sequence[str]) -> tuple[dict[str, Any], list[Override]]:
@@ -28,25 +30,16 @@ def merge(config: Mapping[str, Any], overrides: Sequence[Override], composer: Co
     cfg = OmegaConf.create(dict(config))
     assert isinstance(cfg, DictConfig)
     for override in sorted(overrides, key=lambda o: not composer.is_group(o.key_or_group)):  # choices, then their keys
-        _merge_one(cfg, override, composer)
-    return resolved(cfg)
-
-
-def _merge_one(cfg: DictConfig, override: Override, composer: Composer) -> None:
-    key = override.key_or_group
-    if override.is_add() or override.is_delete() or override.is_force_add():
-        raise ConfigError(f"{override.input_line}: a finished run takes only key=value")
-    if not any(key == name or key.startswith(f"{name}.") for name in OPEN):
-        raise ConfigError(f"{key}: cannot change after training; what can: {listed(OPEN)}")
-    if composer.is_group(key):
-        problem = explain_choice(key, override.value(), composer.options(key))
+        key, value = override.key_or_group, override.value()
+        if override.is_add() or override.is_delete() or override.is_force_add():
+            raise ConfigError(f"{override.input_line}: a finished run takes only key=value")
+        if not any(key == name or key.startswith(f"{name}.") for name in OPEN):
+            raise ConfigError(f"{key}: cannot change after training; what can: {listed(OPEN)}")
+        is_group = composer.is_group(key)
+        if key == "data.split":  # evaluate.splits follows it in conf/; here it is resolved
+            OmegaConf.update(cfg, "evaluate.splits", [value], merge=False)
+        problem = explain_choice(key, value, composer.options(key)) if is_group else explain_override(override, cfg, [])
         if problem:
             raise ConfigError(problem)
-        OmegaConf.update(cfg, key, composer.group(key, str(override.value())), merge=False)
-        return
-    if key == "data.split":  # evaluate.splits follows it in conf/; here it is resolved
-        OmegaConf.update(cfg, "evaluate.splits", [override.value()], merge=False)
-    problem = explain_override(override, cfg, [])
-    if problem:
-        raise ConfigError(problem)
-    OmegaConf.update(cfg, key, override.value(), merge=False)
+        OmegaConf.update(cfg, key, composer.group(key, str(value)) if is_group else value, merge=False)
+    return resolved(cfg)

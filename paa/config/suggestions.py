@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from paa.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from paa.config.compose import Composer
 
 TEMPLATE_NODES = ("compat", "recipe", "pretrained")
 """Nodes whose values are read only by the keys of other nodes."""
@@ -135,3 +143,68 @@ def _leaves(node: DictConfig, path: str) -> Iterator[str]:
             yield from _leaves(inner, f"{path}{name}.")
         else:
             yield path + name
+
+
+def refuse(composer: Composer, overrides: Sequence[Override]) -> None:
+    """ConfigError for what Hydra accepts and an experiment has no use for."""
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        if is_hydras(key):
+            continue
+        if not key:
+            raise ConfigError(f"{override.input_line}: cannot be read as key=value")
+        if override.is_delete():
+            raise ConfigError(f"{override.input_line}: deleting keys is not supported; set {key}=VALUE")
+        if isinstance(value, list) and composer.is_group(key):
+            raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
+        if not isinstance(value, str) and composer.is_group(key):
+            raise ConfigError(explain_choice(key, value, composer.options(key)))
+
+
+def is_hydras(key: str) -> bool:
+    """Whether a key or group is Hydra's own: hydra.sweep.dir, hydra/launcher."""
+    return re.split(r"[./]", key)[0] == "hydra"
+
+
+def explain_failure(composer: Composer, overrides: Sequence[Override], error: Exception) -> str:
+    """Why Hydra cannot compose a configuration with these overrides; its own words where we know no better."""
+    choices = [o for o in overrides if composer.is_group(o.key_or_group) and not o.is_sweep_override()]
+    problems = (explain_choice(o.key_or_group, o.value(), composer.options(o.key_or_group)) for o in choices)
+    found = next(filter(None, problems), None)
+    try:
+        cfg = composer.unchecked([o.input_line or "" for o in choices])
+        groups = composer.groups()
+        rest = [o for o in overrides if o not in choices and not is_hydras(o.key_or_group)]
+        found = found or next(filter(None, (explain_override(o, cfg, groups) for o in rest)), None)
+    except (HydraException, OmegaConfBaseException):
+        found = found or next(filter(None, (_explain_group(composer, o, choices) for o in choices)), None)
+    return found or " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
+
+
+def _explain_group(composer: Composer, override: Override, choices: Sequence[Override]) -> str | None:
+    """Why a choice is what the others cannot be composed with: its group belongs to another choice of their parent."""
+    key = override.key_or_group
+    parent = key.split(".")[0]
+    try:
+        cfg = composer.unchecked([o.input_line or "" for o in choices if o is not override])
+    except (HydraException, OmegaConfBaseException):
+        return None
+    if parent == key or OmegaConf.select(cfg, key) is not None:
+        return None
+    chosen = next((o.value() for o in choices if o.key_or_group == parent), "the chosen one")
+    nodes = {option: composer.unchecked([f"{parent}={option}"]) for option in composer.options(parent)}
+    owners = [option for option, node in nodes.items() if OmegaConf.select(node, key) is not None]
+    return f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
+
+
+def quoted(override: str) -> str:
+    """Quote a value that is a path with letters beyond ASCII or a ~, which Hydra's grammar wants in quotes.
+
+    ConfigError for bytes that are no text: what a run writes (its record, its logs) is UTF-8.
+    """
+    key, sign, value = override.partition("=")
+    if any("\udc80" <= letter <= "\udcff" for letter in override):
+        shown = os.fsencode(value).decode("utf-8", "backslashreplace")
+        raise ConfigError(f"{key}={shown}: is not UTF-8; must be a path in UTF-8, e.g. a link to this one")
+    plain = value.isascii() and not value.startswith("~")
+    return override if plain or re.search(r"['\"\\\[\]{}(),=]", value) or not sign else f"{key}='{value}'"

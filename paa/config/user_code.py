@@ -12,15 +12,11 @@ from types import TracebackType
 from typing import Any
 
 import paa
-from paa.assign.contract import BoundaryError, check_boundary
 from paa.config.errors import ConfigError
 from paa.store.code_digest import INSTALLED
 
 _PACKAGE = Path(paa.__file__).resolve().parent
 _STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
-
-_TRIED: set[tuple[type, str]] = set()
-"""Boundaries that were tried in this process, with their attributes: the jobs of a sweep share them."""
 
 
 class OwnCodeError(ConfigError):
@@ -63,23 +59,6 @@ def is_own(file: str) -> bool:
     path = Path(file).resolve()
     installed = INSTALLED & set(path.parts) or path.is_relative_to(_STANDARD) or path.is_relative_to(_PACKAGE)
     return path.suffix == ".py" and not installed
-
-
-def try_boundary(assigner: Any) -> None:
-    """Tries the boundary of an assigner on small tensors if it is one's own; ConfigError says what is wrong with it."""
-    boundary = getattr(assigner, "boundary", None)
-    if boundary is None or not place_of(type(boundary)):
-        return
-    key = (type(boundary), str(sorted(getattr(boundary, "__dict__", {}).items())))
-    if key in _TRIED:
-        return
-    try:
-        check_boundary(boundary, every_gt_positive=False)
-        _TRIED.add(key)
-    except BoundaryError as error:
-        what = f"assign.boundary: {error}"
-        raised = OwnCodeError.of(error.__cause__, what) if error.__cause__ else None
-        raise raised or ConfigError(f"{what}{place_of(type(boundary))}") from error
 
 
 def _own_part(error: BaseException) -> tuple[TracebackType | None, str | None]:

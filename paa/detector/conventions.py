@@ -1,8 +1,11 @@
-"""Input conventions: what images a backbone expects. They follow its weights, and nothing else may contradict them."""
+"""Input conventions: what images a backbone expects. They follow its weights, and nothing else may contradict them.
+
+Nothing here imports torch: a run ID, which contains what follows from the weights, is computed without it.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paa import checks
 
@@ -59,3 +62,52 @@ def agreed(convention: str, expects: str, source: str | None, stated: str | None
         hint = f"give weights of {expects}'s convention (weights=FILE)"
     problem = f"={expects}: {whose} want {CONVENTIONS[found]}, not {CONVENTIONS[expects]}"
     raise checks.OutOfRange("expects", f"{problem}; {hint}, or take the input that they want: compat.input=weights")
+
+
+DEPTHS = (18, 34, 50, 101, 152)
+PUBLISHED = (
+    *(f"resnet{depth}" for depth in DEPTHS),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+)
+"""ResNets and ResNeXts that torchvision has weights of."""
+
+
+def resnet_name(depth: int, groups: int, width_per_group: int) -> str:
+    """Return torchvision's name of a ResNet or ResNeXt."""
+    plain = (groups, width_per_group) == (1, 64)
+    return f"resnet{depth}" if plain else f"resnext{depth}_{groups}x{width_per_group}d"
+
+
+def resnet_defaults(
+    stated: str | None,
+    *,
+    depth: int = 50,
+    weights: str | None = None,
+    convention: str = AUTO,
+    stride_in_1x1: bool | None = None,
+    bn_eps: float | None = 1e-5,
+    groups: int = 1,
+    width_per_group: int = 64,
+    expects: str = "weights",
+) -> dict[str, Any]:
+    """Return what arguments of `paa.detector.ResNet` that were left open come to with these weights.
+
+    stated  the convention that the file of the weights states, if it does.
+
+    With these in their place the same network is built again. `checks.OutOfRange` where two disagree.
+    """
+    checks.choice("depth", depth, DEPTHS)
+    if bn_eps is not None:
+        checks.number("bn_eps", bn_eps, low=0)
+    if weights == "torchvision":
+        if resnet_name(depth, groups, width_per_group) not in PUBLISHED:
+            raise checks.OutOfRange("weights", "=torchvision: it has none for this network; must be null or a file")
+        stated = "torchvision"
+    convention = agreed(convention, expects, weights, stated)
+    if stride_in_1x1 is None:
+        stride_in_1x1 = convention == "caffe" and depth >= 50 and groups == 1
+    elif checks.flag("stride_in_1x1", stride_in_1x1) and depth < 50:
+        raise checks.OutOfRange("stride_in_1x1", f"=True: ResNet-{depth} has no 1x1 convolution to halve in")
+    if bn_eps is None:
+        bn_eps = 0.0 if convention == "caffe" else 1e-5
+    return {"convention": convention, "stride_in_1x1": stride_in_1x1, "bn_eps": bn_eps}

@@ -11,7 +11,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from paa import checks
 from paa.detector import weights as files
-from paa.detector.conventions import AUTO, CONVENTIONS, agreed
+from paa.detector.conventions import AUTO, CONVENTIONS, resnet_defaults, resnet_name
 from paa.detector.deform import STARTS, deformable
 from paa.detector.norm import norm_layer
 from paa.detector.pretrained import Pretrained
@@ -64,29 +64,22 @@ class ResNet(Pretrained):
         dcn_init: str = "random",
     ) -> None:
         super().__init__(weights, norm, frozen_stages)
-        checks.choice("depth", depth, tuple(LAYERS))
-        if bn_eps is not None:
-            checks.number("bn_eps", bn_eps, low=0)
+        loads = weights is not None and load_weights
+        self.resolved_defaults = resnet_defaults(
+            files.stated_convention(weights) if convention == AUTO or loads else None,
+            depth=depth,
+            weights=weights,
+            convention=convention,
+            stride_in_1x1=stride_in_1x1,
+            bn_eps=bn_eps,
+            groups=groups,
+            width_per_group=width_per_group,
+            expects=expects,
+        )
+        convention, stride_in_1x1, bn_eps = self.resolved_defaults.values()
         checks.choice("dcn_init", dcn_init, STARTS)
         self._check_form(depth, groups, width_per_group, dcn_stages)
-        plain = (groups, width_per_group) == (1, 64)
-        name = f"resnet{depth}" if plain else f"resnext{depth}_{groups}x{width_per_group}d"  # torchvision's
-        if weights == "torchvision" and name not in torchvision.models.list_models():
-            raise checks.OutOfRange("weights", "=torchvision: it has none for this network; must be null or a file")
-        loads = weights is not None and load_weights
-        stated = "torchvision" if weights == "torchvision" else None
-        if convention == AUTO or loads:
-            stated = stated or files.stated_convention(weights)
-        convention = agreed(convention, expects, weights, stated)
         self.order, self.scale, self.mean, self.std = CONVENTIONS[convention]
-        if stride_in_1x1 is None:
-            stride_in_1x1 = convention == "caffe" and depth >= 50 and groups == 1
-        elif checks.flag("stride_in_1x1", stride_in_1x1) and depth < 50:
-            raise checks.OutOfRange("stride_in_1x1", f"=True: ResNet-{depth} has no 1x1 convolution to halve in")
-        if bn_eps is None:
-            bn_eps = 0.0 if convention == "caffe" else 1e-5
-        self.resolved_defaults = {"convention": convention, "stride_in_1x1": stride_in_1x1, "bn_eps": bn_eps}
-
         trunk = torchvision.models.ResNet(
             Bottleneck if depth >= 50 else BasicBlock,
             list(LAYERS[depth]),
@@ -102,6 +95,7 @@ class ResNet(Pretrained):
         self._deform(dcn_stages, dcn_init)
         if loads and not self.conv1.weight.is_meta:  # a network that is only checked holds no data
             assert weights is not None
+            name = resnet_name(depth, groups, width_per_group)
             state = _published(name) if weights == "torchvision" else files.read(weights).state
             files.fit(self, state, weights, ignored=("fc.",), fresh=(".offset.weight", ".offset.bias"))
             self._check_variances(bn_eps)

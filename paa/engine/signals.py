@@ -15,8 +15,8 @@ class Interrupted(Exception):  # noqa: N818
     """
 
     def __init__(self, signum: int, step: int, cause: str = "") -> None:
-        cause = cause or f"stopped by {signal.Signals(signum).name}"
-        super().__init__(f"{cause} after step {step}; everything is saved")
+        where = f" after step {step}" if step or not cause else ""
+        super().__init__(f"{cause or f'stopped by {signal.Signals(signum).name}'}{where}; everything is saved")
         self.signum, self.step, self.code = signum, step, 128 + signum
 
 

@@ -1,4 +1,4 @@
-"""The device and the processes that a run trains on."""
+"""The device and the processes that a run trains on, and what is too much for a CPU."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from paa.engine.distributed import ProcessGroup, process_group
 from paa.engine.memory import keep_freed_memory
 
 _OWN_THREADS = torch.get_num_threads()
+
+MAX_CPU_PIXELS = 1e10
+"""Training pixels (steps x batch size x height x width) that a CPU is used for without `device=cpu`. ResNet-50 with FPN
+and head takes 0.7 MFLOP per pixel, forward and backward: almost a day at 100 GFLOP/s. `mini` has 1.5e9 and `coco_1x`
+1.2e12."""
+
+_STORED = (480, 640)  # height and width of most COCO images
 
 
 def device_of(config: Mapping[str, Any]) -> torch.device:
@@ -54,3 +61,22 @@ def apply_threads(config: Mapping[str, Any]) -> None:
     """Set torch's CPU threads (null: torch's own choice), and deterministic cuDNN algorithms."""
     torch.set_num_threads(config["threads"] or _OWN_THREADS)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+
+
+def too_long(config: Mapping[str, Any]) -> str | None:
+    """Return the reason to refuse a training with device=auto where torch has no GPU; None if it is short enough."""
+    if config["device"] != "auto" or torch.cuda.is_available():
+        return None
+    short, longest = config["images"]["train"]["short"], config["images"]["train"]["longest"]
+    side = config["data"].get("size")
+    height, width = (side, side) if isinstance(side, int) else _STORED
+    if short is not None:
+        short = short if isinstance(short, int) else sum(short) // len(short)
+        height, width = short, min(short * width // height, longest or short * width)
+    images = config["schedule"]["steps"] * config["train"]["batch_size"]
+    if images * height * width <= MAX_CPU_PIXELS:
+        return None
+    return (
+        f"recipe={config['recipe']['name']}: {images:,} training images of about {height} x {width} pixels take days "
+        "on a CPU; add device=cpu to train anyway, or use a machine where torch finds a GPU"
+    )

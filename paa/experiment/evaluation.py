@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from torch import nn
 
 from paa.auxiliary import IoUPrediction
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.loader import scaled_batches, test_batches, test_order
+from paa.datasets.loader import WorkerDied, scaled_batches, test_batches, test_order
 from paa.datasets.targets import training_boxes
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.signals import Interrupted
@@ -22,36 +23,12 @@ from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
 from paa.evaluation.iou_error import PositiveErrors, mean_error
 from paa.evaluation.upload import write_upload
-from paa.experiment.parts import Components, votings
+from paa.experiment.identify import Wanted
+from paa.experiment.parts import Components
 from paa.experiment.run_context import RunContext
 from paa.inference import Inference
-from paa.store.identity import eval_id
-from paa.store.paths import RunPaths
 from paa.store.provenance import origin
 from paa.store.record import EvaluationRecord
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One evaluation: a split, with voting or without, and its ID."""
-
-    split: str
-    voting: bool
-    eval_id: str
-
-
-def wanted(config: Mapping[str, Any], digests: Mapping[str, str]) -> list[Wanted]:
-    """Return all evaluations that the configuration asks for."""
-    return [
-        Wanted(split, voting, eval_id(config, digests, split, voting))
-        for split in dict.fromkeys(config["evaluate"]["splits"])
-        for voting in votings(config)
-    ]
-
-
-def missing(paths: RunPaths, every: Sequence[Wanted]) -> list[Wanted]:
-    """Return those without a record."""
-    return [one for one in every if not paths.evaluation(one.eval_id).exists()]
 
 
 @dataclass(frozen=True)
@@ -85,11 +62,14 @@ class Evaluator:
 
         positives  is shown this process's batches of a single-scale test, with the ground truth of training.
         """
-        stopped, own = None, {}
+        stopped: Interrupted | None = None
+        own: dict[bool, Results] = {}
         try:
             own = self._own_results(index, votings, positives)
         except Interrupted as stop:
             stopped = stop
+        except WorkerDied as error:  # what is left of the evaluations is repeated
+            stopped = Interrupted(signal.SIGKILL, 0, str(error))
         self.group.barrier()  # parts that take hours end many minutes apart
         if self.group.size > 1:  # a process that is told to stop would leave the others waiting for its part
             signum, step = self.group.all_reduce_max(*((stopped.signum, stopped.step) if stopped else (0, 0)))
@@ -130,11 +110,13 @@ class Evaluator:
 
         For a split without annotations, write the file for the server that has them, and a record without numbers.
         """
+        parts = self.parts
         for split in dict.fromkeys(one.split for one in every):
             of_split = [one for one in every if one.split == split]
             began = time.monotonic()
-            index, labeled = self.index(split), self.parts.source.labeled(split)
-            positives = self._positives() if labeled else None
+            index, labeled, positives = self.index(split), parts.source.labeled(split), None
+            if labeled and isinstance(parts.auxiliary, IoUPrediction) and parts.scales is None:
+                positives = PositiveErrors(parts.assigner, parts.coder, parts.auxiliary)
             detections = self.results(index, [one.voting for one in of_split], positives)
             shown = [] if positives is None else self.group.gather(positives.rows)
             if self.group.is_main:
@@ -147,7 +129,7 @@ class Evaluator:
                         "train_id": run.paths.train_id,
                         "split": split,
                         "voting": one.voting,
-                        "postprocess": {**self.parts.config["postprocess"], "voting": one.voting},
+                        "postprocess": {**parts.config["postprocess"], "voting": one.voting},
                         "digests": dict(digests),
                         "wall_s": round(took, 2),
                         "weights_sha256": weights_sha256,
@@ -159,38 +141,27 @@ class Evaluator:
                         record = EvaluationRecord.of(measured[one.voting], **rest)
                         measured[one.voting].matches.save(run.paths.matches(one.eval_id))
                     else:
-                        record = EvaluationRecord(**self._upload(one, index, detections[one.voting], run.paths), **rest)
+                        name, found = parts.source.public_name(split), detections[one.voting]
+                        path = run.paths.upload(one.eval_id)
+                        upload = write_upload(path, name, f"paa-{run.paths.train_id}", index, found)
+                        record = EvaluationRecord(
+                            numbers=dict.fromkeys(NUMBERS),
+                            per_class=dict.fromkeys(index.category_names),
+                            iou_error=None,
+                            images=len(index),
+                            detections=len(found),
+                            matched=0,
+                            upload=upload.relative_to(run.paths.folder).as_posix(),
+                            **rest,
+                        )
                     run.ensure_lock_held()
                     record.write(run.paths.evaluation(one.eval_id))
                     run.say(describe(record))
             self.group.barrier()
 
-    def _positives(self) -> PositiveErrors | None:
-        """Return what collects errors of the predicted IoU; None without one, and at several scales, which training
-        does not have.
-        """
-        parts = self.parts
-        if not isinstance(parts.auxiliary, IoUPrediction) or parts.scales is not None:
-            return None
-        return PositiveErrors(parts.assigner, parts.coder, parts.auxiliary)
-
     def _evaluations(self, index: CocoIndex, found: Mapping[bool, Results]) -> dict[bool, Evaluation]:
         predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
         return {voting: evaluate(index, one, predicts_iou=predicts_iou) for voting, one in found.items()}
-
-    def _upload(self, one: Wanted, index: CocoIndex, found: Results, paths: RunPaths) -> dict[str, Any]:
-        """Write the server's file; return what the record has instead of numbers."""
-        name = self.parts.source.public_name(one.split)
-        upload = write_upload(paths.upload(one.eval_id), name, f"paa-{paths.train_id}", index, found)
-        return {
-            "numbers": dict.fromkeys(NUMBERS),
-            "per_class": dict.fromkeys(index.category_names),
-            "iou_error": None,
-            "images": len(index),
-            "detections": len(found),
-            "matched": 0,
-            "upload": upload.relative_to(paths.folder).as_posix(),
-        }
 
 
 def describe(record: EvaluationRecord) -> str:

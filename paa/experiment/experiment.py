@@ -1,19 +1,18 @@
 """One run, from its configuration to its record: reuse, lock, resume, train, evaluate.
 
-A launcher takes `config`, `overrides` and `choices` of an `Experiment`, which are plain and can be pickled or written
-as JSON, and calls `run_config` with them where the job runs. Nothing there reads conf/ again.
+`config`, `overrides` and `choices` of an `Experiment` are plain and can be pickled or written as JSON. A launcher
+builds it from them again where the job runs; nothing there reads conf/.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +20,20 @@ import yaml
 
 from paa import files
 from paa.config.errors import USER_ERRORS, ConfigError, reason
-from paa.datasets.loader import WorkerDied
 from paa.detector import Detector
 from paa.engine import checkpoint
-from paa.engine.distributed import PeerFailed, ProcessGroup, process_group
+from paa.engine.distributed import PeerFailed, process_group
 from paa.engine.signals import Interrupted
-from paa.experiment.cpu_limit import too_long
-from paa.experiment.device import apply_process, check_processes, device_of
-from paa.experiment.evaluation import Evaluator, Wanted, missing, title, wanted
+from paa.experiment.device import apply_process, check_processes, device_of, too_long
+from paa.experiment.evaluation import Evaluator, title
+from paa.experiment.identify import Identity, Wanted, data_key, identify, missing
 from paa.experiment.memo import Memo
-from paa.experiment.parts import Components, Identity, assemble, data_key, identify
+from paa.experiment.parts import Components, assemble
 from paa.experiment.run_context import RunContext
-from paa.experiment.training import Training
+from paa.experiment.training import Trained, Training
 from paa.log import console, log, print_line
-from paa.store import failure
 from paa.store.code_digest import code_digests
-from paa.store.errors import BadRecord, LockLost
+from paa.store.errors import BadRecord
 from paa.store.lock import LockOwner, RunLock, acquire
 from paa.store.paths import RunPaths, runs
 from paa.store.record import EvaluationRecord, TrainingRecord
@@ -68,15 +65,17 @@ class Experiment:
         memo          what the jobs of one command line compute only once.
         check_images  False leaves image files unread: nothing will run yet.
         """
-        memo = memo or Memo()
-        parts = assemble(config, memo)
+        memo, refusal = memo or Memo(), None
+        others = {name: node for name, node in config.items() if name != "seed"}
+        parts = memo("components", others, lambda: assemble(config, memo))
+        parts = replace(parts, config={**parts.config, "seed": config["seed"]})
         if here:
             device_of(config)
             check_processes(config, process_group())
-        refusal = too_long(config) if here else None
+            refusal = too_long(config)
         if refusal and not any(run.finished for run in runs(Path(config["runs_dir"]))):
             raise ConfigError(refusal)  # before reading data
-        experiment = cls(parts, identify(parts, memo), overrides, choices or {})
+        experiment = cls(parts, identify(parts.config, memo), overrides, choices or {})
         if refusal and not experiment.paths.finished:
             raise ConfigError(refusal)
         if check_images:
@@ -101,7 +100,7 @@ class Experiment:
     @property
     def evaluations(self) -> list[Wanted]:
         """The evaluations that are asked for."""
-        return wanted(self.config, self.identity.digests)
+        return self.identity.evaluations
 
     def check_data(self, memo: Memo | None = None) -> None:
         """DataError for what is wrong with the splits that the missing work needs. Looks at each image once ever."""
@@ -128,22 +127,31 @@ class Experiment:
 
         Of several processes only the main one locks, writes and prints; the others do their part of the work.
         """
-        group = process_group()
+        group, paths, source = process_group(), self.paths, self.parts.source
         with console(group.is_main), group.report_failure():
             lock = self._lock() if group.is_main else None
             is_ours = group.run_on_main(lambda: lock is not None)
-            with lock or nullcontext():
-                if is_ours:
-                    self._attempt(lock, group)
+            with lock or nullcontext(), RunContext.open(paths, group, lock) if is_ours else nullcontext() as run:
+                if run is not None:
+                    log.debug("%s  %s", self.train_id, json.dumps(list(self.overrides)))
+                    apply_process(self.config)
+                    group.run_on_main(source.prepare)
+                    source.prepare()
+                    if group.run_on_main(lambda: paths.finished):
+                        self._evaluate(run)
+                    else:
+                        with self._tracker(run) as run.tracker:
+                            self._record(run, Training(self.parts, run).run())
+                    group.raise_if_stopped(run.stop, self.parts.schedule.steps)  # too late for this run, not its sweep
                 done = group.run_on_main(lambda: is_ours or self.finished)
                 group.barrier()
-        if not done:
-            return []
-        records = self.records()
-        if group.is_main:
-            for record in records:
-                if record.upload is not None and record.score is None:
-                    print_line(f"{self.train_id}  {_upload(self.paths, record)}")
+        records = self.records() if done else []
+        for record in records:
+            if group.is_main and record.upload is not None and record.score is None:
+                file = paths.folder / record.upload
+                removed = f" (it was removed; delete {paths.evaluation(record.eval_id)} to write it again)"
+                hint = "" if file.exists() else removed
+                print_line(f"{self.train_id}  {title(record)}: upload {file}{hint}")
         return records
 
     def records(self) -> list[EvaluationRecord]:
@@ -158,10 +166,12 @@ class Experiment:
             try:
                 TrainingRecord.read(self.paths.record)
             except BadRecord as error:
-                raise BadRecord(
-                    f"{error}; it is damaged: restore it, or remove {self.paths.folder} to train again"
-                ) from error
-            self._clear_checkpoints()
+                again = f"restore it, or remove {self.paths.folder} to train again"
+                raise BadRecord(f"{error}; it is damaged: {again}") from error
+            left = self.paths.checkpoints.exists()  # by a process that was killed right after it wrote the record
+            if left and (free := acquire(self.paths.lock, if_locked="skip")):
+                with free:
+                    checkpoint.Checkpoints(self.paths.checkpoints, 1, free.check).clear()
             log.info("%s  already finished, reusing its results", self.train_id)
             return None
 
@@ -170,55 +180,6 @@ class Experiment:
             log.info("%s  locked by %s: %s", self.train_id, owner, what)
 
         return acquire(self.paths.lock, **node, is_done=lambda: self.finished, on_wait=wait)
-
-    def _clear_checkpoints(self) -> None:
-        """Remove what a process left that was killed right after it wrote the record."""
-        if self.paths.checkpoints.exists():
-            lock = acquire(self.paths.lock, if_locked="skip")
-            if lock is not None:
-                with lock:
-                    checkpoint.Checkpoints(self.paths.checkpoints, 1, lock.check).clear()
-
-    def _attempt(self, lock: RunLock | None, group: ProcessGroup) -> None:
-        """Train and evaluate what is missing; a failure leaves its reason in the run's folder."""
-        paths = self.paths
-        if lock is not None:
-            lock.check()
-            failure.clear(paths)
-        try:
-            apply_process(self.config)
-            if lock is not None:
-                for folder in (paths.folder, paths.checkpoints, paths.evals):
-                    files.clear_leftovers(folder)
-            with RunContext.open(paths, group, lock) as run:
-                log.debug("%s  %s", paths.train_id, json.dumps(list(self.overrides)))
-                group.run_on_main(self.parts.source.prepare)
-                self.parts.source.prepare()
-                if group.run_on_main(lambda: paths.finished):
-                    self._evaluate(run)
-                else:
-                    with self._tracker(run) as run.tracker:
-                        self._train(run)
-                group.raise_if_stopped(run.stop, self.parts.schedule.steps)  # too late for this run, not for its sweep
-        except (Interrupted, LockLost):  # it resumes later, or elsewhere
-            raise
-        except WorkerDied as error:  # in an evaluation, which is repeated
-            if group.size > 1:
-                raise
-            raise Interrupted(signal.SIGKILL, self.parts.schedule.steps, str(error)) from error
-        except Exception as error:
-            if lock is not None:
-                self._leave_reason(lock, error)
-            raise
-
-    def _leave_reason(self, lock: RunLock, error: Exception) -> None:
-        """Write why the attempt failed. What goes wrong here must not hide the error itself."""
-        with suppress(LockLost, OSError):
-            lock.check()
-            failure.write(self.paths, reason(error))
-            if self.paths.log.exists():
-                with self.paths.log.open("a", encoding="utf-8") as log:
-                    log.write(f"{''.join(traceback.format_exception(error))}failed: {reason(error)}\n")
 
     def _tracker(self, run: RunContext) -> AbstractContextManager[Tracker]:
         """Write the configuration and follow the training; a process that is not the main one does neither."""
@@ -229,15 +190,13 @@ class Experiment:
         info = RunInfo(self.train_id, run.paths.folder, self.config, self.overrides, self.choices)
         return self.parts.tracking.tracker(info)
 
-    def _train(self, run: RunContext) -> None:
-        paths, config = run.paths, self.config
-        training = Training(self.parts, run)
-        done = training.run()
+    def _record(self, run: RunContext, done: Trained) -> None:
+        """Write the weights, evaluate them, and write the record."""
+        paths, config, steps = run.paths, self.config, self.parts.schedule.steps
         digest = checkpoint.weights_digest(done.detector)
         if run.group.is_main:
             run.ensure_lock_held()
             checkpoint.save(paths.weights, done.detector.state_dict())
-        steps = self.parts.schedule.steps
         self._record_evaluations(run, Evaluator(self.parts, done.detector, done.device, done.categories), steps, digest)
         if not run.group.is_main:
             return
@@ -265,7 +224,7 @@ class Experiment:
         )
         run.ensure_lock_held()
         record.write(paths.record)
-        training.checkpoints.clear()
+        done.checkpoints.clear()
 
     def _evaluate(self, run: RunContext) -> None:
         """Evaluate a finished training."""
@@ -292,60 +251,25 @@ def final_detector(parts: Components, paths: RunPaths, record: TrainingRecord) -
     return detector
 
 
-def _upload(paths: RunPaths, record: EvaluationRecord) -> str:
-    file = paths.folder / str(record.upload)
-    removed = f" (it was removed; delete {paths.evaluation(record.eval_id)} to write it again)"
-    return f"{title(record)}: upload {file}{'' if file.exists() else removed}"
-
-
 class JobFailed(Exception):  # noqa: N818
     """A job has failed. The message is the reason, in one line; the rest is on stderr and in the run's log."""
 
 
-def run_experiment(experiment: Experiment, resume: str | None = None) -> float | None:
-    """Run a job in this process and return its objective: train and evaluate what is missing.
+@contextmanager
+def reported(name: str, overrides: Sequence[str], resume: str = "") -> Iterator[None]:
+    """Print what a user has to know when a job ends in the block: why it failed, or how to resume it.
 
-    resume  the command that resumes it, printed when it is interrupted; None: one for this job only.
-    JobFailed if it failed; Interrupted, whose `code` is the exit code, if it was asked to stop and has saved. What a
-    user has to know is printed before either is raised.
+    resume  the command that resumes it; "": one for this job only.
+    JobFailed if it failed; Interrupted, whose `code` is the exit code, if it was asked to stop and has saved.
     """
     try:
-        experiment.run()
+        yield
     except Interrupted as stop:
         if process_group().is_main:
-            command = resume or shlex.join(["python", "-m", "paa.train", *experiment.overrides])
-            print_line(f"{stop}. Resume with:\n  {command}")
+            print_line(f"{stop}. Resume with:\n  {resume or shlex.join(['python', '-m', 'paa.train', *overrides])}")
         raise
     except Exception as error:
-        raise JobFailed(report_failure(experiment.train_id, error)) from error
-    return experiment.objective
-
-
-def run_config(
-    config: Mapping[str, Any],
-    overrides: Sequence[str],
-    choices: Mapping[str, str],
-    resume: str | None = None,
-    expected: str | None = None,
-) -> float | None:
-    """Check a job from its resolved configuration and run it, in a process that a launcher started.
-
-    config, overrides, choices  those of an `Experiment`.
-    expected  the run ID that the job was submitted with; another one now is a failure, since code or data changed.
-    Returns and raises as `run_experiment`.
-    """
-    try:
-        with process_group().main_process_first():
-            experiment = Experiment.of(config, overrides, choices, here=True)
-        found = experiment.train_id
-        if expected is not None and found != expected:
-            raise ConfigError(
-                f"code or data changed since it was submitted as {expected}: it would train {found} now; submit again "
-                "(hydra.launcher.snapshot=true of hydra/launcher=slurm keeps the code as it is at submission)"
-            )
-    except Exception as error:
-        raise JobFailed(report_failure("paa.train", error)) from error
-    return run_experiment(experiment, resume)
+        raise JobFailed(report_failure(name, error)) from error
 
 
 def report_failure(name: str, error: Exception) -> str:

@@ -28,7 +28,8 @@ from paa.evaluation.coco import matched
 from paa.experiment.device import apply_threads
 from paa.experiment.evaluation import Evaluator
 from paa.experiment.experiment import Experiment, final_detector
-from paa.experiment.parts import Components, votings
+from paa.experiment.identify import votings
+from paa.experiment.parts import Components
 from paa.experiment.reopen import reopen
 from paa.figures.detections import Detected, worth_showing
 from paa.figures.network import Network, trace

@@ -1,11 +1,9 @@
-"""The components of an experiment, built from its configuration before data or network are touched, and its run ID."""
+"""The components of an experiment, built from its configuration before any data or network is touched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,34 +13,29 @@ from torch import nn
 from paa import checks
 from paa.anchors import AnchorGrid
 from paa.assign import Assigner
+from paa.assign.contract import BoundaryError, check_boundary
 from paa.auxiliary import Auxiliary
 from paa.boxes import BoxCoder
 from paa.config.errors import ConfigError, keys_below
 from paa.config.instantiate import build
-from paa.config.user_code import try_boundary
+from paa.config.user_code import OwnCodeError, place_of
 from paa.criterion import Criterion
 from paa.datasets.formats.coco_index import CocoIndex
-from paa.datasets.formats.sources import Coco, Custom, Shapes, Voc
 from paa.datasets.sampler import TrainSampler
 from paa.datasets.transforms import Transform
 from paa.detector import Detector
-from paa.detector.efficientnet import package_file
 from paa.engine.compiling import CannotCompile, compiled
 from paa.engine.core import TrainingCore
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.loop import LoopSettings
 from paa.engine.precision import Precision
 from paa.engine.schedule import Schedule
-from paa.experiment.init_weights import InitWeights
+from paa.experiment.identify import Source, resolve_backbone, source, votings
 from paa.experiment.memo import Memo
 from paa.multiscale import MultiScale
 from paa.postprocess import PostProcess
-from paa.store.identity import file_digest, train_id
-from paa.store.paths import RunPaths
 from paa.store.settings import check_settings
 from paa.tracking import Files
-
-Source = Shapes | Custom | Coco | Voc
 
 
 @dataclass(frozen=True)
@@ -124,17 +117,11 @@ class Components:
 def assemble(config: Mapping[str, Any], memo: Memo | None = None) -> Components:
     """Build every cheap object; ConfigError names the key whose value is wrong, and what would be right.
 
-    memo  builds the components of equal configurations once; those that differ only in their seed are equal.
+    memo  builds what several jobs of a command line have in common once.
     """
     with keys_below(""):
         check_settings(config)
     memo = memo or Memo()
-    rest = {name: node for name, node in config.items() if name != "seed"}
-    parts = memo("components", rest, lambda: _components(config, memo))
-    return replace(parts, config={**parts.config, "seed": config["seed"]})
-
-
-def _components(config: Mapping[str, Any], memo: Memo) -> Components:
     coder = build(config["coder"], "coder")
     auxiliary = build(config["auxiliary"], "auxiliary")
     offers = {"coder": coder, "auxiliary": auxiliary}
@@ -152,7 +139,7 @@ def _components(config: Mapping[str, Any], memo: Memo) -> Components:
         )
     parts = Components(
         config=config,
-        source=build(config["data"], "data", {"cache_dir": Path(config["runs_dir"]) / ".cache"}),
+        source=source(config, memo),
         grid=build(config["anchors"], "anchors"),
         coder=coder,
         assigner=build(config["assign"], "assign", offers),
@@ -167,7 +154,7 @@ def _components(config: Mapping[str, Any], memo: Memo) -> Components:
         train_transform=lambda backbone: _transform(images, "train", backbone),
         test_transform=lambda backbone: _transform(images, "test", backbone),
     )
-    try_boundary(parts.assigner)
+    _try_boundary(parts.assigner)
     if parts.postprocess.nms == "iou_guided" and not parts.auxiliary.predicts_iou:
         raise ConfigError("postprocess.nms=iou_guided: the detector must predict IoUs; use auxiliary=iou")
     for split in config["evaluate"]["splits"]:
@@ -177,80 +164,32 @@ def _components(config: Mapping[str, Any], memo: Memo) -> Components:
         parts.tracking.images.within(parts.schedule.steps)
     for phase in ("train", "test"):
         _transform(images, phase, None)
-    found = memo("defaults", parts.network, lambda: _resolved_defaults(parts))
-    node = {**config["backbone"], **{key: value for key, value in found.items() if key in config["backbone"]}}
-    return replace(parts, config={**config, "backbone": node})
-
-
-def _resolved_defaults(parts: Components) -> Mapping[str, Any]:
-    """Return keys that the backbone decided from its weights, so that the run ID contains them."""
     with torch.device("meta"):  # checks the network's keys without holding any data
-        return dict(getattr(parts.detector(1).backbone, "resolved_defaults", {}))
-
-
-def votings(config: Mapping[str, Any]) -> list[bool]:
-    """Return the evaluations that `postprocess.voting` asks for: without voting, with it, or both."""
-    value = config["postprocess"]["voting"]
-    if value == "both":
-        return [False, True]
-    if not isinstance(value, bool):
-        raise ConfigError(f"postprocess.voting={value}: must be true, false or both")
-    return [value]
+        memo("network", parts.network, lambda: parts.detector(1))
+    return replace(parts, config=resolve_backbone(config))
 
 
 def _transform(images: Mapping[str, Any], phase: str, backbone: nn.Module | None) -> Transform:
-    node, own = images[phase], dict[str, Any]()
+    common = {name: images[name] for name in ("resize", "interpolation", "legacy")}
+    node = images[phase]
+    own = {"short": node["short"], "longest": node["longest"], "flip": node.get("flip", 0.0)}
     if backbone is not None:
-        own = {"mean": backbone.mean, "std": backbone.std, "scale": backbone.scale, "channels": backbone.order}
+        own |= {"mean": backbone.mean, "std": backbone.std, "scale": backbone.scale, "channels": backbone.order}
     try:
-        return Transform(
-            short=node["short"],
-            longest=node["longest"],
-            resize=images["resize"],
-            interpolation=images["interpolation"],
-            flip=node.get("flip", 0.0),
-            legacy=images["legacy"],
-            **own,
-        )
+        return Transform(**common, **own)
     except checks.OutOfRange as error:
-        where = "images" if error.name in ("resize", "interpolation", "legacy") else f"images.{phase}"
+        where = "images" if error.name in common else f"images.{phase}"
         raise ConfigError(f"{where}.{error.name}{error.problem}") from error
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Content digests ("data.train", "backbone.weights", ...), the run ID that follows from them, the run's paths."""
-
-    digests: dict[str, str]
-    train_id: str
-    paths: RunPaths
-
-
-def identify(parts: Components, memo: Memo | None = None, known: Mapping[str, str] | None = None) -> Identity:
-    """Name the training of `parts`. Reads annotations (or their cached digests) and local weights, nothing else.
-
-    memo   what the jobs of one command line read only once.
-    known  digests that need not be computed ("data.train").
-    """
-    config, memo, digests = parts.config, memo or Memo(), dict[str, str]()
-    for split in dict.fromkeys(["train", *config["evaluate"]["splits"]]):
-        compute = partial(memo, "digest", [*data_key(config), split], partial(parts.source.digest, split))
-        digests[f"data.{split}"] = (known or {}).get(f"data.{split}") or compute()
-    weights = config["backbone"].get("weights")
-    if weights == "package":
-        with keys_below("backbone."):
-            digests["backbone.weights"] = memo("file", weights, lambda: file_digest(package_file()))
-    elif weights is not None and weights != "torchvision":
-        if not isinstance(weights, str) or not Path(weights).is_file():
-            raise ConfigError(f"backbone.weights={weights}: must be null, torchvision or the path of a file")
-        digests["backbone.weights"] = memo("file", weights, lambda: file_digest(Path(weights)))
-    init = InitWeights.of(config)
-    if init is not None:
-        digests["finetune.from"] = memo("finetune", str(init.path), init.digest)
-    name = train_id(config, digests)
-    return Identity(digests, name, RunPaths(Path(config["runs_dir"]), name))
-
-
-def data_key(config: Mapping[str, Any]) -> list[Any]:
-    """Return what distinguishes the data of one configuration from those of another, while no file changes."""
-    return [config["data"], config["runs_dir"]]
+def _try_boundary(assigner: Assigner) -> None:
+    """Try the boundary of an assigner on small tensors if it is user code; ConfigError says what is wrong with it."""
+    boundary = getattr(assigner, "boundary", None)
+    if boundary is None or not place_of(type(boundary)):
+        return
+    try:
+        check_boundary(boundary, every_gt_positive=False)
+    except BoundaryError as error:
+        what = f"assign.boundary: {error}"
+        raised = OwnCodeError.of(error.__cause__, what) if error.__cause__ else None
+        raise raised or ConfigError(f"{what}{place_of(type(boundary))}") from error

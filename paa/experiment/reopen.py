@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from paa.config.errors import ConfigError
 from paa.config.merge import merge
 from paa.experiment.device import device_of
 from paa.experiment.experiment import Experiment
-from paa.experiment.parts import Identity, assemble
+from paa.experiment.identify import Identity
+from paa.experiment.parts import assemble
 from paa.store.code_digest import refuse_untrusted
 from paa.store.paths import RunPaths, find
 from paa.store.record import TrainingRecord
@@ -31,13 +32,16 @@ def reopen(
         raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows its state")
     record = TrainingRecord.read(paths.record)
     refuse_untrusted(record.config, record.code, record.train_id)
-    config = merge(_moved(record.config, runs_dir), overrides, composer)
+    was, data = Path(record.config["runs_dir"]), dict(record.config["data"])
+    if isinstance(data.get("root"), str) and Path(data["root"]).is_relative_to(was):  # it moved with the runs
+        data["root"] = str(runs_dir / Path(data["root"]).relative_to(was))
+    config = merge({**record.config, "runs_dir": str(runs_dir), "data": data}, overrides, composer)
     parts = assemble(config)
     device_of(config)
     digests = dict(record.digests)
     for split in config["evaluate"]["splits"] if measured else ():
         digests[f"data.{split}"] = parts.source.digest(split)
-    identity = Identity(digests, record.train_id, RunPaths(runs_dir, record.train_id))
+    identity = Identity(parts.config, digests, RunPaths(runs_dir, record.train_id))
     lines = [o.input_line or "" for o in overrides]
     return Experiment(parts, identity, lines, record.choices), replace(record, config=config)
 
@@ -45,12 +49,3 @@ def reopen(
 def not_trained(record: TrainingRecord) -> str:
     """Return what to print for a run whose weights were imported."""
     return f"{record.train_id}  was imported from {record.source}; not trained here"
-
-
-def _moved(config: Mapping[str, Any], runs_dir: Path) -> dict[str, Any]:
-    """Return a recorded configuration with `runs_dir` as it is now; data below the old one moved with it."""
-    was, root = Path(config["runs_dir"]), config["data"].get("root")
-    data = dict(config["data"])
-    if isinstance(root, str) and Path(root).is_relative_to(was):
-        data["root"] = str(runs_dir / Path(root).relative_to(was))
-    return {**config, "runs_dir": str(runs_dir), "data": data}

@@ -30,8 +30,9 @@ from paa.engine.precision import Precision
 from paa.engine.progress import TrainProgress
 from paa.experiment.device import device_of
 from paa.experiment.evaluation import Evaluator
+from paa.experiment.identify import votings
 from paa.experiment.init_weights import InitWeights
-from paa.experiment.parts import Components, votings
+from paa.experiment.parts import Components
 from paa.experiment.run_context import RunContext
 from paa.store.paths import RunPaths
 from paa.store.provenance import origin, resumed
@@ -46,6 +47,7 @@ class Trained:
     final       the last logged numbers.
     categories  [id, name] of each class.
     origin      code, libraries and machine at the start of training, and of resumes with other code.
+    checkpoints of which none is needed once there is a record.
     """
 
     detector: nn.Module
@@ -55,6 +57,7 @@ class Trained:
     final: dict[str, Any]
     categories: list[list[Any]]
     origin: dict[str, Any]
+    checkpoints: checkpoint.Checkpoints
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class Training:
                 loop.restore(state)
             loop.run(self._batches(data, detector.backbone, start))
         final = [line for line in read(run.paths.metrics) if "loss" in line][-1:]
-        return Trained(detector, device, clock.started, clock.elapsed, final[0] if final else {}, categories, made_by)
+        last = final[0] if final else {}
+        return Trained(detector, device, clock.started, clock.elapsed, last, categories, made_by, self.checkpoints)
 
     def _data(self) -> _Data:
         limit = self.parts.config["debug"]["images"]
@@ -182,11 +186,11 @@ class Training:
     def _measured_split(self) -> str:
         """Return the first split of evaluate.splits that has annotations; ConfigError if none has."""
         node = self.parts.config["evaluate"]
-        for split in node["splits"]:
-            if self.parts.source.labeled(split):
-                return str(split)
-        none = f"no split of evaluate.splits=[{','.join(node['splits'])}] has annotations"
-        raise ConfigError(f"evaluate.every={node['every']}: {none}; set evaluate.every=0, or add one")
+        found = next(filter(self.parts.source.labeled, node["splits"]), None)
+        if found is None:
+            none = f"no split of evaluate.splits=[{','.join(node['splits'])}] has annotations"
+            raise ConfigError(f"evaluate.every={node['every']}: {none}; set evaluate.every=0, or add one")
+        return str(found)
 
     def _evaluate(
         self, detector: nn.Module, device: torch.device, categories: list[list[Any]]
@@ -244,14 +248,13 @@ class _Clock:
     """Seconds of work, over all parts of an interrupted training."""
 
     def __init__(self, state: dict[str, Any] | None, origin: dict[str, Any]) -> None:
-        self.origin = origin
         before = state["extra"] if state else {"elapsed": 0.0, "started": time.time()}
-        self.started: float = before["started"]
-        self._before, self._began = before["elapsed"], time.monotonic()
+        self.origin, self.started = origin, float(before["started"])
+        self._offset = before["elapsed"] - time.monotonic()
 
     @property
     def elapsed(self) -> float:
-        return self._before + time.monotonic() - self._began
+        return float(self._offset + time.monotonic())
 
     def state(self) -> dict[str, Any]:
         return {"elapsed": self.elapsed, "started": self.started, "origin": self.origin}

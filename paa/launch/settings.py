@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paa import checks
+from paa.checks import checked, flag, integer, number, text
 
 _OWN = {
     "signal": "use signal_delay_s",
@@ -21,54 +22,45 @@ _OWN = {
 """Options of sbatch that requeueing and resuming depend on, and what to use instead."""
 
 
+def _commands(name: str, value: Any) -> None:
+    what = "a list of shell commands"
+    for line in checks.sequence(name, value, what):
+        checks.text(name, line, what)
+
+
+_NAME = {"default": None, "what": "a name or null"}
+
+
 @dataclass(frozen=True)
-class SlurmSettings:
+class SlurmSettings(checks.Checked):
     """Settings of hydra/launcher=slurm; conf/hydra/launcher/slurm.yaml describes each key."""
 
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    nodes: int = 1
-    tasks_per_node: int = 1
-    gpus_per_node: int | None = None
-    cpus_per_task: int | None = None
-    mem_gb: float | None = None
-    timeout_min: int = 1440
-    signal_delay_s: int = 180
-    max_num_timeout: int = 1000
-    max_requeues_after_kill: int = 10
-    array_parallelism: int = 256
-    max_array: int | None = None
-    setup: list[str] = field(default_factory=list)
-    additional_parameters: dict[str, Any] = field(default_factory=dict)
-    snapshot: bool = False
-    wait: bool = True
-    poll_s: float = 10.0
+    partition: str | None = checked(text, **_NAME)
+    account: str | None = checked(text, **_NAME)
+    qos: str | None = checked(text, **_NAME)
+    constraint: str | None = checked(text, **_NAME)
+    nodes: int = checked(integer, 1, low=1)
+    tasks_per_node: int = checked(integer, 1, low=1)
+    gpus_per_node: int | None = checked(integer, None, low=0)
+    cpus_per_task: int | None = checked(integer, None, low=1)
+    mem_gb: float | None = checked(number, None, above=0)
+    timeout_min: int = checked(integer, 1440, low=1)
+    signal_delay_s: int = checked(integer, 180, low=1)
+    max_num_timeout: int = checked(integer, 1000, low=0)
+    max_requeues_after_kill: int = checked(integer, 10, low=0)
+    array_parallelism: int = checked(integer, 256, low=1)
+    max_array: int | None = checked(integer, None, low=1)
+    setup: list[str] = field(default_factory=list, metadata={"check": _commands})
+    additional_parameters: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: bool = checked(flag, False)
+    wait: bool = checked(flag, True)
+    poll_s: float = checked(number, 10.0, low=0.5)
 
     def __post_init__(self) -> None:
-        for name in ("partition", "account", "qos", "constraint"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value.strip()):
-                raise checks.OutOfRange(name, f"={value}: must be a name or null")
-        for name in ("nodes", "tasks_per_node", "timeout_min", "array_parallelism"):
-            checks.integer(name, getattr(self, name), low=1)
-        for name in ("gpus_per_node", "cpus_per_task", "max_array"):
-            if getattr(self, name) is not None:
-                checks.integer(name, getattr(self, name), low=0 if name == "gpus_per_node" else 1)
-        for name in ("max_num_timeout", "max_requeues_after_kill"):
-            checks.integer(name, getattr(self, name), low=0)
-        if self.mem_gb is not None:
-            checks.number("mem_gb", self.mem_gb, above=0)
-        checks.number("poll_s", self.poll_s, low=0.5)
-        checks.integer("signal_delay_s", self.signal_delay_s, low=1)
+        super().__post_init__()
         if self.signal_delay_s > 30 * self.timeout_min:
             problem = f"={self.signal_delay_s}: must be at most half of timeout_min, {30 * self.timeout_min} s"
             raise checks.OutOfRange("signal_delay_s", problem)
-        for name in ("snapshot", "wait"):
-            checks.flag(name, getattr(self, name))
-        if not all(isinstance(line, str) for line in checks.sequence("setup", self.setup, "a list of shell commands")):
-            raise checks.OutOfRange("setup", f"={self.setup}: must be a list of shell commands")
         if not isinstance(self.additional_parameters, Mapping):
             raise checks.OutOfRange(
                 "additional_parameters", f"={self.additional_parameters}: must hold sbatch's options"
@@ -94,10 +86,7 @@ class SlurmSettings:
 
 
 @dataclass(frozen=True)
-class LocalSettings:
+class LocalSettings(checks.Checked):
     """Settings of hydra/launcher=local; conf/hydra/launcher/local.yaml describes each key."""
 
-    n: int = 2
-
-    def __post_init__(self) -> None:
-        checks.integer("n", self.n, low=1)
+    n: int = checked(integer, 2, low=1)

@@ -92,7 +92,9 @@ def run(
 
     directory = snapshot(folder / "snapshot") if settings.snapshot else Path.cwd()
     sweep = _note(folder, command, "slurm", settings, jobs, directory)
-    same = _same_runs(sweep, runs_dir)
+    wanted = {entry.identity for entry in sweep.entries}  # which may be in the queue from an earlier command
+    every = [one for one in sweeps(runs_dir) if one.launcher == "slurm"]
+    same = [(one, entry) for one in every for entry in one.entries if entry.identity in wanted]
     known = latest(look(same, runs_dir))
     rows = [known[entry.identity] for entry in sweep.entries]
     left = [number for number, row in enumerate(rows) if row.kind != "done" and row.kind not in QUEUED]
@@ -128,13 +130,6 @@ def _note(
     sweep = Sweep(folder, shlex.join(command), launcher, asdict(settings), str(directory), tuple(entries))
     sweep.write(content(job.config, job.overrides, job.choices, job.train_id) for job in jobs)
     return sweep
-
-
-def _same_runs(sweep: Sweep, runs_dir: Path) -> list[tuple[Sweep, Entry]]:
-    """Return the entries of all sweeps that are a run of `sweep`, which may be in the queue from an earlier command."""
-    wanted = {entry.identity for entry in sweep.entries}
-    every = (one for one in sweeps(runs_dir) if one.launcher == "slurm")
-    return [(one, entry) for one in every for entry in one.entries if entry.identity in wanted]
 
 
 def wait(

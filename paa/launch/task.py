@@ -74,13 +74,13 @@ def run_all(
     single  this is the job's only process: transient errors of the file system are retried, and a failed job does not
             keep the others from running. Several processes could be out of step by then: they end at the first failure.
     """
-    from paa.experiment.experiment import JobFailed, run_config
+    from paa.experiment.experiment import JobFailed
 
     failures: list[Exception] = []
     for content in contents:
         for pause in (*WAITS_S, None) if single else (None,):
             try:
-                run_config(content["config"], content["overrides"], content["choices"], command, content["train_id"])
+                _run(content, command)
                 break
             except (JobFailed, OSError) as error:  # the latter where even its report does not fit on the disk
                 if pause is None or not _transient(error):
@@ -92,6 +92,25 @@ def run_all(
             break
     if failures:
         raise failures[0]
+
+
+def _run(content: dict[str, Any], command: str) -> None:
+    """Check a job and run it. Another run ID than at submission is a failure, since code or data changed."""
+    from paa.config.errors import ConfigError
+    from paa.engine.distributed import process_group
+    from paa.experiment.experiment import Experiment, reported
+
+    overrides, expected = content["overrides"], content["train_id"]
+    with reported("paa.train", overrides, command):
+        with process_group().main_process_first():
+            experiment = Experiment.of(content["config"], overrides, content["choices"], here=True)
+        if experiment.train_id != expected:
+            raise ConfigError(
+                f"code or data changed since it was submitted as {expected}: it would train {experiment.train_id} now; "
+                "submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm keeps the code as it is then)"
+            )
+    with reported(experiment.train_id, overrides, command):
+        experiment.run()
 
 
 def _transient(error: BaseException | None) -> bool:

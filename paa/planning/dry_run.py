@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from paa import checks
 from paa.datasets.formats.sources import Shapes
-from paa.experiment.evaluation import missing
 from paa.experiment.experiment import Experiment
+from paa.experiment.identify import missing
 from paa.experiment.memo import Memo
 from paa.planning.estimate import Estimate, estimate
+from paa.planning.status import counted
 from paa.planning.units import hours, size, span
-from paa.store.status import KINDS, RunStatus, run_status
+from paa.store.status import RunStatus, run_status
 from paa.store.text_table import aligned
 
 HEADER = ("id", "state", "hours", "disk", "hours from", "what")
-
-
-def without_plan(config: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Split off the key `plan`: the configuration as a run has it, and the key's value. OutOfRange."""
-    value = config.get("plan", False)
-    return {key: node for key, node in config.items() if key != "plan"}, checks.flag("plan", value)
 
 
 @dataclass(frozen=True)
@@ -68,11 +61,6 @@ def differing(jobs: Sequence[Sequence[str]]) -> list[str]:
     """Return the overrides of each job that not all of them have, as text; "defaults" if there are none."""
     common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
     return [" ".join(one for one in overrides if one not in common) or "defaults" for overrides in jobs]
-
-
-def counted(kinds: Sequence[str]) -> str:
-    """Count statuses by their kind: "30 done, 1 running, 11 missing"."""
-    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
 
 
 def _totals(every: Sequence[Planned]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from paa.experiment.evaluation import Wanted
+from paa.experiment.identify import Wanted
 from paa.experiment.memo import Memo
 from paa.experiment.parts import Components
 from paa.store import keys

@@ -14,10 +14,8 @@ from typing import Any
 from paa.config.compose import Composer
 from paa.config.errors import USER_ERRORS, ConfigError
 from paa.config.suggestions import explain_choice, listed
-from paa.experiment.evaluation import Wanted, wanted
+from paa.experiment.identify import Wanted, identify
 from paa.experiment.memo import Memo
-from paa.experiment.parts import assemble, identify
-from paa.planning.dry_run import without_plan
 from paa.store.paths import RunPaths
 
 
@@ -68,7 +66,7 @@ def rows_of(
     config_dir: str | None = None,
     digests: Mapping[str, str] | None = None,
 ) -> Rows:
-    """Compose the rows of a table, by name (fnp_5 before fnp_10), once for each job that `words` make.
+    """Compose the rows of a table, by name (fnp_5 before fnp_10), once for each job that `words` make; build nothing.
 
     table       "table1", or some of its rows: "table1=a,b", "table1=glob(fnp*)".
     words       overrides for all rows, as for a sweep: "recipe=mini", "seed=0,1,2", "runs_dir=DIR".
@@ -118,8 +116,6 @@ def _row(
     compose: Composer, memo: Memo, table: str, name: str, overrides: list[str], digests: Mapping[str, str] | None
 ) -> Row:
     found = compose.job(overrides)
-    parts = assemble(without_plan(found.config)[0], memo)
-    identity = identify(parts, memo, digests)
-    evaluations = wanted(parts.config, identity.digests)
-    seed = int(parts.config["seed"])
-    return Row(table, name, seed, overrides, parts.config, found.choices, identity.paths, evaluations)
+    identity = identify(found.config, memo, digests)
+    seed = int(identity.config["seed"])
+    return Row(table, name, seed, overrides, identity.config, found.choices, identity.paths, identity.evaluations)

@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from paa.experiment.evaluation import missing
+from paa.experiment.identify import missing
 from paa.launch.status import QUEUED
 from paa.launch.status import Row as Submitted
 from paa.launch.status import rows as submitted
-from paa.planning.dry_run import counted
 from paa.planning.rows import Row, Rows
 from paa.store.paths import RunPaths
-from paa.store.status import RunStatus, run_status
+from paa.store.status import KINDS, RunStatus, run_status
 
 HEADER = ("row", "seed", "id", "state")
 
@@ -41,6 +40,11 @@ def report(rows: Rows, config_dir: str | None = None) -> tuple[list[list[str]], 
     if todo:
         below += ["Run only what is missing with", *(f"  {one}" for one in todo)]
     return body, "\n".join(below)
+
+
+def counted(kinds: Sequence[str]) -> str:
+    """Count statuses by their kind: "30 done, 1 running, 11 missing"."""
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
 
 
 def _statuses(rows: Sequence[Row]) -> list[RunStatus]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paa import files
-from paa.checks import OutOfRange, checked, choice, flag, number, sequence
+from paa.checks import OutOfRange, checked, choice, flag, number, sequence, text
 from paa.engine.signals import Interrupted
 from paa.log import log
 from paa.store.provenance import commit
@@ -38,11 +38,11 @@ class Wandb(Files):
 
     mode: Literal["online", "offline"] = checked(choice, "online", choices=("online", "offline"))
     project: str = "paa"
-    entity: str | None = None
-    group: str | None = None
-    name: str | None = None
+    entity: str | None = checked(text, None)
+    group: str | None = checked(text, None)
+    name: str | None = checked(text, None)
     tags: Sequence[str] = checked(sequence, (), what="a list of words")
-    notes: str | None = None
+    notes: str | None = checked(text, None)
     system_stats: bool = checked(flag, True)
     timeout_s: float = checked(number, 15, low=1, high=600)
 
@@ -50,10 +50,6 @@ class Wandb(Files):
         super().__post_init__()
         if not isinstance(self.project, str) or not self.project or set(self.project) & set("/\\#?%:"):
             raise OutOfRange("project", f"={self.project}: must be a name without any of / \\ # ? % :")
-        for key in ("entity", "group", "name", "notes"):
-            value = getattr(self, key)
-            if value is not None and (not isinstance(value, str) or not value):
-                raise OutOfRange(key, f"={value}: must be a text or null")
         if not all(isinstance(tag, str) and 1 <= len(tag) <= 64 for tag in self.tags):
             raise OutOfRange("tags", f"={list(self.tags)}: must be a list of words of 1 to 64 letters")
 
@@ -74,9 +70,9 @@ class WandbTracker(Tracker):
     def __enter__(self) -> WandbTracker:
         hooks = sys.exit, sys.excepthook
         with self._warning():
-            self._run, online = self._open()
+            self._run = self._open()
             last = self.folder / "last_step.json"
-            self._next = int(self._run.step) if online else files.read_json(last)["step"] + 1 if last.exists() else 0
+            self._next = files.read_json(last)["step"] + 1 if last.exists() else 0
         sys.exit, sys.excepthook = hooks  # wandb's own would print tracebacks
         return self
 
@@ -129,8 +125,8 @@ class WandbTracker(Tracker):
             files.write_bytes(self.folder / "last_step.json", files.json_bytes({"step": step}), durable=False)
             self._next = step + 1
 
-    def _open(self) -> tuple[Any, bool]:
-        """Open the run, or open it again under its id; return it, and whether it is online."""
+    def _open(self) -> Any:
+        """Open the run, or open it again under its id."""
         import wandb
 
         self.folder.mkdir(exist_ok=True)  # where it cannot be made, wandb would write elsewhere
@@ -152,11 +148,8 @@ class WandbTracker(Tracker):
         arguments: dict[str, Any] = {
             "id": info.train_id,
             "name": run_name(own, info),
-            "project": own.project,
-            "entity": own.entity,
-            "group": own.group,
+            **{key: getattr(own, key) for key in ("project", "entity", "group", "notes")},
             "tags": list(own.tags) or None,
-            "notes": own.notes,
             "config": shown_config(info),
             "dir": str(info.folder),
             "resume": "allow",
@@ -164,16 +157,15 @@ class WandbTracker(Tracker):
             "settings": settings,
         }
         try:
-            return wandb.init(mode=own.mode, **arguments), own.mode == "online"
+            return wandb.init(mode=own.mode, **arguments)
         except Exception as error:
             with suppress(Exception):
                 wandb.teardown()  # its process may have ended; the next call starts another one
             run = wandb.init(mode="offline", **arguments)
             if own.mode == "online":
-                log.warning(
-                    "wandb cannot go online (%s); tracking is offline. %s", _reason(error), self._sync_command()
-                )
-            return run, False
+                offline = "wandb cannot go online (%s); tracking is offline. %s"
+                log.warning(offline, _reason(error), self._sync_command())
+            return run
 
     @contextmanager
     def _warning(self) -> Iterator[None]:

@@ -9,7 +9,6 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from running import SHORT, as_finished, checked, rows, train
 
-from paa.experiment.evaluation import wanted
 from paa.experiment.experiment import JobFailed
 
 PAA, C, FNP = (f"assign.boundary={name}" for name in ("paa", "c", "fnp"))
@@ -21,8 +20,7 @@ def jobs(here):
 
 
 def finish(job):
-    parts, identity = job.parts, job.identity
-    as_finished(identity.paths, parts.config, wanted(parts.config, identity.digests), identity.digests)
+    as_finished(job.paths, job.config, job.evaluations, job.identity.digests)
 
 
 def launcher(batches, outcome=lambda job: None):
@@ -102,7 +100,7 @@ def test_each_job_is_composed_and_built_once(here, capsys, monkeypatch):
     """From the command line to the first step, jobs that differ only in their seed sharing both."""
     from paa.config.hydra_internal import ConfigLoader
     from paa.engine.loop import Loop
-    from paa.experiment import parts
+    from paa.experiment import experiment
 
     calls = {"compose": 0, "build": 0, "identify": 0}
 
@@ -114,8 +112,8 @@ def test_each_job_is_composed_and_built_once(here, capsys, monkeypatch):
         return call
 
     monkeypatch.setattr(ConfigLoader, "load_configuration", counting("compose", ConfigLoader.load_configuration))
-    monkeypatch.setattr(parts, "_components", counting("build", parts._components))
-    monkeypatch.setattr("paa.experiment.experiment.identify", counting("identify", parts.identify))
+    monkeypatch.setattr(experiment, "assemble", counting("build", experiment.assemble))
+    monkeypatch.setattr(experiment, "identify", counting("identify", experiment.identify))
     monkeypatch.setattr(Loop, "run", lambda self, batches: None)
     ended = train(capsys, "-m", "seed=0,1", "assign.topk=3,4", "evaluate.splits=[]")
     assert ended.code == 0, ended.err

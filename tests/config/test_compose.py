@@ -114,9 +114,9 @@ def test_jobs_are_split_as_hydra_splits_them():
 def test_flags_are_read_as_hydra_reads_them():
     command = parse(["-m", "seed=0,1", "--config-dir", "mine"])
     assert command.overrides == ("seed=0,1",)
-    assert (command.multirun, command.config_dir, command.passive) == (True, "mine", False)
-    assert parse(["--help"]).passive
-    assert parse(["--cfg", "job"]).passive
+    assert (command.multirun, command.config_dir, command.shows) == (True, "mine", False)
+    assert parse(["--help"]).shows
+    assert parse(["--cfg", "job"]).shows
 
 
 def test_a_folder_of_one_s_own_adds_choices_and_rows(tmp_path):

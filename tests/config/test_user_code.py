@@ -45,7 +45,6 @@ def folder(tmp_path_factory, smoke_data):
 def forgotten(monkeypatch):
     """Each test finds modules of one's own anew, and leaves Python's path as it was."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("paa.config.user_code._TRIED", set())
     source_digests.cache_clear()
     yield
     for name in [name for name in sys.modules if name.split(".")[0] == "my"]:

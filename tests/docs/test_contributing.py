@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,14 @@ def copy(tmp_path_factory) -> Path:
             with path.open("a") as file:
                 file.write("\n\n" * ("Append to" in block.before) + block.text)
     return folder
+
+
+def test_the_path_to_the_first_step_is_short_and_exists():
+    path = re.findall(r"^\| `([\w/]+)\.py` \| `([\w.]+)` \|", PAGE, re.M)
+    assert len(path) == 12
+    assert len({file for file, _ in path} | {"engine/core"}) == 9
+    for file, function in path:
+        assert callable(attrgetter(function)(import_module(f"paa.{file.replace('/', '.')}"))), function
 
 
 def test_there_is_an_example_of_everything_that_can_be_added():

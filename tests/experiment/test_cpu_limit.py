@@ -6,7 +6,7 @@ import pytest
 import torch
 from running import TINY, call, configuration
 
-from paa.experiment.cpu_limit import too_long
+from paa.experiment.device import too_long
 
 COCO = ("recipe=coco_1x", "data.root=/nowhere")
 

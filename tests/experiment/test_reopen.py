@@ -11,8 +11,7 @@ from running import experiment
 
 from paa.config.compose import Composer
 from paa.config.errors import ConfigError
-from paa.config.merge import split_keys
-from paa.config.test_time_keys import OPEN
+from paa.config.merge import OPEN, split_keys
 from paa.experiment.reopen import reopen
 from paa.store.errors import BadRecord, RunNotFound
 from paa.store.record import TrainingRecord

@@ -123,12 +123,12 @@ def attempts(monkeypatch):
     """What each attempt at a run is to raise; at the end, none is left over."""
     errors, slept = [], []
 
-    def attempt(config, overrides, choices, resume, expected):
+    def attempt(content, command):
         error = errors.pop(0)
         if error is not None:
             raise error
 
-    monkeypatch.setattr("paa.experiment.experiment.run_config", attempt)
+    monkeypatch.setattr("paa.launch.task._run", attempt)
     monkeypatch.setattr(task.time, "sleep", slept.append)
     yield errors, slept
     assert errors == []

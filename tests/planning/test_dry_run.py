@@ -8,7 +8,6 @@ import pytest
 import torch
 from running import SHORT, TINY, as_finished, call, checked, train
 
-from paa.experiment.evaluation import wanted
 from paa.experiment.memo import Memo
 from paa.planning.dry_run import planned
 from paa.store import failure
@@ -25,7 +24,7 @@ def table(out: str) -> list[list[str]]:
 
 
 def finish(experiment, count=2, **changes):
-    every = wanted(experiment.parts.config, experiment.identity.digests)[:count]
+    every = experiment.evaluations[:count]
     config = dict(experiment.parts.config)
     as_finished(experiment.identity.paths, config, every, experiment.identity.digests, **changes)
 

@@ -7,9 +7,9 @@ from running import TINY
 from paa.config.compose import Composer
 from paa.config.errors import ConfigError
 from paa.config.paths import conf_dir, experiments_dir
-from paa.experiment.evaluation import wanted
+from paa.experiment.identify import identify
 from paa.experiment.memo import Memo
-from paa.experiment.parts import assemble, identify
+from paa.experiment.parts import assemble
 from paa.planning.rows import rows_of
 from paa.store.columns import name_of
 
@@ -66,9 +66,9 @@ def test_every_row_of_every_table_under_each_kind_of_recipe(recipe):
         parts = assemble(compose.job(words).config, SHARED)
         says_what_it_is(row, parts.config)
         assert parts.config["recipe"]["name"] == recipe
-        found = identify(parts, SHARED, DIGESTS)
+        found = identify(parts.config, SHARED, DIGESTS)
         names[row] = found.train_id
-        evaluations[row] = {one.voting: one.eval_id for one in wanted(parts.config, found.digests)}
+        evaluations[row] = {one.voting: one.eval_id for one in found.evaluations}
     same = {row for row in names if names[row] == names["table1=paa"]}
     own = {"table4=scale_8", "table2_right=resnet50"} if coco else {"table4=scale_2"}  # what the recipe itself says
     assert same == {"table1=c", "table1=paa", "table2=paa_iou", "table2=paa_iou_p", "table4=topk_9"} | own

@@ -21,7 +21,7 @@ class FakeRun:
     """Remember every call."""
 
     def __init__(self):
-        self.step, self.rows, self.summary, self.ended = 0, [], {}, []
+        self.rows, self.summary, self.ended = [], {}, []
 
     def log(self, values, step, commit):
         self.rows.append((step, values))
@@ -104,12 +104,6 @@ def test_a_failed_training_sends_all_it_has(tmp_path, fake):
         follow(Wandb(), info(tmp_path), ValueError("broken"))
     assert [step for step, _ in fake.run.rows] == [20, 40]
     assert fake.run.ended == [1]
-
-
-def test_online_the_server_knows_what_it_has(tmp_path, fake):
-    fake.run.step = 21
-    follow(Wandb(), info(tmp_path))
-    assert [step for step, _ in fake.run.rows] == [40]
 
 
 def test_what_cannot_go_online_goes_offline_with_one_warning(tmp_path, fake, caplog):
