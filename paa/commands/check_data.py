@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paa.commands.options import parsed, parser, refusing
+from paa.commands.options import composer, parsed, parser, refusing
 
 NAME = "paa.data"
 
@@ -28,15 +28,12 @@ def main() -> None:
     out.add_argument("command", choices=["check"], help="the only command")
     options = parsed(out)
     from paa.commands.survey_data import check_data
-    from paa.config.compose import Composer, resolved
+    from paa.config.compose import resolved
     from paa.config.merge import split_keys
-    from paa.config.user_code import add_cwd_to_path
     from paa.experiment.parts import assemble
-    from paa.log import print_line
 
-    add_cwd_to_path()
     with refusing(NAME, 2):
-        compose = Composer(options.config_dir)
+        compose = composer(options)
         own, _ = split_keys(compose.parse(options.overrides), ("out",))
         keys = [word for word in options.overrides if not word.startswith("out=")]
         config = resolved(compose.compose(keys))
@@ -45,5 +42,5 @@ def main() -> None:
         parts = assemble(config)
         sheet = None if own.get("out") in (None, "") else Path(str(own["out"]))
     with refusing(NAME, 1):
-        if not check_data(parts, sheet, print_line):
+        if not check_data(parts, sheet):
             raise SystemExit(1)

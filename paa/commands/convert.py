@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paa.commands.options import parsed, parser, refusing
+from paa.commands.options import composer, parsed, parser, refusing
 
 NAME = "paa.convert"
 
@@ -36,12 +36,8 @@ def main() -> None:
     out.add_argument("out", metavar="OUT", type=Path, help=OUT)
     options = parsed(out)
     from paa.commands.import_checkpoint import convert
-    from paa.config.compose import Composer
-    from paa.config.user_code import add_cwd_to_path
-    from paa.log import print_line
 
-    add_cwd_to_path()
     with refusing(NAME, 2):
-        compose = Composer(options.config_dir)
+        compose = composer(options)
         (overrides,) = compose.jobs(options.overrides, multirun=False)
-        convert(options.source, options.out, overrides, compose, print_line)
+        convert(options.source, options.out, overrides, compose)

@@ -20,12 +20,13 @@ examples
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paa.checks import UserError
-from paa.commands.options import parsed, parser, refusing, required
+from paa.commands.options import composer, parsed, parser, refusing, required
 
 if TYPE_CHECKING:
     from paa.experiment.experiment import Experiment
@@ -43,7 +44,7 @@ def main() -> None:
 
     failed: dict[int, str] = {}
     with refusing(NAME, 2):
-        jobs = _jobs(options.overrides, options.multirun, options.config_dir)
+        jobs = _jobs(options)
     try:
         with refusing(NAME, 1):
             for number, (_, experiment) in enumerate(jobs):
@@ -61,20 +62,17 @@ def main() -> None:
     destroy_process_group()
 
 
-def _jobs(overrides: Sequence[str], multirun: bool, config_dir: str | None) -> list[tuple[Sequence[str], Experiment]]:
+def _jobs(options: Namespace) -> list[tuple[Sequence[str], Experiment]]:
     """Check all jobs of the command line; return the overrides and the reopened run of each."""
-    from paa.config.compose import Composer
     from paa.config.merge import split_keys
-    from paa.config.user_code import add_cwd_to_path
     from paa.engine.distributed import process_group
     from paa.experiment.reopen import not_trained, reopen
     from paa.log import print_line
 
-    add_cwd_to_path()
     jobs: list[tuple[Sequence[str], Experiment]] = []
     imported: set[str] = set()
-    compose = Composer(config_dir)
-    for job in compose.jobs(overrides, multirun):
+    compose = composer(options)
+    for job in compose.jobs(options.overrides, options.multirun):
         own, rest = split_keys(compose.parse(job), ("run", "runs_dir"))
         run = required(own, "run", "the ID of a finished run, or a prefix of it")
         experiment, record = reopen(Path(str(own.get("runs_dir", "runs"))), run, rest, compose)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from paa.datasets.formats.sources import Shapes
 from paa.detector import Detector, ResNet
 from paa.engine import checkpoint
 from paa.experiment.parts import Components, assemble
+from paa.log import print_line
 from paa.store.code_digest import code_digests
 from paa.store.identity import converted_id, file_digest
 from paa.store.paths import RunPaths
@@ -61,7 +62,7 @@ class Conversion:
     fresh: list[str]
 
 
-def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer, say: Callable[[str], None]) -> None:
+def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer) -> None:
     """Write the run or the file `out`. ConversionError and ConfigError if that is not possible."""
     as_file = out.suffix in FILES
     folders = out.parents if as_file else (out, *out.parents)
@@ -73,13 +74,13 @@ def convert(source: Path, out: Path, overrides: Sequence[str], compose: Composer
     if as_file and out.exists() and source.exists() and out.samefile(source):
         raise ConversionError(f"{out}: is IN itself; must be another file")
     if source.suffix == ".pkl":
-        _write_backbone(source, out, overrides, say)
+        _write_backbone(source, out, overrides)
         return
     made = converted(source, safe_load.load(source), overrides, compose, None if as_file else out)
     if as_file:
-        _write_file(made, out, say)
+        _write_file(made, out)
     else:
-        _write_run(made, out, overrides, say)
+        _write_run(made, out, overrides)
 
 
 def converted(
@@ -136,7 +137,7 @@ def _take_classes(source: Path, model: SourceModel, parts: Components, has_data:
     return categories, whose
 
 
-def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
+def _write_run(made: Conversion, out: Path, overrides: Sequence[str]) -> None:
     """Write the folder of a finished run, its record last."""
     made.detector.load_state_dict(made.state, assign=True)
     matching.check_norms(made.detector, made.source)
@@ -144,10 +145,10 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
     paths = RunPaths(out, converted_id(made.parts.config, digest))
     form = network_spec.backbone_spec(made.state, "backbone.")
     what = f"{made.choices['assign']} of {projects.TITLES[made.model.kind]}, {form}"
-    say(f"{paths.train_id}  {made.source}: {what}, {len(made.categories)} classes of {made.whose}")
-    _say_left_out(made, paths.train_id, say)
+    print_line(f"{paths.train_id}  {made.source}: {what}, {len(made.categories)} classes of {made.whose}")
+    _print_left_out(paths.train_id, made.model.renamed.unused, made.found.skipped)
     if paths.finished and paths.weights.exists():
-        say(f"{paths.train_id}  already imported: {paths.folder}")
+        print_line(f"{paths.train_id}  already imported: {paths.folder}")
     else:
         record = TrainingRecord(
             train_id=paths.train_id,
@@ -170,23 +171,23 @@ def _write_run(made: Conversion, out: Path, overrides: Sequence[str], say: Calla
         files.write_text(paths.config, yaml.safe_dump(dict(made.parts.config), sort_keys=False))
         checkpoint.save(paths.weights, made.state)
         record.write(paths.record)
-        say(f"{paths.train_id}  {paths.folder}: a finished run, imported")
+        print_line(f"{paths.train_id}  {paths.folder}: a finished run, imported")
     where = "" if out == Path("runs") else f" runs_dir={out}"
-    say(f"{paths.train_id}  python -m paa.evaluate run={paths.train_id}{where} data.root=DIR")
+    print_line(f"{paths.train_id}  python -m paa.evaluate run={paths.train_id}{where} data.root=DIR")
 
 
-def _write_file(made: Conversion, out: Path, say: Callable[[str], None]) -> None:
+def _write_file(made: Conversion, out: Path) -> None:
     convention = made.parts.config["backbone"]["convention"]
     checkpoint.save(out, {"convention": convention, "state": made.state})
-    _say_left_out(made, str(out), say)
+    _print_left_out(str(out), made.model.renamed.unused, made.found.skipped)
     for part, reason in made.model.other.items():
-        say(f"{out}  fresh, not converted: {part} ({reason})")
+        print_line(f"{out}  fresh, not converted: {part} ({reason})")
     taken = len(made.state) - len(made.fresh)
     backbone = f"backbone={made.choices['backbone']} backbone.convention={convention}"
-    say(f"{out}  {taken} tensors of {made.source}; finetune.from={out} {backbone} starts from them")
+    print_line(f"{out}  {taken} tensors of {made.source}; finetune.from={out} {backbone} starts from them")
 
 
-def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Callable[[str], None]) -> None:
+def _write_backbone(source: Path, out: Path, overrides: Sequence[str]) -> None:
     """Write Detectron's pickle as a file for backbone.weights."""
     if overrides:
         raise ConversionError(f"{overrides[0]}: the weights of a backbone have no configuration; must be only IN OUT")
@@ -199,28 +200,19 @@ def _write_backbone(source: Path, out: Path, overrides: Sequence[str], say: Call
         form = network_spec.backbone_spec(renamed.state)
     renamed.unused += no_arrays
     with torch.device("meta"):
-        network = ResNet(
-            form.depth,
-            weights=str(source),
-            norm="frozen",
-            convention="caffe",
-            groups=form.groups,
-            width_per_group=form.width_per_group,
-            load_weights=False,
-        )
+        network = ResNet(**asdict(form), weights=str(source), norm="frozen", convention="caffe", load_weights=False)
     state, _ = matching.match_state(network.state_dict(), renamed, source)
     checkpoint.save(out, {"convention": "caffe", "state": state})
-    if renamed.unused:
-        say(f"{out}  left out, not needed: {', '.join(sorted(renamed.unused))}")
-    say(f"{out}  {form} of Detectron, {len(state)} tensors, for BGR from 0 to 255")
-    say(f"{out}  backbone.weights={out} trains from it; its BatchNorm has no epsilon: compat.bn_eps=0")
+    _print_left_out(str(out), renamed.unused)
+    print_line(f"{out}  {form} of Detectron, {len(state)} tensors, for BGR from 0 to 255")
+    print_line(f"{out}  backbone.weights={out} trains from it; its BatchNorm has no epsilon: compat.bn_eps=0")
 
 
-def _say_left_out(made: Conversion, name: str, say: Callable[[str], None]) -> None:
-    if made.model.renamed.unused:
-        say(f"{name}  left out, not needed: {', '.join(sorted(made.model.renamed.unused))}")
-    if made.found.skipped:
-        say(f"{name}  not read, objects beside the weights: {', '.join(made.found.skipped)}")
+def _print_left_out(name: str, unused: Sequence[str], skipped: Sequence[str] = ()) -> None:
+    if unused:
+        print_line(f"{name}  left out, not needed: {', '.join(sorted(unused))}")
+    if skipped:
+        print_line(f"{name}  not read, objects beside the weights: {', '.join(skipped)}")
 
 
 def _described(
@@ -275,12 +267,8 @@ def _backbone(body: BackboneSpec, compose: Composer) -> dict[str, str]:
     name = f"resnet{body.depth}" if plain else f"resnext{body.depth}_{body.groups}x{body.width_per_group}d"
     out = {"backbone": name}
     if name not in compose.options("backbone"):
-        out = {
-            "backbone": OTHER_SIZES,
-            "backbone.depth": str(body.depth),
-            "backbone.groups": str(body.groups),
-            "backbone.width_per_group": str(body.width_per_group),
-        }
+        sizes = ("depth", "groups", "width_per_group")
+        out = {"backbone": OTHER_SIZES} | {f"backbone.{key}": str(getattr(body, key)) for key in sizes}
     if body.dcn_stages:
         deformable = f"{out['backbone']}_dcn"
         out["backbone"] = deformable if deformable in compose.options("backbone") else out["backbone"]

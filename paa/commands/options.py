@@ -8,10 +8,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paa.checks import UserError
 from paa.log import open_streams
+
+if TYPE_CHECKING:
+    from paa.config.compose import Composer
 
 
 def parser(module: str, usage: str, text: str | None, multirun: bool = False) -> argparse.ArgumentParser:
@@ -50,6 +53,15 @@ def parsed(out: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> a
         raise SystemExit(2)
     out.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="settings, as listed below")
     return out.parse_intermixed_args(words)
+
+
+def composer(options: argparse.Namespace) -> Composer:
+    """Return the composer of a command line; your own classes are found in the current folder from then on."""
+    from paa.config.compose import Composer
+    from paa.config.user_code import add_cwd_to_path
+
+    add_cwd_to_path()
+    return Composer(options.config_dir)
 
 
 def required(own: Mapping[str, Any], name: str, what: str) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paa.commands.options import parsed, parser, refusing, required
+from paa.commands.options import composer, parsed, parser, refusing, required
 
 NAME = "paa.predict"
 
@@ -32,15 +32,12 @@ def main() -> None:
     options = parsed(parser(NAME, "run=ID images=DIR out=DIR [key=value ...]", __doc__))
     from paa import checks
     from paa.commands.detections import predict
-    from paa.config.compose import Composer
     from paa.config.merge import split_keys
-    from paa.config.user_code import add_cwd_to_path
     from paa.experiment.reopen import not_trained, reopen
     from paa.log import print_line
 
-    add_cwd_to_path()
     with refusing(NAME, 2):
-        compose = Composer(options.config_dir)
+        compose = composer(options)
         (job,) = compose.jobs(options.overrides, multirun=False)
         own, rest = split_keys(compose.parse(job), OWN)
         run = required(own, "run", "the ID of a finished run, or a prefix of it")
@@ -52,4 +49,4 @@ def main() -> None:
         if record.converted:
             print_line(not_trained(record))
     with refusing(NAME, 1):
-        predict(experiment, record, images, out, score if pictures else None, print_line)
+        predict(experiment, record, images, out, score if pictures else None)

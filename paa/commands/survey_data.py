@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from paa.datasets.contact_sheet import write_contact_sheet
@@ -11,39 +10,39 @@ from paa.datasets.image_scan import scan_images
 from paa.datasets.survey import survey
 from paa.datasets.targets import trained_on
 from paa.experiment.parts import Components
+from paa.log import print_line
 
 _FLOOR = 0.1  # for assigners without an iou_floor: what most detectors require of an anchor
 
 
-def check_data(parts: Components, out: Path | None, say: Callable[[str], None]) -> bool:
+def check_data(parts: Components, out: Path | None) -> bool:
     """Print the survey of every split, write a contact sheet, and return whether nothing is wrong.
 
     out  the sheet's file; runs_dir/data-check/<name of the data folder>.png where None.
     """
     source, config = parts.source, parts.config
     source.prepare()
-    say(f"{source.root}")
+    print_line(f"{source.root}")
     transform = parts.train_transform(_Plain())  # type: ignore[arg-type]
     floor = float(config["assign"].get("iou_floor", _FLOOR) or 0)
     verify = config["data"].get("verify", "none")
     fine, read = True, {}
     for split in source.splits:
-        say(f"\n{split}")
+        print_line(f"\n{split}")
         try:
             read[split] = index = source.index(split)
             known = scan_images(index, verify, source.cache_dir) if verify != "none" else []  # type: ignore[union-attr]
             lines = survey(index, known, transform, parts.grid, floor, rule=config["images"]["boxes"])
         except DataError as error:
-            say(f"  {error}")
+            print_line(f"  {error}")
             fine = False
             continue
-        for line in lines:
-            say(line)
+        print_line("\n".join(lines))
         fine &= not index.invalid
     train = read.get("train")
     for split, index in read.items():
         if split != "train" and index.crowd.all() and source.labeled(split):
-            say(f"\n{index.path}: has no box to measure with")
+            print_line(f"\n{index.path}: has no box to measure with")
             fine = False
     for index in read.values() if train is not None else ():
         try:
@@ -51,11 +50,11 @@ def check_data(parts: Components, out: Path | None, say: Callable[[str], None]) 
                 trained_on(index, config["images"])
             index.require_classes(train.categories)  # type: ignore[union-attr]
         except DataError as error:
-            say(f"\n{error}")
+            print_line(f"\n{error}")
             fine = False
     if read:
         path = out or Path(config["runs_dir"]) / "data-check" / f"{source.root.resolve().name}.png"
-        say(f"\nsample images: {write_contact_sheet(next(iter(read.values())), path)}")
+        print_line(f"\nsample images: {write_contact_sheet(next(iter(read.values())), path)}")
     return fine
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from paa.config.errors import ConfigError
@@ -51,16 +52,13 @@ def check_processes(config: Mapping[str, Any], group: ProcessGroup) -> None:
 
 
 def apply_process(config: Mapping[str, Any]) -> None:
-    """Set what holds for the whole process: CPU threads, memory that a CPU computes in, deterministic cuDNN."""
-    apply_threads(config)
-    if device_of(config).type == "cpu":
-        keep_freed_memory()
-
-
-def apply_threads(config: Mapping[str, Any]) -> None:
-    """Set torch's CPU threads (null: torch's own choice), and deterministic cuDNN algorithms."""
+    """Set what holds for the whole process: torch's CPU threads (null: its own choice), deterministic cuDNN algorithms,
+    memory that a CPU computes in.
+    """
     torch.set_num_threads(config["threads"] or _OWN_THREADS)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    if device_of(config).type == "cpu":
+        keep_freed_memory()
 
 
 def too_long(config: Mapping[str, Any]) -> str | None:
@@ -71,7 +69,7 @@ def too_long(config: Mapping[str, Any]) -> str | None:
     side = config["data"].get("size")
     height, width = (side, side) if isinstance(side, int) else _STORED
     if short is not None:
-        short = short if isinstance(short, int) else sum(short) // len(short)
+        short = int(np.mean(short))
         height, width = short, min(short * width // height, longest or short * width)
     images = config["schedule"]["steps"] * config["train"]["batch_size"]
     if images * height * width <= MAX_CPU_PIXELS:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -23,7 +22,7 @@ from paa.evaluation import Evaluation, Results, evaluate
 from paa.evaluation.coco import NUMBERS
 from paa.evaluation.iou_error import PositiveErrors, mean_error
 from paa.evaluation.upload import write_upload
-from paa.experiment.identify import Wanted
+from paa.experiment.identify import Wanted, votings
 from paa.experiment.parts import Components
 from paa.experiment.run_context import RunContext
 from paa.inference import Inference
@@ -42,7 +41,7 @@ class Evaluator:
     parts: Components
     detector: nn.Module
     device: torch.device
-    categories: Sequence[Sequence[Any]]
+    categories: list[list[Any]]
     pause: Callable[[], None] = lambda: None
     group: ProcessGroup = SINGLE_PROCESS
 
@@ -50,10 +49,14 @@ class Evaluator:
         """Return the evaluator of a run's work, which stops when the run is asked to, after `step`."""
         return replace(self, pause=partial(run.stop.check, step), group=run.group)
 
-    def split(self, split: str, votings: Sequence[bool]) -> dict[bool, Evaluation]:
-        """Evaluate a split for each of `votings`, from one pass of the network."""
-        index = self.index(split)
-        return self._evaluations(index, self.results(index, votings))
+    def detect(self, index: CocoIndex) -> Results:
+        """Detect on the images of an index, in one process; with voting if `postprocess.voting` says both."""
+        voting = votings(self.parts.config)[-1]
+        return self.results(index, [voting])[voting]
+
+    def measure(self, index: CocoIndex, found: Results) -> Evaluation:
+        """Evaluate the detections on the images of an index."""
+        return evaluate(index, found, predicts_iou=isinstance(self.parts.auxiliary, IoUPrediction))
 
     def results(
         self, index: CocoIndex, votings: Sequence[bool], positives: PositiveErrors | None = None
@@ -76,34 +79,32 @@ class Evaluator:
             stopped = Interrupted(signum, step) if signum else None
         if stopped is not None:
             raise stopped
-        found = self.group.gather(own)
-        if self.group.size == 1 or not found:
-            return own if self.group.is_main else {}
-        order = test_order(index)
+        found, order = self.group.gather(own), test_order(index)
+        if not found:
+            return {}
         return {voting: Results.join([one[voting] for one in found]).in_order(order) for voting in votings}
 
     def _own_results(
         self, index: CocoIndex, votings: Sequence[bool], positives: PositiveErrors | None
     ) -> dict[bool, Results]:
-        parts, scales = self.parts, self.parts.scales
-        size, workers = parts.config["images"]["test"]["batch_size"], parts.config["workers"]
+        parts, scales, images = self.parts, self.parts.scales, self.parts.config["images"]
+        size, workers = images["test"]["batch_size"], parts.config["workers"]
         part = slice(self.group.rank, None, self.group.size)  # whole batches: each is padded as in one process
-        inference = Inference(self.detector, parts.grid, parts.postprocess, parts.auxiliary, self.device, positives)
+        built = (self.detector, parts.grid, parts.postprocess, parts.auxiliary)
+        inference = Inference(*built, self.device, observe=positives, pause=self.pause)
         transforms = parts.scale_transforms(self.detector.backbone)  # type: ignore[arg-type]
-        if scales is None:
-            images, truths = parts.config["images"], None
-            if positives is not None:
-                truths = training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
-            batches = test_batches(index, transforms[0], size, workers=workers, truths=truths, part=part)
-            return inference.results(batches, votings, on_images=lambda n: self.pause())
-        every = scaled_batches(index, transforms, size, workers=workers, part=part)
-        return inference.scaled_results(every, scales, votings, on_images=lambda n: self.pause())
+        if scales is not None:
+            scaled = scaled_batches(index, transforms, size, workers=workers, part=part)
+            return inference.scaled_results(scaled, scales, votings)
+        truths = None if positives is None else training_boxes(index, legacy=images["legacy"], rule=images["boxes"])
+        batches = test_batches(index, transforms[0], size, workers=workers, truths=truths, part=part)
+        return inference.results(batches, votings)
 
     def index(self, split: str) -> CocoIndex:
         """Return the annotations of a split, or debug.images of them; DataError if its classes are not training's."""
-        index, limit = self.parts.source.index(split), self.parts.config["debug"]["images"]
+        index = self.parts.index(split)
         index.require_classes(self.categories)
-        return index if limit is None else index.subset(np.arange(min(limit, len(index))))
+        return index
 
     def record(self, every: Sequence[Wanted], run: RunContext, digests: Mapping[str, str], weights_sha256: str) -> None:
         """Run the evaluations of `every` and write their records and matches.
@@ -120,24 +121,23 @@ class Evaluator:
             detections = self.results(index, [one.voting for one in of_split], positives)
             shown = [] if positives is None else self.group.gather(positives.rows)
             if self.group.is_main:
-                measured = self._evaluations(index, detections) if labeled else {}
+                measured = {v: self.measure(index, found) for v, found in detections.items()} if labeled else {}
                 error, assigned = mean_error(row for rows in shown for row in rows)
                 took = (time.monotonic() - began) / len(of_split)
                 for one in of_split:
                     rest: dict[str, Any] = {
-                        "eval_id": one.eval_id,
+                        **asdict(one),
                         "train_id": run.paths.train_id,
-                        "split": split,
-                        "voting": one.voting,
                         "postprocess": {**parts.config["postprocess"], "voting": one.voting},
                         "digests": dict(digests),
                         "wall_s": round(took, 2),
                         "weights_sha256": weights_sha256,
                         "origin": origin(),
+                        "iou_error_positives": error,
+                        "positives": None if positives is None else assigned,
                     }
                     run.ensure_lock_held()
                     if labeled:
-                        rest |= {"iou_error_positives": error, "positives": None if positives is None else assigned}
                         record = EvaluationRecord.of(measured[one.voting], **rest)
                         measured[one.voting].matches.save(run.paths.matches(one.eval_id))
                     else:
@@ -158,10 +158,6 @@ class Evaluator:
                     record.write(run.paths.evaluation(one.eval_id))
                     run.say(describe(record))
             self.group.barrier()
-
-    def _evaluations(self, index: CocoIndex, found: Mapping[bool, Results]) -> dict[bool, Evaluation]:
-        predicts_iou = isinstance(self.parts.auxiliary, IoUPrediction)
-        return {voting: evaluate(index, one, predicts_iou=predicts_iou) for voting, one in found.items()}
 
 
 def describe(record: EvaluationRecord) -> str:

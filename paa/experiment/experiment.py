@@ -30,7 +30,7 @@ from paa.experiment.identify import Identity, Wanted, data_key, identify, missin
 from paa.experiment.memo import Memo
 from paa.experiment.parts import Components, assemble
 from paa.experiment.run_context import RunContext
-from paa.experiment.training import Trained, Training
+from paa.experiment.training import Training
 from paa.log import console, log, print_line
 from paa.store.code_digest import code_digests
 from paa.store.errors import BadRecord
@@ -141,7 +141,7 @@ class Experiment:
                         self._evaluate(run)
                     else:
                         with self._tracker(run) as run.tracker:
-                            self._record(run, Training(self.parts, run).run())
+                            self._train(run)
                     group.raise_if_stopped(run.stop, self.parts.schedule.steps)  # too late for this run, not its sweep
                 done = group.run_on_main(lambda: is_ours or self.finished)
                 group.barrier()
@@ -158,6 +158,12 @@ class Experiment:
         """Return the records of the evaluations that are asked for, as far as they exist."""
         every = [self.paths.evaluation(one.eval_id) for one in self.evaluations]
         return [EvaluationRecord.read(path) for path in every if path.exists()]
+
+    def evaluator(self, record: TrainingRecord) -> Evaluator:
+        """Return what detects and evaluates with the final weights of the finished training that `record` describes."""
+        device = device_of(self.config)
+        detector = final_detector(self.parts, self.paths, record).to(device).eval()
+        return Evaluator(self.parts, detector, device, record.categories)
 
     def _lock(self) -> RunLock | None:
         """Take the run's lock if there is something to do and nobody else does it."""
@@ -190,14 +196,15 @@ class Experiment:
         info = RunInfo(self.train_id, run.paths.folder, self.config, self.overrides, self.choices)
         return self.parts.tracking.tracker(info)
 
-    def _record(self, run: RunContext, done: Trained) -> None:
-        """Write the weights, evaluate them, and write the record."""
-        paths, config, steps = run.paths, self.config, self.parts.schedule.steps
-        digest = checkpoint.weights_digest(done.detector)
+    def _train(self, run: RunContext) -> None:
+        """Train, write the weights, evaluate them, and write the record."""
+        paths, config, steps, training = run.paths, self.config, self.parts.schedule.steps, Training(self.parts, run)
+        evaluator, measured = training.run()
+        digest = checkpoint.weights_digest(evaluator.detector)
         if run.group.is_main:
             run.ensure_lock_held()
-            checkpoint.save(paths.weights, done.detector.state_dict())
-        self._record_evaluations(run, Evaluator(self.parts, done.detector, done.device, done.categories), steps, digest)
+            checkpoint.save(paths.weights, evaluator.detector.state_dict())
+        self._record_evaluations(run, evaluator, steps, digest)
         if not run.group.is_main:
             return
         for one in self.records():
@@ -210,29 +217,23 @@ class Experiment:
             digests=self.identity.digests,
             seed=config["seed"],
             threads=config["threads"],
-            device=done.device.type,
+            device=evaluator.device.type,
             steps=steps,
-            started=done.started,
-            wall_s=round(done.wall_s, 2),
             weights_sha256=digest,
-            origin=done.origin,
             choices=dict(self.choices),
-            final=done.final,
-            categories=done.categories,
+            categories=evaluator.categories,
             code=code_digests(config),
             world_size=run.group.size,
+            **measured,
         )
         run.ensure_lock_held()
         record.write(paths.record)
-        done.checkpoints.clear()
+        training.checkpoints.clear()
 
     def _evaluate(self, run: RunContext) -> None:
         """Evaluate a finished training."""
         record = TrainingRecord.read(run.paths.record)
-        device = device_of(self.config)
-        detector = final_detector(self.parts, run.paths, record).to(device)
-        evaluator = Evaluator(self.parts, detector, device, record.categories)
-        self._record_evaluations(run, evaluator, record.steps, record.weights_sha256)
+        self._record_evaluations(run, self.evaluator(record), record.steps, record.weights_sha256)
 
     def _record_evaluations(self, run: RunContext, evaluator: Evaluator, step: int, weights_sha256: str) -> None:
         left = run.group.run_on_main(lambda: missing(run.paths, self.evaluations))

@@ -1,4 +1,4 @@
-"""A finished run, opened to be drawn: what its files hold, and what its network and assigner make of images of val."""
+"""A finished run, opened to be drawn: what its files hold, and what network and assigner make of images of val."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ from paa.config.errors import ConfigError
 from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.images import decode
 from paa.datasets.loader import test_batches
-from paa.detector import Detector
 from paa.drawing.assignment import Drawn
 from paa.engine.core import TrainingCore
 from paa.engine.metrics import read
 from paa.engine.pictures import arrays_path, drawn_pictures
 from paa.evaluation.coco import matched
-from paa.experiment.device import apply_threads
+from paa.experiment.device import apply_process
 from paa.experiment.evaluation import Evaluator
-from paa.experiment.experiment import Experiment, final_detector
-from paa.experiment.identify import votings
+from paa.experiment.experiment import Experiment
 from paa.experiment.parts import Components
-from paa.experiment.reopen import reopen
+from paa.experiment.reopen import find_finished, reopen
 from paa.figures.detections import Detected, worth_showing
 from paa.figures.network import Network, trace
 from paa.figures.positives import Counted
 from paa.figures.separation import Separation
 from paa.store.columns import name_of
-from paa.store.paths import RunPaths, find
+from paa.store.paths import RunPaths
 from paa.store.record import TrainingRecord
 from paa.structures import Anchors, Assignment, Batch, Predictions
 
@@ -66,7 +64,7 @@ class Opened:
     def _experiment(self) -> Experiment:
         here = self.compose.parse(["device=cpu", "workers=0"])
         experiment, _ = reopen(self.paths.runs_dir, self.paths.train_id, here, self.compose)
-        apply_threads(experiment.parts.config)
+        apply_process(experiment.parts.config)
         experiment.parts.source.prepare()
         return experiment
 
@@ -78,9 +76,9 @@ class Opened:
         return index
 
     @cached_property
-    def detector(self) -> Detector:
-        """The network with its final weights, in evaluation mode."""
-        return final_detector(self.parts, self.paths, self.record).eval()
+    def model(self) -> Evaluator:
+        """The network with its final weights."""
+        return self._experiment.evaluator(self.record)
 
     def images(self, wanted: Sequence[int], count: int) -> list[int]:
         """Ids of images: those `wanted`, or `count` that are evenly spaced over the split's with a ground truth."""
@@ -91,8 +89,7 @@ class Opened:
                 raise ConfigError(f"--image {image}: {SPLIT} of {self.paths.train_id} has no such image; {span}")
         if wanted:
             return list(dict.fromkeys(wanted))
-        rows = np.bincount(self.index.image_of[~self.index.crowd], minlength=len(self.index))
-        shown = np.flatnonzero(rows)
+        shown = np.unique(self.index.image_of[~self.index.crowd])
         if not len(shown):
             raise ConfigError(f"{self.index.path}: no image with a ground truth, and so nothing to draw")
         places = np.linspace(0, len(shown) - 1, min(count, len(shown))).round().astype(int)
@@ -100,8 +97,7 @@ class Opened:
 
     def assigned(self, image: int) -> tuple[Drawn, Assignment]:
         """The image `image` and what the run's assigner makes of its anchors at the end of training."""
-        index, batch = self.one(image)
-        predictions, anchors = self.predict(batch)
+        index, batch, predictions, anchors = self.seen(image)
         found = self.parts.assigner(anchors, predictions, batch.targets, 1.0)
         return Drawn.of(np.asarray(decode(index, 0)), index.category_names, batch, anchors, found), found
 
@@ -111,8 +107,7 @@ class Opened:
         if not isinstance(assigner, PAA):
             problem = f"its assigner {type(assigner).__name__} scores no anchors; must be a run of assign=paa"
             raise ConfigError(f"{self.paths.train_id}: {problem}")
-        index, batch = self.one(image)
-        predictions, anchors = self.predict(batch)
+        index, batch, predictions, anchors = self.seen(image)
         scores, matched_to = assigner.score(anchors, predictions, batch.targets)
         count = batch.targets.boxes.shape[1]
         found = best_per_level(scores, matched_to, anchors.level, assigner.topk, count, len(anchors.shapes))
@@ -127,12 +122,8 @@ class Opened:
 
     def detected(self, images: Sequence[int], score: float) -> list[Detected]:
         """Detections of score `score` and above on each image, beside its ground truth."""
-        positions = np.searchsorted(self.index.image_ids, images)
-        index = self.index.subset(positions)
-        voting = votings(self.parts.config)[-1]
-        evaluator = Evaluator(self.parts, self.detector, torch.device("cpu"), self.record.categories)
-        found = evaluator.results(index, [voting])[voting]
-        found = worth_showing(index, found, score)
+        index = self.index.subset(np.searchsorted(self.index.image_ids, images))
+        found = worth_showing(index, self.model.detect(index), score)
         partner = matched(index, found)
         return [Detected.of(index, i, found, partner) for i in np.searchsorted(index.image_ids, images)]
 
@@ -159,12 +150,9 @@ class Opened:
 
         `wanted` images, or the one of lowest id of those that were recorded at every step.
         """
-        stored = drawn_pictures(self.paths.images)
-        at = {
-            step: {int(p.stem): arrays_path(p) for p in made if p.stem.isdecimal() and arrays_path(p).exists()}
-            for step, made in stored.items()
-        }
-        steps = sorted(step for step, files in at.items() if files)
+        stored = drawn_pictures(self.paths.images).items()
+        at = {step: {int(p.stem): arrays_path(p) for p in made if arrays_path(p).exists()} for step, made in stored}
+        steps = [step for step, files in at.items() if files]
         always = sorted(set.intersection(*(set(at[step]) for step in steps))) if steps else []
         if not always:
             raise ConfigError(f"{self.paths.train_id}: recorded no assignments while it trained; {self._again()}")
@@ -184,16 +172,15 @@ class Opened:
                 raise ConfigError(str(error)) from error
         return steps, found
 
-    def one(self, image: int) -> tuple[CocoIndex, Batch]:
-        """The image `image` alone, and as the network gets it at test time."""
-        index = self.index.subset(np.searchsorted(self.index.image_ids, [image]))
-        return index, next(iter(test_batches(index, self.parts.test_transform(self.detector.backbone), 1)))
-
     @torch.no_grad()
-    def predict(self, batch: Batch) -> tuple[Predictions, Anchors]:
-        """What the final weights say, in full precision and not compiled, and the anchors."""
-        parts = self.parts
-        return TrainingCore(self.detector, parts.grid, parts.assigner, parts.criterion).predict(batch)
+    def seen(self, image: int) -> tuple[CocoIndex, Batch, Predictions, Anchors]:
+        """Return the image `image` alone, as the network gets it at test time, what the final weights predict in full
+        precision, and the anchors.
+        """
+        parts, detector = self.parts, self.model.detector
+        index = self.index.subset(np.searchsorted(self.index.image_ids, [image]))
+        batch = next(iter(test_batches(index, parts.test_transform(detector.backbone), 1)))  # type: ignore[arg-type]
+        return index, batch, *TrainingCore(detector, parts.grid, parts.assigner, parts.criterion).predict(batch)
 
     def _again(self) -> str:
         """The command that records what the run lacks: the same training, into another folder of runs."""
@@ -203,8 +190,5 @@ class Opened:
 
 
 def opened(runs_dir: Path, prefix: str, compose: Composer) -> Opened:
-    """The finished run whose id begins with `prefix`; RunNotFound, BadRecord, ConfigError where there is none."""
-    paths = find(runs_dir, prefix)
-    if not paths.finished:
-        raise ConfigError(f"run={paths.train_id}: has not finished training; see python -m paa.runs")
-    return Opened(paths, TrainingRecord.read(paths.record), compose)
+    """Return the finished run whose ID begins with `prefix`; RunNotFound, BadRecord, ConfigError if there is none."""
+    return Opened(*find_finished(runs_dir, prefix), compose)

@@ -24,7 +24,7 @@ from paa.datasets.formats.coco_index import CocoIndex
 from paa.datasets.sampler import TrainSampler
 from paa.datasets.transforms import Transform
 from paa.detector import Detector
-from paa.engine.compiling import CannotCompile, compiled
+from paa.engine.compiling import compiled
 from paa.engine.core import TrainingCore
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.engine.loop import LoopSettings
@@ -57,6 +57,11 @@ class Components:
     tracking: Files
     train_transform: Callable[[nn.Module], Transform]
     test_transform: Callable[[nn.Module], Transform]
+
+    def index(self, split: str) -> CocoIndex:
+        """Return the annotations of a split, or those of the first debug.images images."""
+        index, limit = self.source.index(split), self.config["debug"]["images"]
+        return index if limit is None else index.subset(np.arange(min(limit, len(index))))
 
     def sampler(self, index: CocoIndex, chosen: np.ndarray) -> TrainSampler:
         """Return which of the `chosen` images [I] of the training split make up which step."""
@@ -101,13 +106,8 @@ class Components:
     def core(
         self, detector: nn.Module, precision: Precision | None = None, group: ProcessGroup = SINGLE_PROCESS
     ) -> TrainingCore:
-        """Join detector, anchors, assigner and criterion for training; ConfigError if it cannot be compiled."""
-        network = None
-        if self.config["compile"]:
-            try:
-                network = compiled(detector, next(detector.parameters()).device)
-            except CannotCompile as error:
-                raise ConfigError(str(error)) from error
+        """Join detector, anchors, assigner and criterion for training; CannotCompile."""
+        network = compiled(detector, next(detector.parameters()).device) if self.config["compile"] else None
         accumulate = self.config["train"]["accumulate"]
         return TrainingCore(
             detector, self.grid, self.assigner, self.criterion, accumulate, precision or Precision(), group, network

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,24 @@ from paa.store.paths import RunPaths, find
 from paa.store.record import TrainingRecord
 
 
-def reopen(
-    runs_dir: Path, prefix: str, overrides: Sequence[Any], composer: Composer, measured: bool = True
-) -> tuple[Experiment, TrainingRecord]:
-    """Return the run whose ID begins with `prefix`, with parsed `overrides` merged into its own configuration.
-
-    measured  whether its splits will be evaluated; otherwise their data need not be there.
-    RunNotFound, BadRecord; ConfigError if it is not finished, a key may not change, or user code has changed.
-    """
+def find_finished(runs_dir: Path, prefix: str) -> tuple[RunPaths, TrainingRecord]:
+    """Return files and record of the run whose ID begins with `prefix`; RunNotFound, BadRecord, ConfigError."""
     paths = find(runs_dir, prefix)
     if not paths.finished:
         raise ConfigError(f"run={paths.train_id}: has not finished training; python -m paa.runs shows its state")
-    record = TrainingRecord.read(paths.record)
+    return paths, TrainingRecord.read(paths.record)
+
+
+def reopen(
+    runs_dir: Path, prefix: str, overrides: Sequence[Any], composer: Composer, measured: bool = True
+) -> tuple[Experiment, TrainingRecord]:
+    """Return the run whose ID begins with `prefix`, with parsed `overrides` merged into its configuration; its record.
+
+    The experiment's `evaluator(record)` detects with the final weights.
+    measured  whether its splits will be evaluated; otherwise their data need not be there.
+    RunNotFound, BadRecord; ConfigError if it is not finished, a key may not change, or user code has changed.
+    """
+    paths, record = find_finished(runs_dir, prefix)
     refuse_untrusted(record.config, record.code, record.train_id)
     was, data = Path(record.config["runs_dir"]), dict(record.config["data"])
     if isinstance(data.get("root"), str) and Path(data["root"]).is_relative_to(was):  # it moved with the runs
@@ -41,9 +46,8 @@ def reopen(
     digests = dict(record.digests)
     for split in config["evaluate"]["splits"] if measured else ():
         digests[f"data.{split}"] = parts.source.digest(split)
-    identity = Identity(parts.config, digests, RunPaths(runs_dir, record.train_id))
     lines = [o.input_line or "" for o in overrides]
-    return Experiment(parts, identity, lines, record.choices), replace(record, config=config)
+    return Experiment(parts, Identity(parts.config, digests, paths), lines, record.choices), record
 
 
 def not_trained(record: TrainingRecord) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from paa import files
 from paa.config.errors import ConfigError
@@ -40,27 +39,6 @@ from paa.tracking import Tracker
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished training.
-
-    wall_s      seconds of work; `started` is the Unix time at which it began.
-    final       the last logged numbers.
-    categories  [id, name] of each class.
-    origin      code, libraries and machine at the start of training, and of resumes with other code.
-    checkpoints of which none is needed once there is a record.
-    """
-
-    detector: nn.Module
-    device: torch.device
-    started: float
-    wall_s: float
-    final: dict[str, Any]
-    categories: list[list[Any]]
-    origin: dict[str, Any]
-    checkpoints: checkpoint.Checkpoints
-
-
-@dataclass(frozen=True)
 class _Data:
     """The training split, its boxes, and the positions of the images to train on."""
 
@@ -77,8 +55,12 @@ class Training:
         keep = parts.config["checkpoint"]["keep"]
         self.checkpoints = checkpoint.Checkpoints(run.paths.checkpoints, keep, run.ensure_lock_held)
 
-    def run(self) -> Trained:
-        """Train to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to resume from."""
+    def run(self) -> tuple[Evaluator, dict[str, Any]]:
+        """Train to the end of the schedule. Interrupted and NonFiniteLoss leave a checkpoint to resume from.
+
+        Return what evaluates the network, and the fields of the run's record that say how it was trained: `started`,
+        `wall_s`, `final` and `origin`.
+        """
         parts, config, run, group = self.parts, self.parts.config, self.context, self.context.group
         steps, device, data = parts.schedule.steps, device_of(config), self._data()
         categories = data.index.categories
@@ -93,10 +75,17 @@ class Training:
         group.broadcast(list(detector.state_dict().values()))  # machines may round the initial weights differently
         precision = Precision(config["precision"], device)
         precision.apply()
-        made_by, note = resumed(state["extra"]["origin"], origin()) if state else (origin(), "")
+        now, began = origin(), time.monotonic()
+        fresh = {"wall_s": 0.0, "started": time.time(), "origin": now}
+        before: dict[str, Any] = state["extra"] if state else fresh
+        made_by, note = resumed(before["origin"], now)
         if note:
             run.say(note)
-        clock = _Clock(state, made_by)
+
+        def extra() -> dict[str, Any]:
+            return {**before, "wall_s": before["wall_s"] + time.monotonic() - began, "origin": made_by}
+
+        evaluator = Evaluator(parts, detector, device, categories)
         with ExitStack() as stack:
             metrics = progress = None
             if group.is_main:
@@ -119,9 +108,9 @@ class Training:
                 progress=progress,
                 stop=run.stop,
                 device=device,
-                evaluate=self._evaluate(detector, device, categories),
+                evaluate=self._evaluate(evaluator),
                 step_context=step_context,
-                extra=clock.state,
+                extra=extra,
                 observe=self._pictures(core, data, device),
                 precision=precision,
                 group=group,
@@ -130,15 +119,12 @@ class Training:
             if state:
                 loop.restore(state)
             loop.run(self._batches(data, detector.backbone, start))
-        final = [line for line in read(run.paths.metrics) if "loss" in line][-1:]
-        last = final[0] if final else {}
-        return Trained(detector, device, clock.started, clock.elapsed, last, categories, made_by, self.checkpoints)
+        fields, lines = extra(), [line for line in read(run.paths.metrics) if "loss" in line]
+        fields |= {"wall_s": round(fields["wall_s"], 2), "final": lines[-1] if lines else {}}
+        return evaluator, fields
 
     def _data(self) -> _Data:
-        limit = self.parts.config["debug"]["images"]
-        index = self.parts.source.index("train")
-        if limit is not None:
-            index = index.subset(np.arange(min(limit, len(index))))
+        index = self.parts.index("train")
         truths, chosen = trained_on(index, self.parts.config["images"])
         left_out = f", {len(index) - len(chosen)} left out" if len(chosen) < len(index) else ""
         crowds = f", {truths.crowds} crowds" if truths.crowds else ""
@@ -150,12 +136,14 @@ class Training:
 
     def _check_splits(self, categories: list[list[Any]]) -> None:
         """DataError if a split to evaluate has other classes; ConfigError if none can be evaluated while training."""
-        for split in self.parts.config["evaluate"]["splits"]:
-            index = self.parts.source.index(split)
+        node, source = self.parts.config["evaluate"], self.parts.source
+        for split in node["splits"]:
+            index = source.index(split)
             index.require_classes(categories)
             self._report_dropped(split, index)
-        if self.parts.config["evaluate"]["every"]:
-            self._measured_split()
+        if node["every"] and not any(map(source.labeled, node["splits"])):
+            none = f"no split of evaluate.splits=[{','.join(node['splits'])}] has annotations"
+            raise ConfigError(f"evaluate.every={node['every']}: {none}; set evaluate.every=0, or add one")
 
     def _report_dropped(self, split: str, index: CocoIndex) -> None:
         if index.invalid:
@@ -183,27 +171,18 @@ class Training:
             self.context.say(init.into(detector, self.parts.config, categories))
         return detector
 
-    def _measured_split(self) -> str:
-        """Return the first split of evaluate.splits that has annotations; ConfigError if none has."""
-        node = self.parts.config["evaluate"]
-        found = next(filter(self.parts.source.labeled, node["splits"]), None)
-        if found is None:
-            none = f"no split of evaluate.splits=[{','.join(node['splits'])}] has annotations"
-            raise ConfigError(f"evaluate.every={node['every']}: {none}; set evaluate.every=0, or add one")
-        return str(found)
-
-    def _evaluate(
-        self, detector: nn.Module, device: torch.device, categories: list[list[Any]]
-    ) -> Callable[[int], dict[str, Any]]:
+    def _evaluate(self, final: Evaluator) -> Callable[[int], dict[str, Any]]:
+        """Return what evaluates the network during training, on the first split that has annotations."""
         parts = replace(self.parts, scales=None)  # at several scales it would take as long as much training
-        evaluator = Evaluator(parts, detector, device, categories)
+        evaluator = replace(final, parts=parts)
 
         def evaluate(step: int) -> dict[str, Any]:
-            split, voting = self._measured_split(), votings(parts.config)[-1]
-            measured = evaluator.within(self.context, step).split(split, [voting])
-            numbers = self.context.group.run_on_main(lambda: measured[voting].numbers)
-            found = "-" if numbers["AP"] is None else f"{numbers['AP']:.1f}"
-            self.context.say(f"step {step}  {split}: AP {found}")
+            split = next(filter(parts.source.labeled, parts.config["evaluate"]["splits"]))
+            voting, index = votings(parts.config)[-1], evaluator.index(split)
+            found = evaluator.within(self.context, step).results(index, [voting])
+            numbers = self.context.group.run_on_main(lambda: evaluator.measure(index, found[voting]).numbers)
+            shown = "-" if numbers["AP"] is None else f"{numbers['AP']:.1f}"
+            self.context.say(f"step {step}  {split}: AP {shown}")
             return {"split": split, "voting": voting, **numbers}
 
         return evaluate
@@ -234,30 +213,12 @@ class Training:
 
 def _replay(tracker: Tracker, paths: RunPaths, start: int) -> None:
     """Pass on to the tracker what earlier processes of this training left; it knows what it has already."""
-    lines: dict[int, list[dict[str, Any]]] = {}
-    for line in read(paths.metrics):
-        lines.setdefault(line["step"], []).append(line)
-    pictures = {step: made for step, made in drawn_pictures(paths.images).items() if step < start}
-    for step in sorted({*lines, *pictures}):
-        for line in lines.get(step, []):
-            tracker.line(line)
-        tracker.pictures(step, pictures.get(step, []))
-
-
-class _Clock:
-    """Seconds of work, over all parts of an interrupted training."""
-
-    def __init__(self, state: dict[str, Any] | None, origin: dict[str, Any]) -> None:
-        before = state["extra"] if state else {"elapsed": 0.0, "started": time.time()}
-        self.origin, self.started = origin, float(before["started"])
-        self._offset = before["elapsed"] - time.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        return float(self._offset + time.monotonic())
-
-    def state(self) -> dict[str, Any]:
-        return {"elapsed": self.elapsed, "started": self.started, "origin": self.origin}
+    left = [(line["step"], partial(tracker.line, line)) for line in read(paths.metrics)]
+    for step, made in drawn_pictures(paths.images).items():
+        if step < start:
+            left.append((step, partial(tracker.pictures, step, made)))
+    for _, pass_on in sorted(left, key=lambda one: one[0]):  # the lines of a step before its pictures
+        pass_on()
 
 
 @contextmanager

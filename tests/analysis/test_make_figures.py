@@ -100,8 +100,7 @@ def test_the_boundaries_of_figure_3_are_what_assigners_with_them_do(paa):
     assert isinstance(one, PAA)
     names = ("lambda_score", "topk", "iou_floor", "low_quality", "low_quality_at_zero", "giou")
     kept = {name: getattr(one, name) for name in names}
-    _, batch = paa.one(image)
-    predictions, anchors = paa.predict(batch)
+    _, batch, predictions, anchors = paa.seen(image)
     for name, kind in (("a", A), ("b", B), ("c", C), ("d", D)):
         extras = PAA(kind(), one.coder, **kept)(anchors, predictions, batch.targets, 1.0).extras
         assert found.labels[name].tolist() == extras["candidate_labels"][0, g][valid].tolist()
@@ -166,8 +165,7 @@ def test_figure_5_counts_the_parameters_of_the_weights(paa):
     network = paa.network()
     state = checkpoint.load(paa.paths.weights)
     assert network.totals["all"] == sum(tensor.numel() for tensor in state.values())
-    _, batch = paa.one(paa.images([], 1)[0])
-    predictions, anchors = paa.predict(batch)
+    _, batch, predictions, anchors = paa.seen(paa.images([], 1)[0])
     assert network.image == tuple(batch.images.shape[1:])
     assert network.anchors == predictions.logits.shape[1]
     assert [part.shape[1:] for part in network.levels] == list(anchors.shapes)
@@ -192,8 +190,8 @@ def test_figure_8_shows_detections_of_the_run(paa, shown):
     assert all(len(one.boxes) for one in every)
     assert {kind for one in every for kind in one.kinds} <= {MATCHED, ALONE}
     with torch.no_grad():
-        _, batch = paa.one(images[0])
-        best = detect(paa.parts.postprocess, *paa.predict(batch), batch.sizes, paa.parts.auxiliary)[0]
+        _, batch, *predicted = paa.seen(images[0])
+        best = detect(paa.parts.postprocess, *predicted, batch.sizes, paa.parts.auxiliary)[0]
     assert every[0].scores.tolist() == pytest.approx(best.scores[: len(every[0].scores)].tolist())
     empty = drawn("8", shown)
     assert [axis.get_xlabel() for axis in empty.axes[1::2]] == ["0 of 0 match"] * 4  # untrained: none from 0.5 on

@@ -7,7 +7,6 @@ import torch
 from running import TINY, configuration, experiment
 from test_precision import batch
 
-from paa.config.errors import ConfigError
 from paa.engine import checkpoint, compiling
 from paa.experiment.parts import assemble
 from paa.store.record import TrainingRecord
@@ -46,7 +45,7 @@ def test_a_missing_compiler_is_one_line(monkeypatch):
         return called
 
     monkeypatch.setattr(compiling.torch, "compile", fails)
-    with pytest.raises(ConfigError, match=r"^compile=true: .*\(No working C\+\+ compiler found\)[^\n]*$"):
+    with pytest.raises(compiling.CannotCompile, match=r"^compile=true: .*\(No working C\+\+ compiler found\)[^\n]*$"):
         parts.core(parts.detector(5))
 
 

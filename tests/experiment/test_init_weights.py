@@ -78,7 +78,7 @@ def test_what_resumes_loads_nothing(
 ) -> None:
     start = (f"finetune.from={source.train_id}", "checkpoint.every=1", "seed=5")
     with monkeypatch.context() as patch:
-        patch.setattr("paa.experiment.training.Trained", None)  # the training ends, and with a fault before its record
+        patch.setattr("paa.engine.checkpoint.weights_digest", None)  # training ends, with a fault before its record
         assert train(capsys, *start).code != 0
     ended = train(capsys, *start)
     assert ended.code == 0, ended.err
