@@ -31,31 +31,28 @@ def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int, say: Callable[[st
     left, running = list(waiting.values()), dict[subprocess.Popen[bytes], list[int]]()
     with StopRequest() as stop:
         try:
-            while running or (left and stop.signum is None):
-                while left and len(running) < n and stop.signum is None:
+            while (left or running) and stop.signum is None:
+                while left and len(running) < n:
                     numbers = left.pop(0)
                     running[_start(sweep, numbers)] = numbers
+                time.sleep(_POLL_S)
                 for process in [process for process in running if process.poll() is not None]:
                     numbers = running.pop(process)
                     for number in numbers:
-                        status = _status(sweep, process.returncode, str(numbers[0]), jobs[number])
+                        status = _status(sweep, process.returncode, numbers[0], jobs[number])
                         found[number] = Row(sweep, sweep.entries[number], status, str(numbers[0]))
-                        say(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {found[number].status}")
-                if stop.signum is not None and running:
-                    say(f"stopping: {len(running)} runs finish their step and save a checkpoint")
-                    for process in running:
-                        process.send_signal(stop.signum)
-                    for process in running:
-                        process.wait()
-                elif running:
-                    time.sleep(_POLL_S)
-        except BaseException:  # a second Ctrl-C, or a bug: no child may outlive this process
+                        say(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {status}")
+            if stop.signum is not None:
+                say(f"stopping: {len(running)} runs finish their step and save a checkpoint")
+                for process in running:
+                    process.send_signal(stop.signum)
+                for process in running:
+                    process.wait()
+                say("stopped. Resume with the same command")
+                raise SystemExit(128 + stop.signum)
+        finally:  # after a second Ctrl-C, or a bug: no child may outlive this process
             for process in running:
                 process.kill()
-            raise
-        if stop.signum is not None:
-            say("stopped. Resume with the same command")
-            raise SystemExit(128 + stop.signum)
     return [found[number] for number in range(len(jobs))]
 
 
@@ -68,7 +65,7 @@ def _start(sweep: Sweep, numbers: Sequence[int]) -> subprocess.Popen[bytes]:
         )
 
 
-def _status(sweep: Sweep, code: int, log: str, job: Experiment) -> RunStatus:
+def _status(sweep: Sweep, code: int, log: int, job: Experiment) -> RunStatus:
     if job.finished:
         return RunStatus("done")
     if code == 0:

@@ -18,7 +18,18 @@ from paa.checks import UserError
 
 _FIELDS = ("JobArrayID", "State", "Reason", "NodeList", "StartTime", "RestartCnt", "Name")
 _PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
-_ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "REVOKED")
+_ENDED = (
+    "COMPLETED",
+    "CANCELLED",
+    "FAILED",
+    "TIMEOUT",
+    "NODE_FAIL",
+    "PREEMPTED",
+    "BOOT_FAIL",
+    "DEADLINE",
+    "REVOKED",
+    "OUT_OF_MEMORY",
+)
 _TIMEOUT_S = 60.0
 
 
@@ -48,7 +59,7 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether it has ended, as of now: SLURM requeues the jobs of a failed node some seconds later."""
-        return self.state in (*_ENDED, "OUT_OF_MEMORY")
+        return self.state in _ENDED
 
     @property
     def pending(self) -> bool:
@@ -129,14 +140,11 @@ def _parse(text: str) -> list[Job]:
     """Read lines of id|state|reason|nodes|start, of squeue also |restarts|name|."""
     found = []
     for line in text.splitlines():
-        cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) < 5:
-            continue
-        name, state, reason, nodes, since, restarts, label = [*cells, "", ""][:7]
+        name, state, reason, nodes, since, restarts, label, *_ = [*map(str.strip, line.split("|")), "", ""]
         state = state.split(" ")[0]  # sacct has "CANCELLED by 0"
         reason = "" if reason == "None" else reason
         since = "" if state in _PENDING or since in ("N/A", "Unknown") else since
-        found.append(Job(name, state, reason, nodes, since, int(restarts) if restarts.isdigit() else 0, label))
+        found.append(Job(name, state, reason, nodes, since, int(restarts or 0), label))
     return found
 
 

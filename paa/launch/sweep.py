@@ -15,9 +15,9 @@ from paa.config.suggestions import listed, nearest
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.experiment.device import check_processes
 from paa.experiment.experiment import Experiment
-from paa.launch.ledger import Entry, Sweep, content, new_folder, sweeps
+from paa.launch.ledger import Entry, Sweep, absolute, new_folder
 from paa.launch.settings import LocalSettings, SlurmSettings
-from paa.launch.status import QUEUED, Identity, Row, latest, look, summary
+from paa.launch.status import QUEUED, Identity, Row, latest, look, submitted, summary
 
 Say = Callable[[str], None]
 Settings = SlurmSettings | LocalSettings
@@ -93,8 +93,7 @@ def run(
     directory = snapshot(folder / "snapshot") if settings.snapshot else Path.cwd()
     sweep = _note(folder, command, "slurm", settings, jobs, directory)
     wanted = {entry.identity for entry in sweep.entries}  # which may be in the queue from an earlier command
-    every = [one for one in sweeps(runs_dir) if one.launcher == "slurm"]
-    same = [(one, entry) for one in every for entry in one.entries if entry.identity in wanted]
+    same = [(one, entry) for one, entry in submitted(runs_dir) if entry.identity in wanted]
     known = latest(look(same, runs_dir))
     rows = [known[entry.identity] for entry in sweep.entries]
     left = [number for number, row in enumerate(rows) if row.kind != "done" and row.kind not in QUEUED]
@@ -128,7 +127,7 @@ def _note(
         evals = tuple(one.eval_id for one in job.evaluations)
         entries.append(Entry(number, job.train_id, evals, tuple(job.overrides)))
     sweep = Sweep(folder, shlex.join(command), launcher, asdict(settings), str(directory), tuple(entries))
-    sweep.write(content(job.config, job.overrides, job.choices, job.train_id) for job in jobs)
+    sweep.write({"config": absolute(job.config), "choices": dict(job.choices)} for job in jobs)
     return sweep
 
 

@@ -121,7 +121,7 @@ def test_arrays_are_as_long_as_the_cluster_takes_and_a_training_is_one_job(slurm
     twins = [dataclasses.replace(e, train_id="t0000000000") if e.number < 2 else e for e in made.entries]
     made = dataclasses.replace(made, entries=tuple(twins))
     arrays = submit(made, list(range(9)), lambda text: None)
-    assert [array.parts for array in arrays] == [((0, 1), (2,), (3,), (4,)), ((5,), (6,), (7,), (8,))]
+    assert [array.parts for array in arrays] == [[[0, 1], [2], [3], [4]], [[5], [6], [7], [8]]]
     assert len(slurm.calls("sbatch")) == 2
 
 
