@@ -99,15 +99,16 @@ def _run(entry: Entry, content: dict[str, Any], command: str) -> None:
     from paa.engine.distributed import process_group
     from paa.experiment.experiment import Experiment, reported
 
-    with reported("paa.train", entry.overrides, command):
+    overrides, expected = entry.overrides, entry.train_id
+    with reported("paa.train", overrides, command):
         with process_group().main_process_first():
-            experiment = Experiment.of(content["config"], entry.overrides, content["choices"], here=True)
-        if experiment.train_id != entry.train_id:
+            experiment = Experiment.of(content["config"], overrides, content["choices"], here=True)
+        if experiment.train_id != expected:
             raise ConfigError(
-                f"code or data changed since it was submitted as {entry.train_id}: it would train {experiment.train_id} "
-                "now; submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm keeps the code as it is then)"
+                f"code or data changed since it was submitted as {expected}: it would train {experiment.train_id} now; "
+                "submit again (hydra.launcher.snapshot=true of hydra/launcher=slurm keeps the code as it is then)"
             )
-    with reported(experiment.train_id, entry.overrides, command):
+    with reported(experiment.train_id, overrides, command):
         experiment.run()
 
 
