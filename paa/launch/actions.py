@@ -90,4 +90,4 @@ def resubmit(runs_dir: Path, kind: str) -> None:
     if not found:
         raise NothingToDo(f"resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
     for sweep in {row.sweep.folder: row.sweep for row in found}.values():
-        submit(sweep, sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder), print)
+        submit(sweep, sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder))

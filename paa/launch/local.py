@@ -6,18 +6,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from paa.engine.signals import StopRequest
 from paa.experiment.experiment import Experiment
 from paa.launch.ledger import Sweep
 from paa.launch.status import Row, last_line
+from paa.log import print_line
 from paa.store.status import RunStatus
 
 _POLL_S = 0.1
 
 
-def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int, say: Callable[[str], None]) -> list[Row]:
+def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int) -> list[Row]:
     """Return the state of each job, after running `n` trainings at a time. SystemExit with 130 or 143 if stopped."""
     found: dict[int, Row] = {}
     waiting: dict[str, list[int]] = {}
@@ -27,7 +28,7 @@ def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int, say: Callable[[st
         else:
             waiting.setdefault(job.train_id, []).append(number)
     sweep.logs.mkdir(parents=True, exist_ok=True)
-    say(f"{len(waiting)} runs, {n} at a time; logs in {sweep.logs}")
+    print_line(f"{len(waiting)} runs, {n} at a time; logs in {sweep.logs}")
     left, running = list(waiting.values()), dict[subprocess.Popen[bytes], list[int]]()
     with StopRequest() as stop:
         try:
@@ -41,14 +42,14 @@ def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int, say: Callable[[st
                     for number in numbers:
                         status = _status(sweep, process.returncode, numbers[0], jobs[number])
                         found[number] = Row(sweep, sweep.entries[number], status, str(numbers[0]))
-                        say(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {status}")
+                        print_line(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {status}")
             if stop.signum is not None:
-                say(f"stopping: {len(running)} runs finish their step and save a checkpoint")
+                print_line(f"stopping: {len(running)} runs finish their step and save a checkpoint")
                 for process in running:
                     process.send_signal(stop.signum)
                 for process in running:
                     process.wait()
-                say("stopped. Resume with the same command")
+                print_line("stopped. Resume with the same command")
                 raise SystemExit(128 + stop.signum)
         finally:  # after a second Ctrl-C, or a bug: no child may outlive this process
             for process in running:

@@ -18,18 +18,7 @@ from paa.checks import UserError
 
 _FIELDS = ("JobArrayID", "State", "Reason", "NodeList", "StartTime", "RestartCnt", "Name")
 _PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
-_ENDED = (
-    "COMPLETED",
-    "CANCELLED",
-    "FAILED",
-    "TIMEOUT",
-    "NODE_FAIL",
-    "PREEMPTED",
-    "BOOT_FAIL",
-    "DEADLINE",
-    "REVOKED",
-    "OUT_OF_MEMORY",
-)
+_ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "REVOKED")
 _TIMEOUT_S = 60.0
 
 
@@ -59,7 +48,7 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether it has ended, as of now: SLURM requeues the jobs of a failed node some seconds later."""
-        return self.state in _ENDED
+        return self.state in (*_ENDED, "OUT_OF_MEMORY")
 
     @property
     def pending(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from paa.launch import queue
 from paa.launch.ledger import Array, Sweep
 from paa.launch.settings import SlurmSettings
 from paa.launch.task import Task
+from paa.log import print_line
 
 _SIGNAL = "SUBMITIT_PREEMPT_SIGNAL"
 
@@ -27,7 +28,7 @@ class NotSubmitted(UserError):  # noqa: N818
     """SLURM rejects a submission. The message says why, and what was submitted before."""
 
 
-def submit(sweep: Sweep, numbers: Sequence[int], say: Callable[[str], None]) -> list[Array]:
+def submit(sweep: Sweep, numbers: Sequence[int]) -> list[Array]:
     """Submit these entries of a sweep, each training as a job, in as few arrays as the cluster allows. NotSubmitted."""
     if os.environ.get(_SIGNAL, "USR2") != "USR2":
         raise NotSubmitted(f"{_SIGNAL}={os.environ[_SIGNAL]}: a run saves only at USR2; unset it")
@@ -46,7 +47,7 @@ def submit(sweep: Sweep, numbers: Sequence[int], say: Callable[[str], None]) -> 
         before = f"; {sum(len(a.parts) for a in arrays)} jobs were submitted before that" if arrays else ""
         raise NotSubmitted(f"{_reason(error)}{before}") from error
     total = sum(len(array.parts) for array in arrays)
-    say(f"submitted {total} job{'s' * (total != 1)} to SLURM: {', '.join(str(array.job) for array in arrays)}")
+    print_line(f"submitted {total} job{'s' * (total != 1)} to SLURM: {', '.join(str(array.job) for array in arrays)}")
     return arrays
 
 

@@ -18,8 +18,8 @@ from paa.experiment.experiment import Experiment
 from paa.launch.ledger import Entry, Sweep, absolute, new_folder
 from paa.launch.settings import LocalSettings, SlurmSettings
 from paa.launch.status import QUEUED, Identity, Row, latest, look, submitted, summary
+from paa.log import print_line
 
-Say = Callable[[str], None]
 Settings = SlurmSettings | LocalSettings
 
 _KINDS: dict[str, type[SlurmSettings] | type[LocalSettings]] = {
@@ -73,9 +73,7 @@ def check(settings: Settings | None, jobs: Sequence[Experiment], multirun: bool)
         check_processes(job.config, world)
 
 
-def run(
-    name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Experiment], say: Say
-) -> list[Row] | None:
+def run(name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Experiment]) -> list[Row] | None:
     """Run the jobs that are not finished, and return the state of each; None where it does not wait.
 
     name  of the sweep's folder below runs_dir/.sweeps.
@@ -86,7 +84,7 @@ def run(
     if isinstance(settings, LocalSettings):
         from paa.launch.local import run_here
 
-        return run_here(_note(folder, command, "local", settings, jobs, Path.cwd()), jobs, settings.n, say)
+        return run_here(_note(folder, command, "local", settings, jobs, Path.cwd()), jobs, settings.n)
     from paa.launch.snapshot import snapshot
     from paa.launch.submit import submit
 
@@ -99,21 +97,21 @@ def run(
     left = [number for number, row in enumerate(rows) if row.kind != "done" and row.kind not in QUEUED]
     queued = [str(row.id) for row in rows if row.kind in QUEUED]
     if len(left) + len(queued) < len(jobs):
-        say(f"{len(jobs) - len(left) - len(queued)} of {len(jobs)} runs are already finished")
+        print_line(f"{len(jobs) - len(left) - len(queued)} of {len(jobs)} runs are already finished")
     if queued:
-        say(f"{len(queued)} of {len(jobs)} runs are already in the queue: {', '.join(dict.fromkeys(queued))}")
+        print_line(f"{len(queued)} of {len(jobs)} runs are already in the queue: {', '.join(dict.fromkeys(queued))}")
     if not left and not queued:
         return rows
     hint = format_commands(sweep, runs_dir)
     try:
         if left:
-            submit(sweep, left, say)
-        say(hint)
+            submit(sweep, left)
+        print_line(hint)
         if not settings.wait:
             return None
-        found = wait(same, runs_dir, say, settings.poll_s)
+        found = wait(same, runs_dir, settings.poll_s)
     except KeyboardInterrupt:
-        say(f"\nno longer waiting; the submitted jobs keep running.\n{hint}")
+        print_line(f"\nno longer waiting; the submitted jobs keep running.\n{hint}")
         raise
     return [found[entry.identity] for entry in sweep.entries]
 
@@ -134,7 +132,6 @@ def _note(
 def wait(
     entries: Sequence[tuple[Sweep, Entry]],
     runs_dir: Path,
-    say: Say,
     poll_s: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -149,7 +146,7 @@ def wait(
         ended = {identity: ended.get(identity, now) for identity, row in found.items() if not row.active}
         text = summary(list(found.values()))
         if text != said:
-            say(text)
+            print_line(text)
             said = text
         if all(row.kind == "done" or now - ended.get(identity, now) >= SETTLE_S for identity, row in found.items()):
             return found

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,9 @@ class Task:
         from paa.engine.signals import Interrupted
 
         add_cwd_to_path()
-        with Preemption(job.global_rank == 0, print_line) as preemption:
+        with Preemption(job.global_rank == 0) as preemption:
             try:
-                run_all(Sweep.read(self.folder), self.numbers, print_line, single=job.num_tasks == 1)
+                run_all(Sweep.read(self.folder), self.numbers, single=job.num_tasks == 1)
             except RequeueRequested:
                 preemption.requeue()
             except Interrupted as stop:
@@ -66,7 +66,7 @@ class Task:
         return DelayedSubmission(self)
 
 
-def run_all(sweep: Sweep, numbers: Sequence[int], say: Callable[[str], None], *, single: bool = True) -> None:
+def run_all(sweep: Sweep, numbers: Sequence[int], *, single: bool = True) -> None:
     """Run each of these jobs in this process. JobFailed, of the first that failed; Interrupted.
 
     single  this is the job's only process: transient errors of the file system are retried, and a failed job does not
@@ -85,7 +85,7 @@ def run_all(sweep: Sweep, numbers: Sequence[int], say: Callable[[str], None], *,
                 if pause is None or not _transient(error):
                     failures.append(error)
                     break
-                say(f"{error}; retrying in {pause:g} s")
+                print_line(f"{error}; retrying in {pause:g} s")
             time.sleep(pause)
         if failures and not single:
             break
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_cwd_to_path()
     sweep = Sweep.read(Path(folder))
     try:
-        run_all(sweep, [int(number) for number in numbers], print_line)
+        run_all(sweep, [int(number) for number in numbers])
     except JobFailed as error:
         print_line(f"failed: {error}")  # the last line, whichever job failed
         return 1

@@ -56,10 +56,10 @@ def test_a_job_that_would_train_something_else_fails(here, capsys, cluster):
     contents = made.contents([0, 1])
     made.write([contents[0], {**contents[1], "config": {**contents[1]["config"], "seed": 2}}])
     with pytest.raises(JobFailed, match=train_id):
-        run_all(made, [1], print)
+        run_all(made, [1])
     assert not list((here / "runs").glob("*/record.json"))
     made.write(contents.values())
-    run_all(made, [1], print)
+    run_all(made, [1])
     assert (here / "runs" / train_id / "record.json").exists()
 
 
@@ -105,7 +105,7 @@ def test_what_sbatch_rejects_ends_the_command_in_one_line(here, capsys, cluster)
 
 def test_finished_runs_are_not_submitted(here, capsys, cluster):
     assert call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false").code == 0
-    run_all(submitted(here), [0, 1], print)
+    run_all(submitted(here), [0, 1])
     ended = call(capsys, "paa.train", *WORDS)
     assert ended.code == 0, ended.err
     assert len(cluster.calls("sbatch")) == 1
@@ -143,7 +143,7 @@ def test_the_folder_of_the_command_is_that_of_its_jobs_and_stays_its_own(here, c
     sub.mkdir()
     assert call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false").code == 0
     made = submitted(here)
-    submit(replace(made, directory=str(sub)), [0], print)
+    submit(replace(made, directory=str(sub)), [0])
     assert (cluster.folder / "pwd").read_text().strip() == os.getcwd() == str(here)
     assert f"#SBATCH --chdir={sub}" in (cluster.folder / "script").read_text()
 

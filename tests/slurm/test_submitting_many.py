@@ -57,7 +57,7 @@ def test_a_submission_that_was_killed_before_it_noted_its_array_loses_nothing(pl
     entries = tuple(Entry(n, f"t{n:010d}", (f"e{n:010d}",), (f"seed={n}",)) for n in range(2))
     sweep = Sweep(runs_dir / ".sweeps" / "u", "python -m paa.train", "slurm", settings, str(place), entries)
     sweep.write({"config": {**config, "seed": n}, "choices": {}} for n in range(2))
-    (array,) = submit(sweep, [0, 1], lambda text: None)
+    (array,) = submit(sweep, [0, 1])
     write_json(sweep.folder / f"{array.name}.json", asdict(replace(array, job=None)))
     assert [row.id for row in rows(runs_dir)] == [f"{array.job}_0", f"{array.job}_1"]
     assert run(place, "paa.runs", "--runs-dir", str(runs_dir), "cancel", "u").returncode == 0
