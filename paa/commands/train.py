@@ -94,7 +94,7 @@ class Jobs:
         if settings is None or not launched:
             return
         try:
-            found = sweep.run(folder.name, self.command, settings, launched, print_line)
+            found = sweep.run(folder.name, self.command, settings, launched)
         except UserError as error:
             print_line(f"paa.train: {error}", sys.stderr)
             raise SystemExit(REFUSED) from None

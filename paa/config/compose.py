@@ -12,7 +12,7 @@ import copy
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -35,11 +35,11 @@ from paa.config.hydra_internal import (
     Callbacks,
     config_loader,
     get_args_parser,
+    get_overrides_dirname,
     grid,
-    override_dirname,
 )
 from paa.config.paths import HYDRA_VERSION, conf_dir
-from paa.config.suggestions import explain_failure, explain_unknown_key, is_hydras, quoted, refuse
+from paa.config.suggestions import check_keys, explain_failure, is_hydras, quoted, refuse, unresolved
 from paa.engine.schedule import in_epochs, milestones_in_epochs
 from paa.store import keys
 
@@ -55,7 +55,7 @@ if not OmegaConf.has_resolver("paa.pid"):
         "paa.by", lambda key, of, _root_: of[checks.choice(key, OmegaConf.select(_root_, key), list(of))]
     )
 
-_DEFAULTS: dict[str, DictConfig] = {}
+_DEFAULTS: dict[str, dict[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Composer:
         self._hydra = list(hydra)
         self._parser = OverridesParser.create(config_loader=self.loader)
         self._parsed: dict[str, Override] = {}
-        self._jobs: dict[tuple[str, ...], tuple[JobConfig, DictConfig]] = {}
+        self._jobs: dict[tuple[str, ...], tuple[JobConfig, DictConfig, bool]] = {}
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[list[str]]:
         """Split a command line's overrides into those of each job."""
@@ -188,16 +188,19 @@ class Composer:
         try:
             cfg = self.loader.load_configuration("config", overrides, mode)
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(explain_failure(self, self.parse(overrides), error)) from error
+            explain_failure(self, self.parse(overrides))
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise ConfigError(" ".join(lines[:2])) from error
         if mode is RunMode.RUN:
-            problem = explain_unknown_key(cfg, self._default())
-            if problem:
-                raise ConfigError(problem)
+            check_keys(unresolved(cfg), self._default())
         return cfg
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Compose one configuration, with its references and without Hydra's own node. Raises as `load`."""
-        return _without_hydra(self.load(overrides))
+        cfg = self.load(overrides)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
 
     def job(self, overrides: Sequence[str]) -> JobConfig:
         """Compose one job, once, as plain values. Raises as `load` and `resolved`."""
@@ -205,50 +208,44 @@ class Composer:
 
     def launched(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration of a job as launchers take it: resolved, with Hydra's own node."""
-        job, own = self._composed(tuple(overrides))
+        job, own, _ = self._composed(tuple(overrides))
         cfg = OmegaConf.create(job.config)
         cfg.hydra = copy.deepcopy(own)
         cfg.hydra.overrides.task = list(overrides)
-        cfg.hydra.job.override_dirname = override_dirname(self.parse(overrides), cfg.hydra.job.config.override_dirname)
+        settings = cfg.hydra.job.config.override_dirname
+        cfg.hydra.job.override_dirname = get_overrides_dirname(self.parse(overrides), **settings)
         return cfg
 
-    def _composed(self, overrides: tuple[str, ...]) -> tuple[JobConfig, DictConfig]:
-        """Compose a job, and Hydra's own node for it.
+    def _composed(self, overrides: tuple[str, ...]) -> tuple[JobConfig, DictConfig, bool]:
+        """Compose a job; return it, Hydra's own node for it, and whether a key refers to the seed.
 
-        Jobs that differ only in their seed share a composition, unless a key refers to the seed.
+        Where none does, jobs that differ only in their seed share a composition.
         """
         if overrides not in self._jobs:
             seeds = [one for one in self.parse(overrides) if one.input_line == f"seed={one.value()}"]
-            shared = len(seeds) == 1 and isinstance(seeds[0].value(), int)
-            found = self._seeded(overrides, seeds[0].value()) if shared else None
-            if found is None:
+            refers = True
+            if len(seeds) == 1 and isinstance(seeds[0].value(), int):
+                rest = tuple(text for text in overrides if text != seeds[0].input_line)
+                job, own, refers = self._composed(rest)
+            if not refers:
+                job = replace(job, overrides=overrides, config={**job.config, "seed": seeds[0].value()})
+            else:
                 cfg = self.load(overrides)
-                found = JobConfig.of(overrides, cfg, cfg.hydra), cfg.hydra
-            self._jobs[overrides] = found
+                job, own = JobConfig.of(overrides, cfg, cfg.hydra), cfg.hydra
+                refers = re.search(r"\$\{[^}]*seed", str(unresolved(cfg))) is not None
+            self._jobs[overrides] = job, own, refers
         return self._jobs[overrides]
 
-    def _seeded(self, overrides: tuple[str, ...], seed: Any) -> tuple[JobConfig, DictConfig] | None:
-        rest = tuple(text for text in overrides if text != f"seed={seed}")
-        shared = (*rest, "seed=")
-        if shared not in self._jobs:
-            cfg = self.load(rest)
-            unresolved = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
-            if re.search(r"\$\{[^}]*seed", str({**unresolved, "hydra": None})):
-                return None
-            self._jobs[shared] = JobConfig.of(rest, cfg, cfg.hydra), cfg.hydra
-        job, own = self._jobs[shared]
-        return replace(job, overrides=overrides, config={**job.config, "seed": seed}), own
-
-    def _default(self) -> DictConfig:
+    def _default(self) -> dict[str, Any]:
         """Compose the configuration without overrides, once in a process for each search path."""
         path = str(self.loader.get_search_path())
         if path not in _DEFAULTS:
             _DEFAULTS[path] = self.unchecked([])
         return _DEFAULTS[path]
 
-    def unchecked(self, overrides: Sequence[str]) -> DictConfig:
-        """Compose one configuration without Hydra's own node, as Hydra does: its errors, no explanations."""
-        return _without_hydra(self.loader.load_configuration("config", list(overrides), RunMode.RUN))
+    def unchecked(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Compose one configuration, unresolved, as Hydra does: its errors, no explanations."""
+        return unresolved(self.loader.load_configuration("config", list(overrides), RunMode.RUN))
 
     def group(self, group: str, choice: str) -> DictConfig:
         """The node that one choice of a group composes to, within an otherwise default configuration."""
@@ -282,12 +279,6 @@ class Composer:
             ) from error
 
 
-def _without_hydra(cfg: DictConfig) -> DictConfig:
-    with open_dict(cfg):
-        del cfg["hydra"]
-    return cfg
-
-
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """Return a configuration as plain values, without Hydra's own node; ConfigError for a missing value or a broken
     reference.
@@ -295,7 +286,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     try:
         names = [str(name) for name in cfg if name != "hydra"]
         own = OmegaConf.masked_copy(cfg, names)
-        missing = sorted(_missing(OmegaConf.to_container(own, resolve=False), ""))
+        missing = sorted(key for key, value in keys.flatten(unresolved(own)).items() if value == "???")
         if missing:
             raise ConfigError(f"{missing[0]} is missing: add {missing[0]}=VALUE to the command")
         return cast("dict[str, Any]", OmegaConf.to_container(own, resolve=True))
@@ -303,25 +294,13 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         text = str(error).splitlines()[0]
         variable = re.search(r"Environment variable '(.+)' not found", text)
         if variable:  # the error names a key that refers to the one with the variable
-            unresolved = keys.flatten(cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False)))
-            key = next(key for key, value in unresolved.items() if f"oc.env:{variable[1]}" in str(value))
+            every = keys.flatten(unresolved(own)).items()
+            key = next(key for key, value in every if f"oc.env:{variable[1]}" in str(value))
             hint = f"set it, or say what to use instead: {key}=${{oc.env:{variable[1]},VALUE}}"
             raise ConfigError(f"{key}: {variable[0]}; {hint}") from error
         by_resolver = f"{checks.OutOfRange.__name__} raised while resolving interpolation: "
         refused = text.partition(by_resolver)[2]
         raise ConfigError(refused or f"{error.full_key}: {text}") from error
-
-
-def _missing(node: Any, path: str) -> Iterator[str]:
-    """The keys of an unresolved configuration that want a value; those that refer to them do not count."""
-    if isinstance(node, dict):
-        for name, inner in node.items():
-            yield from _missing(inner, f"{path}.{name}" if path else str(name))
-    elif isinstance(node, list):
-        for number, inner in enumerate(node):
-            yield from _missing(inner, f"{path}[{number}]")
-    elif node == "???":
-        yield path
 
 
 GRID_SWEEPER = "hydra_plugins.paa_sweeper.plugin.PaaSweeper"

@@ -15,6 +15,7 @@ from typing import Any
 from hydra import version
 from hydra._internal.callbacks import Callbacks as Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import get_overrides_dirname as get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import create_config_search_path
 from hydra._internal.utils import get_args_parser as get_args_parser
@@ -95,9 +96,3 @@ def config_loader(user_dir: Path | None) -> ConfigLoader:
 def grid(overrides: Sequence[Override]) -> list[list[str]]:
     """Return the overrides of each job of a sweep: the product of all lists, the last one fastest. HydraException."""
     return BasicSweeper.split_arguments(list(overrides), max_batch_size=None)[0]
-
-
-def override_dirname(overrides: Sequence[Override], settings: DictConfig) -> str:
-    """Return what `hydra.job.override_dirname` is for a job with these overrides."""
-    lines = [str(one.input_line) for one in overrides if one.key_or_group not in settings.exclude_keys]
-    return settings.item_sep.join(sorted(lines)).replace("=", settings.kv_sep)

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from paa import checks
-from paa.config.errors import ConfigError
+from paa.config.errors import ConfigError, keys_below
 from paa.config.suggestions import listed, nearest
 from paa.config.user_code import OwnCodeError, place_of
 from paa.store.code_digest import WHERE, home_of
@@ -39,31 +38,23 @@ def build(node: Mapping[str, Any], path: str, /, offers: Mapping[str, Any] | Non
         parameters = dict(inspect.signature(target).parameters)
     except (TypeError, ValueError):
         parameters = {}
-    arguments.update({k: v for k, v in (offers or {}).items() if k in parameters and k not in arguments})
-    arguments.update(given)
-    catch_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    if parameters and not catch_all:
+    arguments = {**{k: v for k, v in (offers or {}).items() if k in parameters}, **arguments, **given}
+    what = f"{node[TARGET]}{place_of(target)}"
+    if parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         names = [name for name in parameters if name not in given]
-        for key in arguments:
-            if key not in parameters:
-                raise ConfigError(
-                    f"{path}.{key}: {node[TARGET]}{place_of(target)} has no such argument. "
-                    f"It has: {listed(names)}.{nearest(key, names)}"
-                )
+        for key in (key for key in arguments if key not in parameters):
+            hint = nearest(key, names)
+            raise ConfigError(f"{path}.{key}: {what} has no such argument. It has: {listed(names)}.{hint}")
         for name, parameter in parameters.items():
-            if (
-                parameter.default is inspect.Parameter.empty
-                and name not in arguments
-                and not parameter.kind.name.startswith("VAR")
-            ):
-                raise ConfigError(f"{path}.{name} is missing: {node[TARGET]}{place_of(target)} needs it")
+            needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+            if needed and name not in arguments:
+                raise ConfigError(f"{path}.{name} is missing: {what} needs it")
     if inspect.isabstract(target):
         missing = listed(sorted(target.__abstractmethods__))
-        raise ConfigError(f"{path}: {node[TARGET]}{place_of(target)} cannot be built: it must implement {missing}")
+        raise ConfigError(f"{path}: {what} cannot be built: it must implement {missing}")
     try:
-        return target(**arguments)
-    except checks.OutOfRange as error:
-        raise ConfigError(f"{path}.{error.name}{error.problem}") from error
+        with keys_below(f"{path}."):
+            return target(**arguments)
     except ConfigError:
         raise
     except Exception as error:

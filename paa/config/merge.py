@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from paa.config.compose import Composer, resolved
 from paa.config.errors import ConfigError
-from paa.config.suggestions import explain_choice, explain_override, listed
+from paa.config.suggestions import check_choice, check_override, listed, unresolved
 
 OPEN = ("postprocess", "images.test", "evaluate", "data.root", "data.split", "device", "threads", "workers", "lock")
 """The keys that may change after training: every other key made the weights what they are."""
@@ -38,8 +38,9 @@ def merge(config: Mapping[str, Any], overrides: Sequence[Override], composer: Co
         is_group = composer.is_group(key)
         if key == "data.split":  # evaluate.splits follows it in conf/; here it is resolved
             OmegaConf.update(cfg, "evaluate.splits", [value], merge=False)
-        problem = explain_choice(key, value, composer.options(key)) if is_group else explain_override(override, cfg, [])
-        if problem:
-            raise ConfigError(problem)
+        if is_group:
+            check_choice(key, value, composer.options(key))
+        else:
+            check_override(override, unresolved(cfg), [])
         OmegaConf.update(cfg, key, composer.group(key, str(value)) if is_group else value, merge=False)
     return resolved(cfg)

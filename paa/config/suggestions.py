@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paa.config.errors import ConfigError
+from paa.store import keys
 
 if TYPE_CHECKING:
     from paa.config.compose import Composer
@@ -29,18 +30,19 @@ def with_preset(text: str, cfg: DictConfig) -> str:
     cfg  the composed configuration, with its references.
     """
     key = text.partition("=")[0]
-    if not re.fullmatch(r"[\w.]+", key):
+    reference = str(keys.get(unresolved(cfg), key))
+    source = re.fullmatch(rf"\$\{{((?:{'|'.join(TEMPLATE_NODES)})\.[\w.]+)\}}", reference)
+    if source is None:
         return text
-    path, _, name = key.rpartition(".")
-    node = OmegaConf.select(cfg, path) if path else cfg
-    if not isinstance(node, DictConfig) or node._is_none() or name not in node:
-        return text
-    inner = node._get_node(name)
-    if not isinstance(inner, Node) or not inner._is_interpolation():
-        return text
-    source = re.fullmatch(rf"\$\{{((?:{'|'.join(TEMPLATE_NODES)})\.[\w.]+)\}}", str(inner._value()))
     value = f"{key}={OmegaConf.select(cfg, key)}"
-    return f"{value} (from {source[1]}){text[len(value) :]}" if source and text.startswith(value) else text
+    return f"{value} (from {source[1]}){text[len(value) :]}" if text.startswith(value) else text
+
+
+def unresolved(cfg: DictConfig) -> dict[str, Any]:
+    """Return a configuration in plain values, without Hydra's own node: references as text, missing values as "???"."""
+    tree: Any = OmegaConf.to_container(cfg, resolve=False)
+    tree.pop("hydra", None)
+    return tree
 
 
 def listed(names: Iterable[str]) -> str:
@@ -54,95 +56,76 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {close[0]}?" if close else ""
 
 
-def explain_choice(group: str, value: object, options: list[str]) -> str | None:
-    """Why the override group=value chooses nothing, or None if it is fine."""
-    if value in options:
-        return None
-    value = "null" if value is None else value
-    return f"{group}={value}: no such choice. Choices of {group}: {listed(options)}.{nearest(str(value), options)}"
+def check_choice(group: str, value: object, options: list[str]) -> None:
+    """Raise ConfigError where the override group=value chooses nothing."""
+    if value not in options:
+        value = "null" if value is None else value
+        hint = nearest(str(value), options)
+        raise ConfigError(f"{group}={value}: no such choice. Choices of {group}: {listed(options)}.{hint}")
 
 
-def explain_unknown_key(cfg: DictConfig, default: DictConfig, path: str = "") -> str | None:
-    """Why `cfg` has a key that nothing reads, or a value in a node's place; None where all is well.
+def check_keys(config: Mapping[str, Any], default: Mapping[str, Any], path: str = "") -> None:
+    """Raise ConfigError for a key that nothing reads, or a value in a node's place.
 
-    default  the configuration without any override: it has every key but those of nodes with a `_target_`, of which
-             the target's arguments are the measure.
+    config   `unresolved`; default, the same without any override: it has every key but those of nodes with a
+             `_target_`, of which the target's arguments are the measure.
     """
-    for name in [str(name) for name in cfg if path or name != "hydra"]:
+    for name, node in config.items():
         key = f"{path}.{name}" if path else name
         if name not in default:
+            names = _names(default)
             what = f"Keys of {path}" if path else "Keys"
-            names = [str(known) for known in default if not str(known).startswith("_")]
-            return f"{key}: no such key. {what}: {listed(names)}.{nearest(name, names)}"
-        known, node = default._get_node(name), cfg._get_node(name)
-        if not isinstance(known, DictConfig) or known._is_none():
+            raise ConfigError(f"{key}: no such key. {what}: {listed(names)}.{nearest(name, names)}")
+        known = default[name]
+        if not isinstance(known, Mapping):
             continue
-        if not isinstance(node, DictConfig) or node._is_none():
-            return no_value(key, known)
-        problem = _value_within(node, known, key) if "_target_" in known else explain_unknown_key(node, known, key)
-        if problem:
-            return problem
-    return None
+        if not isinstance(node, Mapping):
+            _refuse_value(key, known)
+        if "_target_" not in known:
+            check_keys(node, known, key)
+        elif node.get("_target_") == known["_target_"]:
+            for argument, inner in known.items():
+                if isinstance(inner, Mapping) and inner and not isinstance(node.get(argument), Mapping | None):
+                    _refuse_value(f"{key}.{argument}", inner)
 
 
-def no_value(key: str, node: DictConfig) -> str:
-    """What to say where a value was given to `node`, which holds keys."""
-    inner = [str(name) for name in node if not str(name).startswith("_")]
-    return f"{key}: is a node; set one of its keys: {listed(inner)}"
+def _refuse_value(key: str, node: Mapping[str, Any]) -> NoReturn:
+    """Raise ConfigError for a value that was given to `node`, which holds keys."""
+    raise ConfigError(f"{key}: is a node; set one of its keys: {listed(_names(node))}")
 
 
-def _value_within(node: DictConfig, known: DictConfig, path: str) -> str | None:
-    """The same as `explain_unknown_key` of arguments that are nodes, where both have the one target."""
-    if node.get("_target_") != known.get("_target_"):
-        return None
-    for name, inner in known.items_ex(resolve=False):
-        given = node._get_node(name)
-        if isinstance(inner, DictConfig) and len(inner) and given is not None and not isinstance(given, DictConfig):
-            return no_value(f"{path}.{name!s}", inner)
-    return None
+def _names(node: Mapping[str, Any]) -> list[str]:
+    return [str(name) for name in node if not str(name).startswith("_")]
 
 
-def explain_override(override: Override, cfg: DictConfig, groups: list[str]) -> str | None:
-    """Why the override of a value names no key of `cfg` (composed without it), or None if it does."""
+def check_override(override: Override, config: Mapping[str, Any], groups: list[str]) -> None:
+    """Raise ConfigError where the override of a value names no key of `config`, `unresolved` without it."""
     if override.is_add() or override.is_delete() or override.is_force_add():
-        return None
+        return
     path = override.key_or_group.split(".")
-    node: Any = cfg
+    node: Any = config
     for depth, name in enumerate(path):
         owner = ".".join(path[:depth])
-        if not isinstance(node, DictConfig):
-            return f"{override.key_or_group}: no such key. {owner} is a value, not a group of keys"
-        if name not in node.keys():  # noqa: SIM118 - `in` does not see a key whose value is missing
-            names = [str(key) for key in node if not str(key).startswith("_")]
-            names = names if owner else sorted({*names, *groups})
+        problem = f"{override.key_or_group}: no such key."
+        if not isinstance(node, Mapping):
+            raise ConfigError(f"{problem} {owner} is a value, not a group of keys")
+        if name not in node:
+            names = _names(node) if owner else sorted({*_names(node), *groups})
             what = f"Keys of {owner}" if owner else "Keys and groups"
-            hint = _hint(path, depth, names, cfg)
-            return f"{override.key_or_group}: no such key. {what}: {listed(names)}.{hint}"
-        node = node._get_node(name)
-        if OmegaConf.is_missing(cfg, ".".join(path[: depth + 1])):
-            node = None
-    if isinstance(node, DictConfig) and len(node) and isinstance(override.value(), list):  # Hydra cannot merge it
-        return no_value(override.key_or_group, node)
-    return None
+            raise ConfigError(f"{problem} {what}: {listed(names)}.{_hint(path, depth, names, config)}")
+        node = node[name]
+    if isinstance(node, Mapping) and node and isinstance(override.value(), list):  # Hydra cannot merge it
+        _refuse_value(override.key_or_group, node)
 
 
-def _hint(path: list[str], depth: int, names: list[str], cfg: DictConfig) -> str:
+def _hint(path: list[str], depth: int, names: list[str], config: Mapping[str, Any]) -> str:
     """The key that was meant: one beside it that is spelled alike, else those elsewhere of the very same name."""
     close = difflib.get_close_matches(path[depth], names, n=1)
     meant = [".".join([*path[:depth], *close, *path[depth + 1 :]])] if close else []
     if not close:
-        alike = [key.split(".") for key in _leaves(cfg, "") if key.split(".")[-1] == path[-1]]
-        meant = [".".join(key) for key in alike if key[0] not in TEMPLATE_NODES]
+        alike = [key.split(".") for key in keys.flatten(config)]
+        meant = [".".join(key) for key in alike if key[-1] == path[-1] and key[0] not in TEMPLATE_NODES]
     return f" Did you mean {' or '.join(meant)}?" if 1 <= len(meant) <= 3 else ""
-
-
-def _leaves(node: DictConfig, path: str) -> Iterator[str]:
-    for name in map(str, node):
-        inner = node._get_node(name)
-        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_interpolation():
-            yield from _leaves(inner, f"{path}{name}.")
-        else:
-            yield path + name
 
 
 def refuse(composer: Composer, overrides: Sequence[Override]) -> None:
@@ -158,7 +141,7 @@ def refuse(composer: Composer, overrides: Sequence[Override]) -> None:
         if isinstance(value, list) and composer.is_group(key):
             raise ConfigError(f"{override.input_line}: one choice, not a list; -m {key}=a,b is a sweep over two")
         if not isinstance(value, str) and composer.is_group(key):
-            raise ConfigError(explain_choice(key, value, composer.options(key)))
+            check_choice(key, value, composer.options(key))
 
 
 def is_hydras(key: str) -> bool:
@@ -166,35 +149,36 @@ def is_hydras(key: str) -> bool:
     return re.split(r"[./]", key)[0] == "hydra"
 
 
-def explain_failure(composer: Composer, overrides: Sequence[Override], error: Exception) -> str:
-    """Why Hydra cannot compose a configuration with these overrides; its own words where we know no better."""
+def explain_failure(composer: Composer, overrides: Sequence[Override]) -> None:
+    """Raise ConfigError with the reason why Hydra cannot compose these overrides, where it can be found."""
     choices = [o for o in overrides if composer.is_group(o.key_or_group) and not o.is_sweep_override()]
-    problems = (explain_choice(o.key_or_group, o.value(), composer.options(o.key_or_group)) for o in choices)
-    found = next(filter(None, problems), None)
+    for override in choices:
+        check_choice(override.key_or_group, override.value(), composer.options(override.key_or_group))
     try:
-        cfg = composer.unchecked([o.input_line or "" for o in choices])
-        groups = composer.groups()
-        rest = [o for o in overrides if o not in choices and not is_hydras(o.key_or_group)]
-        found = found or next(filter(None, (explain_override(o, cfg, groups) for o in rest)), None)
+        config = composer.unchecked([o.input_line or "" for o in choices])
     except (HydraException, OmegaConfBaseException):
-        found = found or next(filter(None, (_explain_group(composer, o, choices) for o in choices)), None)
-    return found or " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
+        for override in choices:
+            _check_group(composer, override, choices)
+        return
+    for override in overrides:
+        if override not in choices and not is_hydras(override.key_or_group):
+            check_override(override, config, composer.groups())
 
 
-def _explain_group(composer: Composer, override: Override, choices: Sequence[Override]) -> str | None:
-    """Why a choice is what the others cannot be composed with: its group belongs to another choice of their parent."""
+def _check_group(composer: Composer, override: Override, choices: Sequence[Override]) -> None:
+    """Raise ConfigError for a choice whose group belongs to another choice of their parent than the one made."""
     key = override.key_or_group
     parent = key.split(".")[0]
     try:
-        cfg = composer.unchecked([o.input_line or "" for o in choices if o is not override])
+        config = composer.unchecked([o.input_line or "" for o in choices if o is not override])
     except (HydraException, OmegaConfBaseException):
-        return None
-    if parent == key or OmegaConf.select(cfg, key) is not None:
-        return None
-    chosen = next((o.value() for o in choices if o.key_or_group == parent), "the chosen one")
-    nodes = {option: composer.unchecked([f"{parent}={option}"]) for option in composer.options(parent)}
-    owners = [option for option, node in nodes.items() if OmegaConf.select(node, key) is not None]
-    return f"{key}={override.value()}: {parent}={chosen} has no {key}; it belongs to {parent}={listed(owners)}"
+        return
+    if parent != key and keys.get(config, key) is None:
+        chosen = next((o.value() for o in choices if o.key_or_group == parent), "the chosen one")
+        nodes = {option: composer.unchecked([f"{parent}={option}"]) for option in composer.options(parent)}
+        owners = listed(option for option, node in nodes.items() if keys.get(node, key) is not None)
+        problem = f"{parent}={chosen} has no {key}; it belongs to {parent}={owners}"
+        raise ConfigError(f"{key}={override.value()}: {problem}")
 
 
 def quoted(override: str) -> str:

@@ -48,10 +48,10 @@ def add_cwd_to_path() -> None:
 def place_of(target: Any) -> str:
     """Return " (my/gap.py, line 7)" for a class or function of user code, "" for any other."""
     try:
-        file, line = inspect.getsourcefile(target), inspect.getsourcelines(target)[1]
+        file = inspect.getsourcefile(target)
+        return f" ({_place(file, inspect.getsourcelines(target)[1])})" if file and is_own(file) else ""
     except (TypeError, OSError):
         return ""
-    return f" ({_place(file, line)})" if file and is_own(file) else ""
 
 
 def is_own(file: str) -> bool:

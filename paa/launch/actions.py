@@ -11,7 +11,7 @@ from pathlib import Path
 
 from paa.checks import UserError
 from paa.launch import queue
-from paa.launch.status import HEADER, lines, rows, select, submissions, summary
+from paa.launch.status import HEADER, lines, look, rows, select, submitted, summary
 from paa.store.frame import UnreadableRecord
 from paa.store.text_table import show
 
@@ -68,7 +68,7 @@ def cancel(runs_dir: Path, what: str) -> None:
 
     NothingToDo; NoAnswer of SLURM.
     """
-    every = submissions(runs_dir)
+    every = look(submitted(runs_dir), runs_dir)
     meant = {row.entry.identity for row in select(every, what)}
     if not meant:
         names = sorted({row.sweep.name for row in every})
@@ -90,4 +90,4 @@ def resubmit(runs_dir: Path, kind: str) -> None:
     if not found:
         raise NothingToDo(f"resubmit {kind}: no submitted run is {' or '.join(KINDS[kind])}")
     for sweep in {row.sweep.folder: row.sweep for row in found}.values():
-        submit(sweep, sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder), print)
+        submit(sweep, sorted(row.entry.number for row in found if row.sweep.folder == sweep.folder))

@@ -1,25 +1,26 @@
 """What was submitted: files in a sweep's folder, from which any later process can watch, cancel and resubmit it.
 
-    submitted.json  the sweep: command, launcher, its settings, the folder that its jobs run in, an entry for each job
-    jobs.jsonl      what each job runs, resolved: a job never reads conf/ again
-    ids.jsonl       the arrays of SLURM that they became; each submission appends to it
+    submitted.json   the sweep: command, launcher, its settings, the folder that its jobs run in, an entry for each job
+    jobs.jsonl       the resolved configuration of each job, and the choices in it: a job never reads conf/ again
+    paa-SWEEP-N.json  an array of SLURM that jobs became; each submission adds some
 
-Each array is noted in ids.jsonl before it is submitted, under its name in the queue, and again with its number. If the
-submitting process is killed between the two, the jobs are found by that name.
+Each array is noted before it is submitted, under its name in the queue, and again with its number. If the submitting
+process is killed between the two, the jobs are found by that name.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 from paa import files
+from paa.launch import queue
 from paa.store import keys
 from paa.store.errors import BadRecord
 from paa.store.frame import UnreadableRecord
@@ -28,7 +29,7 @@ from paa.store.paths import RunPaths
 SWEEPS = ".sweeps"
 """Folder of the sweeps below that of the runs."""
 
-_FILE, _JOBS, _IDS = "submitted.json", "jobs.jsonl", "ids.jsonl"
+_FILE, _JOBS = "submitted.json", "jobs.jsonl"
 _FOLDERS = ("runs_dir", "data.root")
 _FILES = ("backbone.weights", "finetune.from")  # or a word, or a run ID
 
@@ -68,15 +69,8 @@ class Array:
     """
 
     name: str
-    parts: tuple[tuple[int, ...], ...]
+    parts: Sequence[Sequence[int]]
     job: str | None = None
-
-    def ids(self) -> dict[int, str]:
-        """Return {entry: SLURM's id of its job, 123 or 123_4}; nothing where the number is unknown."""
-        if self.job is None:
-            return {}
-        single = len(self.parts) == 1
-        return {n: self.job if single else f"{self.job}_{i}" for i, part in enumerate(self.parts) for n in part}
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ class Sweep:
         return self.folder / self.launcher
 
     def write(self, contents: Iterable[dict[str, Any]]) -> None:
-        """Write the sweep; `contents` are what each of its jobs runs, in the order of the entries."""
+        """Write the sweep; `contents` has {"config": ..., "choices": ...} of each job, in the order of the entries."""
         lines = (json.dumps(content, separators=(",", ":")) + "\n" for content in contents)
         files.write_text(self.folder / _JOBS, "".join(lines))
         files.write_json(self.folder / _FILE, {k: v for k, v in asdict(self).items() if k != "folder"})
@@ -127,42 +121,45 @@ class Sweep:
             raise BadRecord(f"{path}: not a record of submitted jobs ({type(error).__name__}: {error})") from error
 
     def contents(self, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Return what these jobs run: {number: `content`}."""
+        """Return what these jobs run, as it was written, by number."""
         wanted = set(numbers)
         with (self.folder / _JOBS).open(encoding="utf-8") as lines:
             return {number: json.loads(line) for number, line in enumerate(lines) if number in wanted}
 
     def plan(self, parts: Sequence[Sequence[int]]) -> Array:
         """Note jobs that are about to be submitted; the result has the name that they must get."""
-        array = Array(f"paa-{self.name}-{len(self.arrays())}", tuple(tuple(part) for part in parts))
-        self._append({"name": array.name, "parts": array.parts})
-        return array
+        return self._note(Array(self._array(len(self.arrays())), parts))
 
     def submitted(self, array: Array, job: str) -> Array:
         """Note SLURM's number of an array."""
-        self._append({"name": array.name, "job": job})
-        return replace(array, job=job)
+        return self._note(replace(array, job=job))
 
     def arrays(self) -> list[Array]:
         """Return everything that was submitted, in order."""
-        found: dict[str, Array] = {}
-        for line in files.read_json_lines(self.folder / _IDS):
-            name = str(line.get("name"))
-            if "parts" in line:
-                found[name] = Array(name, tuple(tuple(part) for part in line["parts"]))
-            elif name in found:
-                found[name] = replace(found[name], job=line["job"])
-        return list(found.values())
+        paths = takewhile(Path.exists, (self.folder / f"{self._array(number)}.json" for number in count()))
+        return [Array(**files.read_json(path)) for path in paths]
 
     def ids(self) -> dict[int, str]:
-        """Return {entry: SLURM's id of the job that was submitted last for it}."""
-        return {number: name for array in self.arrays() for number, name in array.ids().items()}
+        """Return {entry: SLURM's id of the job that was submitted last for it, 123 or 123_4}.
 
-    def _append(self, line: dict[str, Any]) -> None:
-        with (self.folder / _IDS).open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(line) + "\n")  # a kill may have left half a line before it
-            file.flush()
-            os.fsync(file.fileno())
+        NoAnswer of SLURM, which is asked for the number of an array where nobody noted it.
+        """
+        found: dict[int, str] = {}
+        arrays = self.arrays()
+        lost = queue.array_ids([array.name for array in arrays if array.job is None])
+        for array in arrays:
+            job = array.job or lost.get(array.name)
+            if job is not None:
+                names = [job] if len(array.parts) == 1 else [f"{job}_{place}" for place in range(len(array.parts))]
+                found |= {number: name for name, part in zip(names, array.parts, strict=True) for number in part}
+        return found
+
+    def _array(self, number: int) -> str:
+        return f"paa-{self.name}-{number}"
+
+    def _note(self, array: Array) -> Array:
+        files.write_json(self.folder / f"{array.name}.json", asdict(array))
+        return array
 
 
 def sweeps(runs_dir: Path) -> list[Sweep]:
@@ -183,23 +180,9 @@ def new_folder(runs_dir: Path, name: str) -> Path:
 
     Hydra may launch the jobs of one command line in several batches, all under one name.
     """
-    number, folder = 1, runs_dir.absolute() / SWEEPS / name
-    while (folder / _FILE).exists():
-        number += 1
-        folder = folder.with_name(f"{name}-{number}")
-    return folder
-
-
-def content(
-    config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str], train_id: str
-) -> dict[str, Any]:
-    """Return what a job runs, in plain types that mean the same in any folder."""
-    return {
-        "config": absolute(config),
-        "overrides": list(overrides),
-        "choices": dict(choices),
-        "train_id": train_id,
-    }
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    folders = (runs_dir.absolute() / SWEEPS / one for one in names)
+    return next(folder for folder in folders if not (folder / _FILE).exists())
 
 
 def absolute(config: Mapping[str, Any]) -> dict[str, Any]:

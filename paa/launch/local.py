@@ -6,18 +6,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from paa.engine.signals import StopRequest
 from paa.experiment.experiment import Experiment
 from paa.launch.ledger import Sweep
 from paa.launch.status import Row, last_line
+from paa.log import print_line
 from paa.store.status import RunStatus
 
 _POLL_S = 0.1
 
 
-def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int, say: Callable[[str], None]) -> list[Row]:
+def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int) -> list[Row]:
     """Return the state of each job, after running `n` trainings at a time. SystemExit with 130 or 143 if stopped."""
     found: dict[int, Row] = {}
     waiting: dict[str, list[int]] = {}
@@ -27,35 +28,32 @@ def run_here(sweep: Sweep, jobs: Sequence[Experiment], n: int, say: Callable[[st
         else:
             waiting.setdefault(job.train_id, []).append(number)
     sweep.logs.mkdir(parents=True, exist_ok=True)
-    say(f"{len(waiting)} runs, {n} at a time; logs in {sweep.logs}")
+    print_line(f"{len(waiting)} runs, {n} at a time; logs in {sweep.logs}")
     left, running = list(waiting.values()), dict[subprocess.Popen[bytes], list[int]]()
     with StopRequest() as stop:
         try:
-            while running or (left and stop.signum is None):
-                while left and len(running) < n and stop.signum is None:
+            while (left or running) and stop.signum is None:
+                while left and len(running) < n:
                     numbers = left.pop(0)
                     running[_start(sweep, numbers)] = numbers
+                time.sleep(_POLL_S)
                 for process in [process for process in running if process.poll() is not None]:
                     numbers = running.pop(process)
                     for number in numbers:
-                        status = _status(sweep, process.returncode, str(numbers[0]), jobs[number])
+                        status = _status(sweep, process.returncode, numbers[0], jobs[number])
                         found[number] = Row(sweep, sweep.entries[number], status, str(numbers[0]))
-                        say(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {found[number].status}")
-                if stop.signum is not None and running:
-                    say(f"stopping: {len(running)} runs finish their step and save a checkpoint")
-                    for process in running:
-                        process.send_signal(stop.signum)
-                    for process in running:
-                        process.wait()
-                elif running:
-                    time.sleep(_POLL_S)
-        except BaseException:  # a second Ctrl-C, or a bug: no child may outlive this process
+                        print_line(f"{len(found)} of {len(jobs)}  {jobs[number].train_id}  {status}")
+            if stop.signum is not None:
+                print_line(f"stopping: {len(running)} runs finish their step and save a checkpoint")
+                for process in running:
+                    process.send_signal(stop.signum)
+                for process in running:
+                    process.wait()
+                print_line("stopped. Resume with the same command")
+                raise SystemExit(128 + stop.signum)
+        finally:  # after a second Ctrl-C, or a bug: no child may outlive this process
             for process in running:
                 process.kill()
-            raise
-        if stop.signum is not None:
-            say("stopped. Resume with the same command")
-            raise SystemExit(128 + stop.signum)
     return [found[number] for number in range(len(jobs))]
 
 
@@ -68,7 +66,7 @@ def _start(sweep: Sweep, numbers: Sequence[int]) -> subprocess.Popen[bytes]:
         )
 
 
-def _status(sweep: Sweep, code: int, log: str, job: Experiment) -> RunStatus:
+def _status(sweep: Sweep, code: int, log: int, job: Experiment) -> RunStatus:
     if job.finished:
         return RunStatus("done")
     if code == 0:

@@ -12,9 +12,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
+
+from paa.log import print_line
 
 RETRY_S, GIVE_UP_S = 10.0, 900.0
 """Seconds between attempts to requeue while the controller is away, and after which the job fails."""
@@ -33,8 +34,8 @@ class Preemption:
     main  whether this is the job's first process: only that one requeues the job, which ends the others.
     """
 
-    def __init__(self, main: bool, say: Callable[[str], None]) -> None:
-        self._main, self._say, self._pid = main, say, os.getpid()
+    def __init__(self, main: bool) -> None:
+        self._main, self._pid = main, os.getpid()
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Preemption:
@@ -63,7 +64,7 @@ class Preemption:
             except (subprocess.SubprocessError, OSError) as error:  # the controller is away, or the disk is full
                 if time.monotonic() > until:
                     raise
-                self._say(f"cannot requeue the job yet ({error}); retrying in {RETRY_S:g} s")
+                print_line(f"cannot requeue the job yet ({error}); retrying in {RETRY_S:g} s")
                 time.sleep(RETRY_S)
 
     def _usr2(self, signum: int, frame: FrameType | None) -> None:

@@ -129,14 +129,11 @@ def _parse(text: str) -> list[Job]:
     """Read lines of id|state|reason|nodes|start, of squeue also |restarts|name|."""
     found = []
     for line in text.splitlines():
-        cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) < 5:
-            continue
-        name, state, reason, nodes, since, restarts, label = [*cells, "", ""][:7]
+        name, state, reason, nodes, since, restarts, label, *_ = [*map(str.strip, line.split("|")), "", ""]
         state = state.split(" ")[0]  # sacct has "CANCELLED by 0"
         reason = "" if reason == "None" else reason
         since = "" if state in _PENDING or since in ("N/A", "Unknown") else since
-        found.append(Job(name, state, reason, nodes, since, int(restarts) if restarts.isdigit() else 0, label))
+        found.append(Job(name, state, reason, nodes, since, int(restarts or 0), label))
     return found
 
 

@@ -6,7 +6,7 @@ import io
 import pickle
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from paa.launch import queue
@@ -30,14 +30,13 @@ class Row:
 
     status  "interrupted": ended without an error and without records; "missing": never submitted, or SLURM no longer
             knows it. Its detail is SLURM's view, or the last line of the error.
-    id      of the job that was submitted last, None where there is none; job, what SLURM knows of it.
+    id      of the job that was submitted last, None where there is none.
     """
 
     sweep: Sweep
     entry: Entry
     status: RunStatus
     id: str | None = None
-    job: Job | None = None
 
     @property
     def kind(self) -> str:
@@ -56,15 +55,14 @@ class Row:
         return None if self.id is None else self.sweep.logs / name
 
 
-def submissions(runs_dir: Path) -> list[Row]:
-    """Return every job that was ever submitted to SLURM, sweep by sweep. Warns as `ledger.sweeps` does."""
-    every = [(sweep, entry) for sweep in sweeps(runs_dir) if sweep.launcher == "slurm" for entry in sweep.entries]
-    return look(every, runs_dir)
+def submitted(runs_dir: Path) -> list[tuple[Sweep, Entry]]:
+    """Return every entry of the sweeps that were launched with SLURM. Warns as `ledger.sweeps` does."""
+    return [(sweep, entry) for sweep in sweeps(runs_dir) if sweep.launcher == "slurm" for entry in sweep.entries]
 
 
 def rows(runs_dir: Path) -> list[Row]:
     """Return every run that was submitted to SLURM, once. Warns as `ledger.sweeps` does."""
-    return list(latest(submissions(runs_dir)).values())
+    return list(latest(look(submitted(runs_dir), runs_dir)).values())
 
 
 def latest(every: Iterable[Row]) -> dict[Identity, Row]:
@@ -100,7 +98,7 @@ def lines(every: Sequence[Row], runs_dir: Path, most: int) -> list[list[str]]:
     body = []
     for row in left[:most]:
         what = " ".join(one for one in row.entry.overrides if one not in common) or "defaults"
-        slurm = "" if row.id is None else f"{row.id} {row.job if row.kind in QUEUED else row.status}"
+        slurm = "" if row.id is None else f"{row.id} {row.status.detail if row.kind in QUEUED else row.status}"
         log = f"; log: {row.log}" if row.kind == "failed" else ""
         name = row.entry.train_id
         body.append([name, what, str(run_status(RunPaths(runs_dir, name))), slurm + log])
@@ -110,28 +108,26 @@ def lines(every: Sequence[Row], runs_dir: Path, most: int) -> list[list[str]]:
 def look(every: Sequence[tuple[Sweep, Entry]], runs_dir: Path) -> list[Row]:
     """Return the row of each entry, from one look at SLURM; it is not asked about runs that are done."""
     done = [entry.done(runs_dir) for _, entry in every]
-    left = {sweep.folder: sweep for (sweep, _), over in zip(every, done, strict=True) if not over}
-    arrays = {folder: sweep.arrays() for folder, sweep in left.items()}
-    ids: dict[tuple[Path, int], str] = {}
+    left = [pair for pair, over in zip(every, done, strict=True) if not over]
+    ids: dict[Path, dict[int, str]] = {}
     jobs: dict[str, Job] = {}
     problem = ""
     try:
-        lost = queue.array_ids([array.name for found in arrays.values() for array in found if array.job is None])
-        for folder, found in arrays.items():
-            for array in found:
-                named = replace(array, job=array.job or lost.get(array.name))
-                ids |= {(folder, number): name for number, name in named.ids().items()}
-        asked = ((sweep.folder, entry.number) for (sweep, entry), over in zip(every, done, strict=True) if not over)
-        jobs = queue.look({ids[one] for one in asked if one in ids})
+        ids = {folder: sweep.ids() for folder, sweep in {sweep.folder: sweep for sweep, _ in left}.items()}
+        names = {ids[sweep.folder].get(entry.number) for sweep, entry in left}
+        jobs = queue.look({name for name in names if name is not None})
     except queue.NoAnswer as error:
         problem = str(error)
     out = []
     for (sweep, entry), over in zip(every, done, strict=True):
-        name = ids.get((sweep.folder, entry.number))
-        status = RunStatus("done") if over else RunStatus("unknown", detail=problem)
-        if not over and not problem:
+        name = ids.get(sweep.folder, {}).get(entry.number)
+        if over:
+            status = RunStatus("done")
+        elif problem:
+            status = RunStatus("unknown", detail=problem)
+        else:
             status = _status(sweep, name, jobs)
-        out.append(Row(sweep, entry, status, name, jobs.get(name or "")))
+        out.append(Row(sweep, entry, status, name))
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from paa.launch import queue
 from paa.launch.ledger import Array, Sweep
 from paa.launch.settings import SlurmSettings
 from paa.launch.task import Task
+from paa.log import print_line
 
 _SIGNAL = "SUBMITIT_PREEMPT_SIGNAL"
 
@@ -27,70 +28,62 @@ class NotSubmitted(UserError):  # noqa: N818
     """SLURM rejects a submission. The message says why, and what was submitted before."""
 
 
-def submit(sweep: Sweep, numbers: Sequence[int], say: Callable[[str], None]) -> list[Array]:
+def submit(sweep: Sweep, numbers: Sequence[int]) -> list[Array]:
     """Submit these entries of a sweep, each training as a job, in as few arrays as the cluster allows. NotSubmitted."""
     if os.environ.get(_SIGNAL, "USR2") != "USR2":
         raise NotSubmitted(f"{_SIGNAL}={os.environ[_SIGNAL]}: a run saves only at USR2; unset it")
-    settings, contents = SlurmSettings(**sweep.settings), sweep.contents(numbers)
+    settings = SlurmSettings(**sweep.settings)
     arrays: list[Array] = []
     try:
-        sweep.logs.mkdir(parents=True, exist_ok=True)
-        for parts in _arrays(sweep, contents, settings, min(queue.max_array_size(), settings.max_array or 1 << 30)):
-            arrays.append(_submit_array(sweep, parts, contents, settings))
+        most = min(queue.max_array_size(), settings.max_array or 1 << 30)
+        for needs, parts in _arrays(sweep, numbers, settings, most):
+            array = sweep.plan(parts)
+            executor = submitit.SlurmExecutor(sweep.logs, max_num_timeout=settings.max_num_timeout)
+            executor.update_parameters(**parameters(settings, array.name, *needs, sweep.logs, sweep.directory))
+            with executor.batch():
+                jobs = [executor.submit(Task(sweep.folder, part)) for part in parts]
+            arrays.append(sweep.submitted(array, jobs[0].job_id.partition("_")[0]))
     except (FailedJobError, FailedSubmissionError, queue.NoAnswer, RuntimeError, OSError) as error:
         before = f"; {sum(len(a.parts) for a in arrays)} jobs were submitted before that" if arrays else ""
         raise NotSubmitted(f"{_reason(error)}{before}") from error
-    jobs = sum(len(array.parts) for array in arrays)
-    say(f"submitted {jobs} job{'s' * (jobs != 1)} to SLURM: {', '.join(str(array.job) for array in arrays)}")
+    total = sum(len(array.parts) for array in arrays)
+    print_line(f"submitted {total} job{'s' * (total != 1)} to SLURM: {', '.join(str(array.job) for array in arrays)}")
     return arrays
 
 
 def _arrays(
-    sweep: Sweep, contents: dict[int, dict[str, Any]], settings: SlurmSettings, most: int
-) -> Iterator[list[list[int]]]:
-    """Yield the jobs of each array, each the numbers of one training's entries: jobs of equal needs, at most `most`."""
+    sweep: Sweep, numbers: Sequence[int], settings: SlurmSettings, most: int
+) -> Iterator[tuple[tuple[int, int], list[list[int]]]]:
+    """Yield the needs and the jobs of each array, at most `most`; a job has the numbers of one training's entries."""
     trainings: dict[str, list[int]] = {}
-    for number in contents:
-        trainings.setdefault(sweep.entries[number].train_id, []).append(number)
     alike: dict[tuple[int, int], list[list[int]]] = {}
-    for part in trainings.values():
-        alike.setdefault(settings.needs(contents[part[0]]["config"]), []).append(part)
-    for parts in alike.values():
-        yield from (parts[at : at + most] for at in range(0, len(parts), most))
-
-
-def _submit_array(
-    sweep: Sweep, parts: list[list[int]], contents: dict[int, dict[str, Any]], settings: SlurmSettings
-) -> Array:
-    array = sweep.plan(parts)
-    gpus, cpus = settings.needs(contents[parts[0][0]]["config"])
-    executor = submitit.SlurmExecutor(sweep.logs, max_num_timeout=settings.max_num_timeout)
-    executor.update_parameters(**parameters(settings, array.name, gpus, cpus, sweep.logs, sweep.directory))
-    with executor.batch():
-        jobs = [executor.submit(Task([contents[n] for n in part], sweep.command)) for part in parts]
-    return sweep.submitted(array, jobs[0].job_id.partition("_")[0])
+    for number, content in sweep.contents(numbers).items():
+        train_id = sweep.entries[number].train_id
+        if train_id not in trainings:
+            trainings[train_id] = []
+            alike.setdefault(settings.needs(content["config"]), []).append(trainings[train_id])
+        trainings[train_id].append(number)
+    for needs, parts in alike.items():
+        yield from ((needs, parts[at : at + most]) for at in range(0, len(parts), most))
 
 
 def parameters(settings: SlurmSettings, name: str, gpus: int, cpus: int, logs: Path, directory: str) -> dict[str, Any]:
     """Return what submitit writes into the batch script; gpus of each node, cpus of each process."""
-    asked: dict[str, Any] = {
+    same = ("partition", "account", "qos", "constraint", "nodes", "signal_delay_s", "array_parallelism")
+    asked = {key: getattr(settings, key) for key in same} | {
         "job_name": name,
         "time": settings.timeout_min,
-        "nodes": settings.nodes,
         "ntasks_per_node": settings.tasks_per_node,
         "cpus_per_task": cpus,
         # SLURM 22.05 and later give a step one CPU a process unless srun has the option, too.
         "srun_args": [f"--cpus-per-task={cpus}"],
         "gpus_per_node": gpus or None,
         "mem": None if settings.mem_gb is None else f"{max(1, round(settings.mem_gb * 1024))}MB",
-        "signal_delay_s": settings.signal_delay_s,
-        "array_parallelism": settings.array_parallelism,
         "stderr_to_stdout": True,
         "setup": list(settings.setup) or None,
         "teardown": _requeue_if_killed(settings.max_requeues_after_kill, logs),
         "additional_parameters": {"requeue": True, "chdir": directory, **settings.additional_parameters},
     }
-    asked |= {key: getattr(settings, key) for key in ("partition", "account", "qos", "constraint")}
     return {key: value for key, value in asked.items() if value is not None}
 
 

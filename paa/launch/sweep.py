@@ -15,11 +15,11 @@ from paa.config.suggestions import listed, nearest
 from paa.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from paa.experiment.device import check_processes
 from paa.experiment.experiment import Experiment
-from paa.launch.ledger import Entry, Sweep, content, new_folder, sweeps
+from paa.launch.ledger import Entry, Sweep, absolute, new_folder
 from paa.launch.settings import LocalSettings, SlurmSettings
-from paa.launch.status import QUEUED, Identity, Row, latest, look, summary
+from paa.launch.status import QUEUED, Identity, Row, latest, look, submitted, summary
+from paa.log import print_line
 
-Say = Callable[[str], None]
 Settings = SlurmSettings | LocalSettings
 
 _KINDS: dict[str, type[SlurmSettings] | type[LocalSettings]] = {
@@ -73,9 +73,7 @@ def check(settings: Settings | None, jobs: Sequence[Experiment], multirun: bool)
         check_processes(job.config, world)
 
 
-def run(
-    name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Experiment], say: Say
-) -> list[Row] | None:
+def run(name: str, command: Sequence[str], settings: Settings, jobs: Sequence[Experiment]) -> list[Row] | None:
     """Run the jobs that are not finished, and return the state of each; None where it does not wait.
 
     name  of the sweep's folder below runs_dir/.sweeps.
@@ -86,35 +84,34 @@ def run(
     if isinstance(settings, LocalSettings):
         from paa.launch.local import run_here
 
-        return run_here(_note(folder, command, "local", settings, jobs, Path.cwd()), jobs, settings.n, say)
+        return run_here(_note(folder, command, "local", settings, jobs, Path.cwd()), jobs, settings.n)
     from paa.launch.snapshot import snapshot
     from paa.launch.submit import submit
 
     directory = snapshot(folder / "snapshot") if settings.snapshot else Path.cwd()
     sweep = _note(folder, command, "slurm", settings, jobs, directory)
     wanted = {entry.identity for entry in sweep.entries}  # which may be in the queue from an earlier command
-    every = [one for one in sweeps(runs_dir) if one.launcher == "slurm"]
-    same = [(one, entry) for one in every for entry in one.entries if entry.identity in wanted]
+    same = [(one, entry) for one, entry in submitted(runs_dir) if entry.identity in wanted]
     known = latest(look(same, runs_dir))
     rows = [known[entry.identity] for entry in sweep.entries]
     left = [number for number, row in enumerate(rows) if row.kind != "done" and row.kind not in QUEUED]
     queued = [str(row.id) for row in rows if row.kind in QUEUED]
     if len(left) + len(queued) < len(jobs):
-        say(f"{len(jobs) - len(left) - len(queued)} of {len(jobs)} runs are already finished")
+        print_line(f"{len(jobs) - len(left) - len(queued)} of {len(jobs)} runs are already finished")
     if queued:
-        say(f"{len(queued)} of {len(jobs)} runs are already in the queue: {', '.join(dict.fromkeys(queued))}")
+        print_line(f"{len(queued)} of {len(jobs)} runs are already in the queue: {', '.join(dict.fromkeys(queued))}")
     if not left and not queued:
         return rows
     hint = format_commands(sweep, runs_dir)
     try:
         if left:
-            submit(sweep, left, say)
-        say(hint)
+            submit(sweep, left)
+        print_line(hint)
         if not settings.wait:
             return None
-        found = wait(same, runs_dir, say, settings.poll_s)
+        found = wait(same, runs_dir, settings.poll_s)
     except KeyboardInterrupt:
-        say(f"\nno longer waiting; the submitted jobs keep running.\n{hint}")
+        print_line(f"\nno longer waiting; the submitted jobs keep running.\n{hint}")
         raise
     return [found[entry.identity] for entry in sweep.entries]
 
@@ -128,14 +125,13 @@ def _note(
         evals = tuple(one.eval_id for one in job.evaluations)
         entries.append(Entry(number, job.train_id, evals, tuple(job.overrides)))
     sweep = Sweep(folder, shlex.join(command), launcher, asdict(settings), str(directory), tuple(entries))
-    sweep.write(content(job.config, job.overrides, job.choices, job.train_id) for job in jobs)
+    sweep.write({"config": absolute(job.config), "choices": dict(job.choices)} for job in jobs)
     return sweep
 
 
 def wait(
     entries: Sequence[tuple[Sweep, Entry]],
     runs_dir: Path,
-    say: Say,
     poll_s: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -150,7 +146,7 @@ def wait(
         ended = {identity: ended.get(identity, now) for identity, row in found.items() if not row.active}
         text = summary(list(found.values()))
         if text != said:
-            say(text)
+            print_line(text)
             said = text
         if all(row.kind == "done" or now - ended.get(identity, now) >= SETTLE_S for identity, row in found.items()):
             return found

@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from paa.launch import ranks
-from paa.launch.ledger import Sweep
+from paa.launch.ledger import Entry, Sweep
 from paa.launch.preemption import Preemption, RequeueRequested
 from paa.log import print_line
 
@@ -25,16 +25,16 @@ WAITS_S = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0, 480.0)
 
 
 class Task:
-    """Runs `contents` (`ledger.content` each) one after another; conf/ is not read again.
+    """Runs jobs of the sweep in `folder` one after another, those with these numbers; conf/ is not read again.
 
     submitit pickles it and may run it any number of times: each run resumes where the last one was interrupted.
     """
 
-    def __init__(self, contents: Sequence[dict[str, Any]], command: str) -> None:
-        self.contents, self.command = list(contents), command
+    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
+        self.folder, self.numbers = folder, numbers
 
     def __call__(self) -> None:
-        """Run the job. SystemExit with 143 if it is cancelled; what submitit raises if it is requeued or cannot."""
+        """Run the jobs. SystemExit with 143 if cancelled; what submitit raises if the job is requeued or cannot be."""
         import submitit
 
         job = submitit.JobEnvironment()
@@ -48,9 +48,9 @@ class Task:
         from paa.engine.signals import Interrupted
 
         add_cwd_to_path()
-        with Preemption(job.global_rank == 0, print_line) as preemption:
+        with Preemption(job.global_rank == 0) as preemption:
             try:
-                run_all(self.contents, self.command, print_line, single=job.num_tasks == 1)
+                run_all(Sweep.read(self.folder), self.numbers, single=job.num_tasks == 1)
             except RequeueRequested:
                 preemption.requeue()
             except Interrupted as stop:
@@ -66,10 +66,8 @@ class Task:
         return DelayedSubmission(self)
 
 
-def run_all(
-    contents: Sequence[dict[str, Any]], command: str, say: Callable[[str], None], *, single: bool = True
-) -> None:
-    """Run each job in this process. JobFailed, of the first that failed; Interrupted.
+def run_all(sweep: Sweep, numbers: Sequence[int], *, single: bool = True) -> None:
+    """Run each of these jobs in this process. JobFailed, of the first that failed; Interrupted.
 
     single  this is the job's only process: transient errors of the file system are retried, and a failed job does not
             keep the others from running. Several processes could be out of step by then: they end at the first failure.
@@ -77,16 +75,17 @@ def run_all(
     from paa.experiment.experiment import JobFailed
 
     failures: list[Exception] = []
-    for content in contents:
+    contents = sweep.contents(numbers)
+    for number in numbers:
         for pause in (*WAITS_S, None) if single else (None,):
             try:
-                _run(content, command)
+                _run(sweep.entries[number], contents[number], sweep.command)
                 break
             except (JobFailed, OSError) as error:  # the latter where even its report does not fit on the disk
                 if pause is None or not _transient(error):
                     failures.append(error)
                     break
-                say(f"{error}; retrying in {pause:g} s")
+                print_line(f"{error}; retrying in {pause:g} s")
             time.sleep(pause)
         if failures and not single:
             break
@@ -94,13 +93,13 @@ def run_all(
         raise failures[0]
 
 
-def _run(content: dict[str, Any], command: str) -> None:
+def _run(entry: Entry, content: dict[str, Any], command: str) -> None:
     """Check a job and run it. Another run ID than at submission is a failure, since code or data changed."""
     from paa.config.errors import ConfigError
     from paa.engine.distributed import process_group
     from paa.experiment.experiment import Experiment, reported
 
-    overrides, expected = content["overrides"], content["train_id"]
+    overrides, expected = entry.overrides, entry.train_id
     with reported("paa.train", overrides, command):
         with process_group().main_process_first():
             experiment = Experiment.of(content["config"], overrides, content["choices"], here=True)
@@ -131,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_cwd_to_path()
     sweep = Sweep.read(Path(folder))
     try:
-        run_all(list(sweep.contents([int(n) for n in numbers]).values()), sweep.command, print_line)
+        run_all(sweep, [int(number) for number in numbers])
     except JobFailed as error:
         print_line(f"failed: {error}")  # the last line, whichever job failed
         return 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from paa.config.compose import Composer
 from paa.config.errors import USER_ERRORS, ConfigError
-from paa.config.suggestions import explain_choice, listed
+from paa.config.suggestions import check_choice, listed
 from paa.experiment.identify import Wanted, identify
 from paa.experiment.memo import Memo
 from paa.store.paths import RunPaths
@@ -87,7 +87,7 @@ def rows_of(
     every = compose.jobs([table if "=" in table else f"{table}=glob(*)", *words], True)
     unknown = next((row for row in (_row_of(job, name) for job in every) if row not in known), None)
     if unknown is not None:
-        raise ConfigError(explain_choice(name, unknown, known))
+        check_choice(name, unknown, known)
     memo, found = Memo(), list[Row]()
     errors: dict[str, Exception] = {}
     for job in sorted(every, key=lambda job: known.index(_row_of(job, name))):

@@ -64,7 +64,7 @@ def _statuses(rows: Sequence[Row]) -> list[RunStatus]:
         queued = jobs[row.paths]
         left = {one.eval_id for one in missing(row.paths, row.evaluations)}
         if found[number].kind not in _HANDLED and queued and left <= {e for job in queued for e in job.entry.evals}:
-            slurm = ", ".join(f"{job.id} {job.job}" for job in queued)
+            slurm = ", ".join(f"{job.id} {job.status.detail}" for job in queued)
             found[number] = replace(found[number], kind="pending", detail=slurm)
     return found
 

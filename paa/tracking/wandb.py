@@ -63,16 +63,16 @@ class WandbTracker(Tracker):
 
     def __init__(self, settings: Wandb, info: RunInfo) -> None:
         self.settings, self.info, self.folder = settings, info, info.folder / "wandb"
+        self._last = self.folder / "last_step.json"
         self._run: Any = None  # not opened yet, or given up
         self._next = 0  # the first step that wandb does not have
-        self._row: tuple[int, dict[str, Any], list[Path]] | None = None
+        self._step, self._row = 0, dict[str, Any]()  # what is known of a step that is not complete
 
     def __enter__(self) -> WandbTracker:
         hooks = sys.exit, sys.excepthook
         with self._warning():
             self._run = self._open()
-            last = self.folder / "last_step.json"
-            self._next = files.read_json(last)["step"] + 1 if last.exists() else 0
+            self._next = files.read_json(self._last)["step"] + 1 if self._last.exists() else 0
         sys.exit, sys.excepthook = hooks  # wandb's own would print tracebacks
         return self
 
@@ -90,12 +90,12 @@ class WandbTracker(Tracker):
         """Add a line of metrics.jsonl to the row of its step."""
         prefix = _prefix(values["split"], values["voting"]) if "split" in values else "train"
         rest = {k: v for k, v in values.items() if k not in ("step", "split", "voting") and v is not None}
-        self._at(values["step"])[1].update({f"{prefix}/{key}": value for key, value in rest.items()})
+        self._at(values["step"]).update({f"{prefix}/{key}": value for key, value in rest.items()})
 
     def pictures(self, step: int, paths: Sequence[Path]) -> None:
         """Add pictures of the assignment to the row of their step."""
         if paths:
-            self._at(step)[2].extend(paths)
+            self._at(step).update({f"assignment/{path.stem}": path for path in paths})
 
     def evaluation(self, split: str, voting: bool, numbers: Mapping[str, float | None]) -> None:
         """Put an evaluation of the final weights into the summary; the last one's AP also under its bare name."""
@@ -105,25 +105,24 @@ class WandbTracker(Tracker):
             if self._run is not None:
                 self._run.summary.update({key: value for key, value in named.items() if value is not None})
 
-    def _at(self, step: int) -> tuple[int, dict[str, Any], list[Path]]:
+    def _at(self, step: int) -> dict[str, Any]:
         """Return the row of `step`; the row of an earlier step is complete."""
-        if self._row is not None and self._row[0] != step:
+        if step != self._step:
             self._complete()
-        self._row = self._row or (step, {}, [])
+            self._step = step
         return self._row
 
     def _complete(self) -> None:
-        row, self._row = self._row, None
-        if self._run is None or row is None or row[0] < self._next:
+        row, self._row = self._row, {}
+        if self._run is None or not row or self._step < self._next:
             return
-        step, values, pictures = row
         with self._warning():
             from wandb import Image
 
-            shown = {f"assignment/{path.stem}": Image(str(path)) for path in pictures}
-            self._run.log({**values, **shown}, step=step, commit=True)
-            files.write_bytes(self.folder / "last_step.json", files.json_bytes({"step": step}), durable=False)
-            self._next = step + 1
+            shown = {key: Image(str(value)) if isinstance(value, Path) else value for key, value in row.items()}
+            self._run.log(shown, step=self._step, commit=True)
+            files.write_bytes(self._last, files.json_bytes({"step": self._step}), durable=False)
+            self._next = self._step + 1
 
     def _open(self) -> Any:
         """Open the run, or open it again under its id."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paa.launch.ledger import Entry, Sweep, content
+from paa.launch.ledger import Entry, Sweep
 
 COMMANDS = ("squeue", "sacct", "scancel", "scontrol", "sbatch", "srun")
 
@@ -48,7 +48,7 @@ def sweep(folder: Path, count: int = 3, **settings: object) -> Sweep:
     """A noted sweep over seeds."""
     entries = tuple(Entry(n, f"t{n:010d}", (f"e{n:010d}",), ("table1=paa", f"seed={n}")) for n in range(count))
     made = Sweep(folder, "python -m paa.train", "slurm", settings, str(folder), entries)
-    made.write(content({"device": "cpu", "workers": 0, "seed": n}, [], {}, entries[n].train_id) for n in range(count))
+    made.write({"config": {"device": "cpu", "workers": 0, "seed": n}, "choices": {}} for n in range(count))
     return made
 
 

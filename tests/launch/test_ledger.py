@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes import finish, sweep
+from fakes import finish, slurm, sweep  # noqa: F401
 
 from paa.launch.ledger import Sweep, absolute, new_folder, sweeps
 from paa.store.errors import BadRecord
@@ -20,7 +20,7 @@ def test_what_was_written_is_read(tmp_path):
     assert read.ids() == {}
 
 
-def test_ids_are_those_of_the_last_submission(tmp_path):
+def test_ids_are_those_of_the_last_submission(tmp_path, slurm):  # noqa: F811
     made = sweep(tmp_path)
     first = made.plan([[0], [1, 2]])
     made.submitted(first, "70")
@@ -30,16 +30,6 @@ def test_ids_are_those_of_the_last_submission(tmp_path):
     assert made.ids()[1] == "70_1", "it is planned, and not submitted"
     made.submitted(again, "71")
     assert Sweep.read(tmp_path).ids() == {0: "70_0", 1: "71", 2: "70_1"}
-
-
-def test_half_a_line_is_skipped_and_the_next_one_is_whole(tmp_path):
-    made = sweep(tmp_path)
-    made.submitted(made.plan([[0], [1], [2]]), "70")
-    path = tmp_path / "ids.jsonl"
-    path.write_text(path.read_text() + '{"name": "paa-x-1", "par')
-    assert made.ids()[2] == "70_2"
-    made.submitted(made.plan([[1]]), "71")
-    assert made.ids() == {0: "70_0", 1: "71", 2: "70_2"}
 
 
 def test_a_file_that_is_no_record_is_named(tmp_path):

@@ -154,13 +154,13 @@ class Clock:
         if self.story:
             self.story.pop(0)()
 
-    def wait(self, made, runs_dir, say=lambda text: None):
+    def wait(self, made, runs_dir):
         entries = [(made, entry) for entry in made.entries]
-        found = wait(entries, runs_dir, say, 8.0, sleep=self.sleep, clock=lambda: self.time)
+        found = wait(entries, runs_dir, 8.0, sleep=self.sleep, clock=lambda: self.time)
         return [found[entry.identity].kind for entry in made.entries]
 
 
-def test_waiting_outlasts_a_failed_node_and_an_absent_controller(slurm, made, runs_dir):  # noqa: F811
+def test_waiting_outlasts_a_failed_node_and_an_absent_controller(slurm, made, runs_dir, capsys):  # noqa: F811
     """It ends when the run is done, and not before: neither at the failure nor in the silence."""
     others = ("70_1", "CANCELLED"), ("70_2", "FAILED")
 
@@ -176,10 +176,10 @@ def test_waiting_outlasts_a_failed_node_and_an_absent_controller(slurm, made, ru
         lambda: slurm.queue(("70_0", "RUNNING"), *others),
         ends,
     )
-    said: list[str] = []
     slurm.queue(("70_0", "RUNNING"), ("70_1", "RUNNING"), ("70_2", "RUNNING"))
-    assert clock.wait(made, runs_dir, said.append) == ["done", "cancelled", "failed"]
+    assert clock.wait(made, runs_dir) == ["done", "cancelled", "failed"]
     assert not clock.story
+    said = capsys.readouterr().out.splitlines()
     assert said[0] == "3 runs: 3 running"
     assert "3 runs: 3 unknown" in said
     assert said[-1] == "3 runs: 1 done, 1 failed, 1 cancelled"

@@ -120,8 +120,8 @@ def test_arrays_are_as_long_as_the_cluster_takes_and_a_training_is_one_job(slurm
     made = sweep(tmp_path / "s", 9)
     twins = [dataclasses.replace(e, train_id="t0000000000") if e.number < 2 else e for e in made.entries]
     made = dataclasses.replace(made, entries=tuple(twins))
-    arrays = submit(made, list(range(9)), lambda text: None)
-    assert [array.parts for array in arrays] == [((0, 1), (2,), (3,), (4,)), ((5,), (6,), (7,), (8,))]
+    arrays = submit(made, list(range(9)))
+    assert [array.parts for array in arrays] == [[[0, 1], [2], [3], [4]], [[5], [6], [7], [8]]]
     assert len(slurm.calls("sbatch")) == 2
 
 
@@ -131,14 +131,14 @@ def test_the_error_is_sbatch_s_own(slurm, tmp_path):  # noqa: F811
     )
     made = sweep(tmp_path / "s", 1)
     with pytest.raises(NotSubmitted, match=r"^sbatch: error: invalid partition specified: x$"):
-        submit(made, [0], lambda text: None)
+        submit(made, [0])
     assert made.ids() == {}
 
 
 def test_another_signal_than_ours_is_rejected(slurm, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SUBMITIT_PREEMPT_SIGNAL", "USR1")
     with pytest.raises(NotSubmitted, match=r"^SUBMITIT_PREEMPT_SIGNAL=USR1: "):
-        submit(sweep(tmp_path), [0], lambda text: None)
+        submit(sweep(tmp_path), [0])
 
 
 @pytest.mark.parametrize(

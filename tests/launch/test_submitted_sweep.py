@@ -51,13 +51,16 @@ def test_without_waiting_it_says_what_was_submitted_and_how_to_watch(here, capsy
 def test_a_job_that_would_train_something_else_fails(here, capsys, cluster):
     """As where the data were rewritten while it was pending: it trains what was submitted, or nothing."""
     assert call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false").code == 0
-    content = submitted(here).contents([1])[1]
-    other = {**content, "config": {**content["config"], "seed": 2}}
-    with pytest.raises(JobFailed, match=content["train_id"]):
-        run_all([other], "", print)
+    made = submitted(here)
+    train_id = made.entries[1].train_id
+    contents = made.contents([0, 1])
+    made.write([contents[0], {**contents[1], "config": {**contents[1]["config"], "seed": 2}}])
+    with pytest.raises(JobFailed, match=train_id):
+        run_all(made, [1])
     assert not list((here / "runs").glob("*/record.json"))
-    run_all([content], "", print)
-    assert (here / "runs" / content["train_id"] / "record.json").exists()
+    made.write(contents.values())
+    run_all(made, [1])
+    assert (here / "runs" / train_id / "record.json").exists()
 
 
 def test_ctrl_c_ends_only_the_waiting(here, capsys, cluster):
@@ -102,8 +105,7 @@ def test_what_sbatch_rejects_ends_the_command_in_one_line(here, capsys, cluster)
 
 def test_finished_runs_are_not_submitted(here, capsys, cluster):
     assert call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false").code == 0
-    for content in submitted(here).contents([0, 1]).values():
-        run_all([content], "", print)
+    run_all(submitted(here), [0, 1])
     ended = call(capsys, "paa.train", *WORDS)
     assert ended.code == 0, ended.err
     assert len(cluster.calls("sbatch")) == 1
@@ -141,7 +143,7 @@ def test_the_folder_of_the_command_is_that_of_its_jobs_and_stays_its_own(here, c
     sub.mkdir()
     assert call(capsys, "paa.train", *WORDS, "hydra.launcher.wait=false").code == 0
     made = submitted(here)
-    submit(replace(made, directory=str(sub)), [0], print)
+    submit(replace(made, directory=str(sub)), [0])
     assert (cluster.folder / "pwd").read_text().strip() == os.getcwd() == str(here)
     assert f"#SBATCH --chdir={sub}" in (cluster.folder / "script").read_text()
 

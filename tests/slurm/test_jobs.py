@@ -55,7 +55,7 @@ def seen(place, cluster: Cluster, limited) -> Seen:
     """
     words = ["paa.train", *SLOW, "-m", f"seed={PLAIN},{PREEMPTED},{CANCELLED},{KILLED},{FAILS}", "hydra/launcher=slurm"]
     driver = start(place, *words, "hydra.launcher.poll_s=1", PAA_FAILS=FAILS)
-    until(lambda: list((place / "runs").glob(".sweeps/*/ids.jsonl")), "the submission")
+    until(lambda: list((place / "runs").glob(".sweeps/*/paa-*.json")), "the submission")
     sweep = sweep_of(place)
     ids = until(lambda: (found := ids_by_seed(sweep)) and len(found) == 5 and found, "five ids")
     paths = runs_by_seed(sweep, place)

@@ -8,7 +8,8 @@ import pytest
 from cluster import Cluster, run
 from running import TINY, configuration
 
-from paa.launch.ledger import Entry, Sweep, content, sweeps
+from paa.files import write_json
+from paa.launch.ledger import Entry, Sweep, sweeps
 from paa.launch.settings import SlurmSettings
 from paa.launch.status import rows
 from paa.launch.submit import submit
@@ -39,7 +40,7 @@ def test_many_runs_are_submitted_watched_and_cancelled(place, cluster: Cluster, 
         assert len(set(sweep.ids().values())) == count
         found = rows(runs_dir)
         assert [row.kind for row in found] == ["pending"] * count
-        assert {row.job.reason for row in found if row.job is not None} == {"JobHeldUser"}
+        assert {row.status.detail for row in found} == {"pending (JobHeldUser)"}
     finally:
         said = run(place, "paa.runs", "cancel", sweep.name, "--runs-dir", str(runs_dir))
         watched = run(place, "paa.runs", "watch", "--runs-dir", str(runs_dir))
@@ -55,11 +56,8 @@ def test_a_submission_that_was_killed_before_it_noted_its_array_loses_nothing(pl
     settings = asdict(SlurmSettings(additional_parameters={"hold": True}))
     entries = tuple(Entry(n, f"t{n:010d}", (f"e{n:010d}",), (f"seed={n}",)) for n in range(2))
     sweep = Sweep(runs_dir / ".sweeps" / "u", "python -m paa.train", "slurm", settings, str(place), entries)
-    sweep.write(content({**config, "seed": n}, [f"seed={n}"], {}, f"t{n:010d}") for n in range(2))
-    (array,) = submit(sweep, [0, 1], lambda text: None)
-    path = sweep.folder / "ids.jsonl"
-    path.write_text(next(line for line in path.read_text().splitlines() if "parts" in line) + "\n")
-    (left,) = sweeps(runs_dir)
-    assert left.arrays() == [replace(array, job=None)]
+    sweep.write({"config": {**config, "seed": n}, "choices": {}} for n in range(2))
+    (array,) = submit(sweep, [0, 1])
+    write_json(sweep.folder / f"{array.name}.json", asdict(replace(array, job=None)))
     assert [row.id for row in rows(runs_dir)] == [f"{array.job}_0", f"{array.job}_1"]
     assert run(place, "paa.runs", "--runs-dir", str(runs_dir), "cancel", "u").returncode == 0
