@@ -31,8 +31,8 @@ def with_preset(text: str, cfg: DictConfig) -> str:
     """
     key = text.partition("=")[0]
     reference = str(keys.get(unresolved(cfg), key))
-    source = re.fullmatch(rf"\$\{{((?:{'|'.join(TEMPLATE_NODES)})\.[\w.]+)\}}", reference)
-    if source is None:
+    source = re.search(rf"\$\{{((?:{'|'.join(TEMPLATE_NODES)})\.[\w.]+)\}}", reference)
+    if source is None or OmegaConf.select(cfg, source[1]) != OmegaConf.select(cfg, key):
         return text
     value = f"{key}={OmegaConf.select(cfg, key)}"
     return f"{value} (from {source[1]}){text[len(value) :]}" if text.startswith(value) else text

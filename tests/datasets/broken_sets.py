@@ -20,6 +20,9 @@ from PIL import Image
 
 WIDTH, HEIGHT = 32, 24
 
+ALL_BOXES = {"legacy": False, "boxes": "clip", "empty": "keep", "degenerate_boxes": "keep", "min_side": 0}
+"""Keys of the node `images` under which every image and every box with an area is trained on."""
+
 
 def good(first: int = 1, count: int = 3) -> dict[str, Any]:
     """Images of ids first, first + 1, ...; the boxes of image i have the ids 10 i and 10 i + 1."""

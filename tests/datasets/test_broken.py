@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from broken_sets import BROKEN, JPEG, ODD, Case, box, build, encoded, file, good, pixels
+from broken_sets import ALL_BOXES, BROKEN, JPEG, ODD, Case, box, build, encoded, file, good, pixels
 from PIL import Image
 from running import SHORT, configuration
 
@@ -22,7 +22,7 @@ def source(root, **arguments):
 
 def refusal(root, **arguments):
     with pytest.raises(DataError) as caught:
-        source(root, **arguments).check(["train", "val"])
+        source(root, **arguments).check(["train", "val"], ALL_BOXES)
     line = str(caught.value)
     assert "\n" not in line
     assert len(line) < 600
@@ -46,7 +46,7 @@ def test_what_is_broken_gets_its_line(tmp_path, name):
         return
     assert line.endswith("data.on_invalid=drop leaves them out)")
     survivors = source(root, on_invalid="drop")
-    survivors.check(["train", "val"])
+    survivors.check(["train", "val"], ALL_BOXES)
     index = survivors.index("train")
     assert index.image_ids.tolist() == case.kept
     assert len(training_boxes(index).boxes) == case.boxes
@@ -64,7 +64,7 @@ def test_what_is_odd_is_taken(tmp_path, name):
     root = build(tmp_path / "set", case)
     one, other = source(root), source(root, on_invalid="drop")
     for each in (one, other):
-        each.check(["train", "val"])
+        each.check(["train", "val"], ALL_BOXES)
         index = each.index("train")
         assert index.image_ids.tolist() == case.kept
         assert index.invalid == ()
@@ -129,11 +129,11 @@ def test_another_content_of_an_image_is_another_identity(tmp_path):
 
 def test_images_are_looked_at_once(tmp_path, monkeypatch):
     root = build(tmp_path / "set", Case(None))
-    source(root).check(["train", "val"])
+    source(root).check(["train", "val"], ALL_BOXES)
     looked = []
     real = facts.inspect
     monkeypatch.setattr(facts, "inspect", lambda path, level: looked.append(path.name) or real(path, level))
-    source(root).check(["train", "val"])
+    source(root).check(["train", "val"], ALL_BOXES)
     assert looked == []
     (root / "images" / "2.png").write_bytes(b"now it is text")
     assert "cannot be decoded" in refusal(root)
@@ -144,8 +144,8 @@ def test_images_are_looked_at_once(tmp_path, monkeypatch):
 
 def test_verify_says_how_far_one_looks(tmp_path):
     cut = build(tmp_path / "cut", Case(None, files=file(JPEG[:-40])))
-    source(cut, verify="none").check(["train"])
-    source(cut, verify="size").check(["train"])
+    source(cut, verify="none").check(["train"], ALL_BOXES)
+    source(cut, verify="size").check(["train"], ALL_BOXES)
     assert "truncated" in refusal(cut, verify="decode")
 
 

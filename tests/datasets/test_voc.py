@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from broken_sets import ALL_BOXES
 from coco_files import write
 from voc_files import annotation, from_coco, obj, write_voc
 
@@ -73,7 +74,7 @@ def test_the_image_may_be_no_jpg_and_its_stated_name_stale(tmp_path):
     assert index.image_path(1).is_file()
     (folder / "JPEGImages/b.png").unlink()
     with pytest.raises(DataError, match=r"JPEGImages/b\.jpg: no such file"):
-        source(folder).check(["train"])
+        source(folder).check(["train"], ALL_BOXES)
     assert source(folder, verify="none").index("train").file_names.tolist() == ["b.jpg", "sub/a.v2.png"]
 
 
