@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,34 @@ def test_a_damaged_record_is_no_finished_run(here, capsys):
 def collect_is_empty(here: Path) -> bool:
     with pytest.warns(UserWarning, match="not JSON"):
         return collect(here / "runs").empty
+
+
+def test_evaluations_of_other_data_are_told_apart(here, capsys):
+    """The same training, measured on four images and on three of them."""
+    train(capsys)
+    assert "(data " not in call(capsys, "paa.runs").out
+    assert train(capsys, "data.val=3").code == 0
+    assert len(runs(here / "runs")) == 1
+    frame = collect(here / "runs")
+    assert sorted(frame["content"].value_counts()) == [2, 2]
+    (line,) = (line for line in call(capsys, "paa.runs").out.splitlines() if line.startswith("t"))
+    assert line.count("(data ") == 4
+    assert all(f"(data {content[:6]})" in line for content in frame["content"])
+
+
+def test_ctrl_c_before_anything_runs_is_one_line(here):
+    command = [sys.executable, "-m", "paa.train", *SHORT, "schedule.steps=100000"]
+    process = subprocess.Popen(
+        command,
+        cwd=here,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) in ((130, "paa.train: interrupted\n"), (-signal.SIGINT, ""), (130, ""))
 
 
 @pytest.mark.parametrize(
