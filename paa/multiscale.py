@@ -22,7 +22,7 @@ from paa.structures import Detections
 MERGES = ("soft_vote", "vote", "nms")
 
 _LARGEST = 2**23
-"""Pairs of boxes worked on at once: some 64 MB a temporary in float64."""
+"""Pairs of boxes compared in one step: some 64 MB a temporary in float64."""
 
 
 @dataclass(eq=False)
@@ -128,9 +128,9 @@ def leaders(pooled: Detections, iou: float, including: bool, legacy: bool, large
 
     Greedily from the best score: the best that is in no group yet begins one, and in it come all of its class that are
     in none and overlap it by more than `iou`, or by `iou` itself where `including`. Of equal scores the earlier first.
-    largest: most pairs of boxes at once.
+    largest: most pairs of boxes in one step.
 
-    All classes and groups at once: a detection begins a group as soon as every better one that it overlaps is known to
+    All classes and groups together: a detection begins a group as soon as every better one that it overlaps is known to
     be in the group of another. The rounds that this takes are the longest chain of such detections.
     """
     count, device = len(pooled), pooled.boxes.device

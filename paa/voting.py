@@ -11,7 +11,7 @@ from paa.boxes import iou_matrix
 WEIGHTS = ("ps", "p")
 
 _LARGEST = 2**23
-"""Pairs of (detection, candidate) worked on at once: some 64 MB a temporary in float64."""
+"""Pairs of (detection, candidate) compared in one step: some 64 MB a temporary in float64."""
 
 
 def score_voting(
@@ -37,7 +37,7 @@ def score_voting(
     sigma_t                      0.0025 in the paper's text, 0.025 in the authors' code and MMDetection.
     voting_iou                   0 in the paper, 0.01 in both codes.
     legacy                       inclusive-pixel IoU.
-    largest                      most pairs at once; more detections go in several rounds.
+    largest                      most pairs in one step; more detections go in several rounds.
 
     A box without a neighbor (one of no area) stays as it is. Sums run in float64: with hundreds of neighbors at
     coordinates above 1000 float32 loses more than the 1e-3 px that tell one implementation from another.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from paa.assign.matching import non_empty
-from paa.assign.pairs import by_parts, highest, lowest
+from paa.assign.pairs import best_gt, by_parts, lowest
 from paa.boxes import center_inside, centers, iou_pairs
 from paa.checks import Checked, checked, flag, integer
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
@@ -57,7 +57,7 @@ def adaptive(
     ious = overlaps(index, targets)
     threshold = _mean_plus_deviation(ious, valid)
     positive = valid & (ious >= threshold.unsqueeze(-1)) & center_inside(points[index], targets.boxes.unsqueeze(2))
-    gt_index = highest(index, ious, positive, len(points))
+    gt_index = best_gt(index, ious, positive, len(points))
     extras = {"candidates": index, "candidate_ious": ious, "candidate_valid": valid, "thresholds": threshold}
     return Assignment(gt_index.where(anchors.inside, IGNORED), extras=extras)
 

@@ -68,7 +68,7 @@ def all_of_each(scores: Tensor, gt: Tensor, num_gts: int) -> Candidates:
     return _best_of_groups(scores, gt.where(gt >= 0, num_gts), num_gts, scores.shape[1])
 
 
-def spread(labels: Tensor, candidates: Candidates, num_anchors: int) -> Tensor:
+def to_gt_index(labels: Tensor, candidates: Candidates, num_anchors: int) -> Tensor:
     """Labels of candidates [B, G, M] (1 positive, 0 negative, -1 ignored) as `Assignment.gt_index` [B, A].
 
     What is nobody's candidate is NEGATIVE.

@@ -88,9 +88,9 @@ def _problems(
     if (valid == valid[:1]).all() or not torch.equal(labels_of(scores, valid), labels):  # the latter draws at random
         return
     fullest = int(valid.sum(1).argmax())
-    alone = slice(fullest, fullest + 1)
-    flipped, single = labels_of(scores.flip(0), valid.flip(0)), labels_of(scores[alone], valid[alone])
-    if not (torch.equal(flipped, labels.flip(0)) and torch.equal(single, labels[alone])):
+    one = slice(fullest, fullest + 1)
+    flipped, single = labels_of(scores.flip(0), valid.flip(0)), labels_of(scores[one], valid[one])
+    if not (torch.equal(flipped, labels.flip(0)) and torch.equal(single, labels[one])):
         yield "labels of a ground truth depend on the others; reduce along dim 1 only"
     wide, kept = F.pad(scores, (0, 3), value=torch.inf), F.pad(valid, (0, 3))
     if not torch.equal(labels_of(wide, kept)[:, : scores.shape[1]], labels):

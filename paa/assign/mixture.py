@@ -1,4 +1,4 @@
-"""Two-component Gaussian mixtures of one variable, fitted by EM to many score sets at once.
+"""Two-component Gaussian mixtures of one variable, fitted by EM to many score sets together.
 
 Paper, section 3.1 (Eq. 4) and Procedure 1: the candidates' scores of each ground truth are modeled by a mixture of
 two Gaussians, one for the good anchors (component 0) and one for the bad (component 1). The authors' code and

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from paa.assign.candidates import all_of_each, best_per_level, spread
+from paa.assign.candidates import all_of_each, best_per_level, to_gt_index
 from paa.assign.matching import LOW_QUALITY, gather_targets, match, non_empty
 from paa.boxes import BoxCoder, giou_loss
 from paa.checks import Checked, OutOfRange, checked, choice, flag, integer, number
@@ -85,7 +85,7 @@ class PAA(Checked):
         else:
             found = best_per_level(scores, matched, anchors.level, self.topk, num_gts, len(anchors.shapes))
         labels = self.boundary(found.scores.flatten(0, 1), found.valid.flatten(0, 1), progress).view_as(found.index)
-        gt_index = spread(labels, found, scores.shape[1]).where(anchors.inside, IGNORED)
+        gt_index = to_gt_index(labels, found, scores.shape[1]).where(anchors.inside, IGNORED)
         extras = {
             "scores": scores,
             "matched": matched,

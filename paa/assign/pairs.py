@@ -93,7 +93,7 @@ def least_of_parts(values: Tensor, gts: Tensor) -> tuple[Tensor, Tensor]:
     return value.squeeze(1), gts.gather(1, part).squeeze(1)
 
 
-def highest(index: Tensor, values: Tensor, chosen: Tensor, num_anchors: int) -> Tensor:
+def best_gt(index: Tensor, values: Tensor, chosen: Tensor, num_anchors: int) -> Tensor:
     """The GT [B, A] of highest value of those that chose an anchor (index, values, chosen [B, G, M]), or NEGATIVE."""
     batch, num_gts, _ = index.shape
     gt = torch.arange(num_gts, device=index.device).view(1, -1, 1)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from paa.assign.atss import ATSS
 from paa.assign.matching import gather_targets, non_empty
-from paa.assign.pairs import by_parts, highest, lowest, margin, most_of_gt, of_labels
+from paa.assign.pairs import best_gt, by_parts, lowest, margin, most_of_gt, of_labels
 from paa.boxes import BoxCoder, centerness, centers, iou_matrix, iou_pairs
 from paa.checks import Checked, checked, choice, integer, number
 from paa.structures import IGNORED, Anchors, Assignment, Predictions, Targets
@@ -64,7 +64,7 @@ class TAL(Checked):
             return index, ious.gather(-1, index), candidate, candidate & inside.gather(-1, index)
 
         index, ious, candidate, chosen = by_parts(best, targets, len(points))
-        gt_index = highest(index, ious, chosen, len(points))
+        gt_index = best_gt(index, ious, chosen, len(points))
         quality = self._aligned(gt_index, decoded, score, targets)
         gt_index = gt_index.where(anchors.inside, IGNORED)
         extras = {"candidates": index, "candidate_valid": candidate}

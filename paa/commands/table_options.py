@@ -21,16 +21,16 @@ FORMATS = ("text", "md", "csv", "latex", "html")
 T = TypeVar("T")
 
 
-def several(known: Sequence[str], alone: str = "") -> Callable[[str], list[str]]:
-    """Return a parser of comma-separated words of `known`; `alone` cannot be combined."""
+def several(known: Sequence[str], exclusive: str = "") -> Callable[[str], list[str]]:
+    """Return a parser of comma-separated words of `known`; `exclusive` cannot be combined."""
 
     def parse(text: str) -> list[str]:
         words = text.split(",")
         for word in words:
             if word not in known:
                 raise argparse.ArgumentTypeError(f"{word or 'nothing'}: must be of {', '.join(known)}")
-        if alone in words and len(words) > 1:
-            raise argparse.ArgumentTypeError(f"{alone}: cannot be combined")
+        if exclusive in words and len(words) > 1:
+            raise argparse.ArgumentTypeError(f"{exclusive}: cannot be combined")
         return list(dict.fromkeys(words))
 
     return parse

@@ -238,7 +238,7 @@ def _run(data: _Images, batches: Iterable[list[Sample]], workers: int, pin_memor
     with _signals_held():
         arriving = iter(loader)
     if workers and hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
-        # torch's handler would raise at once, in the middle of a step; without it the next batch does, in seconds.
+        # torch's handler would raise immediately, in the middle of a step; without it the next batch does, in seconds.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _WORKERS.update(set(multiprocessing.active_children()) - before)
     return _unpacked(arriving)

@@ -35,7 +35,7 @@ class ResNet(Pretrained):
                      the authors' code), torchvision's 1e-5.
     groups, width_per_group  of a ResNeXt: 32 and 8 for 32x8d; 1 and 64 for a ResNet.
     dcn_stages       stages (2 to 5, for C2 to C5) whose 3x3 convolutions are deformable, of a basic block the second
-                     alone, which never halves the map; names `conv2.offset.weight`. Weights may lack the offsets;
+                     only, which never halves the map; names `conv2.offset.weight`. Weights may lack the offsets;
                      these then start as `DeformConv2d` says for `dcn_init`.
     expects          what input the training expects: "weights" (whatever the weights want), "torchvision" or
                      "caffe". Weights that want another are refused.

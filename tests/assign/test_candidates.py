@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from paa.assign.candidates import all_of_each, best_per_level, order_key, spread
+from paa.assign.candidates import all_of_each, best_per_level, order_key, to_gt_index
 
 LEVEL = torch.tensor([0] * 40 + [1] * 15 + [2] * 5)
 
@@ -70,7 +70,7 @@ def test_spread_writes_each_label_to_its_anchor() -> None:
     scores, gt = _inputs(1, ties=False)
     found = best_per_level(scores, gt, LEVEL, 2, 4, 3)
     labels = torch.tensor([1, 1, 0, -1, 1, 0], dtype=torch.int8).expand(3, 4, 6)
-    answer = spread(labels, found, len(LEVEL))
+    answer = to_gt_index(labels, found, len(LEVEL))
     expected = torch.full_like(gt, -1)
     for b in range(3):
         for g in range(4):

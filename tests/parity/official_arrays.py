@@ -7,15 +7,14 @@ of more such files.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from composed import anchors_of, parts, predictions_of
+from golden_files import GoldenFiles
 from literal_boundary import pad
 
 from paa.experiment.parts import Components
@@ -25,29 +24,8 @@ LEVELS = range(5)
 Arrays = dict[str, np.ndarray]
 
 
-def folders() -> list[Path]:
-    """Return the folders of golden arrays, the fullest first."""
-    here = Path(__file__).resolve()
-    places = [here.parents[3] / "shared" / "golden" / "official", here.parent / "official"]
-    if os.environ.get("PAA_GOLDEN"):
-        places.insert(0, Path(os.environ["PAA_GOLDEN"]))
-        assert places[0].is_dir(), f"PAA_GOLDEN={places[0]} is no folder of golden arrays"
-    return [place for place in places if place.is_dir()]
-
-
-def names(prefix: str) -> list[str]:
-    """Return the files of one kind: anchors, assign, train, test, boundaries, merge."""
-    found = {path.name for folder in folders() for path in folder.glob(f"{prefix}*.npz")}
-    assert found, f"no {prefix}*.npz in {', '.join(map(str, folders()))}"
-    return sorted(found)
-
-
-@cache
-def read(name: str) -> Arrays:
-    """Return the arrays of one file, which must not be changed."""
-    path = next(folder / name for folder in folders() if (folder / name).is_file())
-    with np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
+_FILES = GoldenFiles("official")
+folders, names, read = _FILES.folders, _FILES.names, _FILES.read
 
 
 @cache

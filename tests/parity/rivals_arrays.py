@@ -7,15 +7,14 @@ of more such files.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from composed import flat
+from golden_files import GoldenFiles
 from torch import Tensor
 
 from paa.anchors import AnchorGrid
@@ -27,29 +26,8 @@ AGAINST = "rivals, their authors' code"
 STRIDES = (8, 16, 32, 64, 128)
 
 
-def folders() -> list[Path]:
-    """Return the folders of golden arrays, the fullest first."""
-    here = Path(__file__).resolve()
-    places = [here.parents[3] / "shared" / "golden" / "rivals", here.parent / "rivals"]
-    if os.environ.get("PAA_GOLDEN"):
-        places.insert(0, Path(os.environ["PAA_GOLDEN"]))
-        assert places[0].is_dir(), f"PAA_GOLDEN={places[0]} is no folder of golden arrays"
-    return [place for place in places if place.is_dir()]
-
-
-def names(prefix: str) -> list[str]:
-    """Return the files of one kind: fcos_, tal_, simota_ and so on."""
-    found = {path.name for folder in folders() for path in folder.glob(f"{prefix}*.npz")}
-    assert found, f"no {prefix}*.npz in {', '.join(map(str, folders()))}"
-    return sorted(found)
-
-
-@cache
-def read(name: str) -> Arrays:
-    """Return the arrays of one file, which must not be changed."""
-    path = next(folder / name for folder in folders() if (folder / name).is_file())
-    with np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
+_FILES = GoldenFiles("rivals")
+folders, names, read = _FILES.folders, _FILES.names, _FILES.read
 
 
 class GivenBoxes:

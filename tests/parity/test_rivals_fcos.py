@@ -70,6 +70,7 @@ def test_losses_and_gradients(name: str, case: str, differences: Differences) ->
     positive = assignment.positive
     boxes, _ = gather_targets(scene.targets, assignment.gt_index)
     target = criterion.auxiliary.target(scene.predictions.deltas.detach(), boxes, scene.anchors.boxes)
+    assert int(positive.sum()) == len(arrays[f"{case}_centerness_targets"])
     differences.within(
         1e-5, AGAINST, "centerness targets, FCOS", target[positive], arrays[f"{case}_centerness_targets"]
     )

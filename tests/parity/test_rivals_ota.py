@@ -53,6 +53,7 @@ def test_the_plan(name: str, differences: Differences) -> None:
     arrays = scene.arrays
     index = arrays["plan_index"]
     real = index[:, 1] < np.array([int(scene.targets.valid[b].sum()) for b in index[:, 0]], int)
+    assert real.any() or not scene.targets.valid.any()
     b, g, a = index[real].T
     differences.within(1e-4, AGAINST, "plan, OTA", plan[b, g, a].numpy(), arrays["plan_value_f64"][real])
     right = arrays["cost_value_f64"][real]
@@ -70,6 +71,7 @@ def test_losses(name: str, differences: Differences) -> None:
     assignment = Assignment(torch.from_numpy(arrays["matched_gt"].astype(np.int64)))
     boxes, _ = gather_targets(scene.targets, assignment.gt_index)
     target = criterion.auxiliary.target(scene.predictions.deltas.detach(), boxes, scene.anchors.boxes)
+    assert int(assignment.positive.sum()) == len(arrays["iou_targets"])
     differences.within(1e-5, AGAINST, "IoU targets, OTA", target[assignment.positive], arrays["iou_targets"])
     step = (scene.predictions, scene.anchors, scene.targets, assignment)
     losses = criterion(*step)

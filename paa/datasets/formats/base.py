@@ -172,7 +172,7 @@ class FolderSource(Source):
         return digest
 
     def _scan(self, split: str) -> list[ImageInfo]:
-        """What is known of the split's image files; looked at once by this source."""
+        """What is known of the split's image files; this source looks at them only once."""
         if split not in self._scanned:
             level = "size" if self.verify == "none" else self.verify
             self._scanned[split] = scan_images(self.index(split), level, self.cache_dir)
